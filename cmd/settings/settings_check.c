@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/settings/settings_int.h"
+#include "proto/mailaddr.h"
 
 /* Do the addresses have one in common, so that only one can be bound?  A
  * wildcard holds all of its family, ":25" those of both. */
@@ -259,6 +260,21 @@ check_agents(struct conf *c, const struct settings *s)
 	    "found %lld", (long long)s->relayers, (long long)s->deliverers);
 }
 
+/* An address that mail is sent to: it has a domain. */
+static int
+check_address(struct conf *c, const char *address, size_t row)
+{
+	size_t len = strlen(address);
+	struct mailaddr addr;
+
+	if (len == 0 || (mailaddr_parse(address, len, MAILADDR_ALLOW_BARE,
+	    &addr) == (int)len && addr.domain_len > 0))
+		return 0;
+	return conf_error_value(c, &conf_get(c, c->root, row)->at,
+	    settings_schema.rows[row].field->name, address,
+	    "an address, such as \"postmaster@example.org\"");
+}
+
 int
 settings_check(struct conf *c, const struct settings *s)
 {
@@ -268,7 +284,10 @@ settings_check(struct conf *c, const struct settings *s)
 	    ROW_max_retry_interval, ROW_retry_interval, "no less than") == -1 ||
 	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
-	    -1 || check_agents(c, s) == -1 || check_listens(c, s) == -1 || check_domains(c, s) == -1)
+	    -1 || check_agents(c, s) == -1 ||
+	    check_address(c, s->double_bounce_recipient,
+	    ROW_double_bounce_recipient) == -1 || check_listens(c, s) == -1 ||
+	    check_domains(c, s) == -1)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)
 		if (check_options(c, s, &s->listens[i]) == -1)

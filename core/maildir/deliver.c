@@ -370,7 +370,8 @@ report(struct deliver *d, struct deliver_items *items)
 	unsigned int n = 0;
 
 	STAILQ_FOREACH (item, items, link) {
-		results[n] = (struct job_result){ .job = item->job.job };
+		results[n] = (struct job_result){ .job = item->job.job,
+			.flags = item->state == ITEM_FAILED ? 0 : JOB_FINAL };
 		if (item->state == ITEM_FAILED) {
 			results[n].errnum = item->errnum;
 			d->ops->error(d->closure, item->job.job,

@@ -20,14 +20,15 @@
 			" octets, attempts, next_attempt, last_error," \
 			" segment, generation, seq," \
 			" hold_until, deliver_by, priority, flags, holder," \
-			" on_hold"
+			" on_hold, since, notify, warned, outcome," \
+			" last_attempt, code, enhanced, remote"
 /* Of ST_SHIFT */
 #define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
 #define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		6	/* of the table; PRAGMA user_version */
+#define VERSION		7	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 /* What each login has held, by writer: the table "held", which triggers keep.
@@ -175,6 +176,21 @@ static const char *const upgrades[VERSION] = {
 	" WHERE on_hold = 0;"
 	"PRAGMA user_version = 6;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN since INTEGER NOT NULL DEFAULT 0;"
+	/* DEFERRED_NOTIFY_UNKNOWN */
+	"ALTER TABLE deferred ADD COLUMN notify INTEGER NOT NULL DEFAULT 16;"
+	"ALTER TABLE deferred ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN outcome TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE deferred ADD COLUMN last_attempt INTEGER NOT NULL"
+	" DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN code INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE deferred ADD COLUMN enhanced TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE deferred ADD COLUMN remote TEXT NOT NULL DEFAULT '';"
+	"UPDATE deferred SET since = received_us / 1000000;"
+	"PRAGMA user_version = 7;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -185,7 +201,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	 * changed */
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-	    " ?15, ?16, ?17, ?18, ?19, ?20)"
+	    " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,"
+	    " ?28)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -198,13 +215,20 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " deliver_by = excluded.deliver_by,"
 	    " priority = excluded.priority, flags = excluded.flags,"
 	    " holder = excluded.holder,"
-	    " on_hold = max(on_hold, excluded.on_hold)"
+	    " on_hold = max(on_hold, excluded.on_hold),"
+	    " since = excluded.since,"
+	    " notify = excluded.notify, warned = excluded.warned,"
+	    " outcome = excluded.outcome,"
+	    " last_attempt = excluded.last_attempt, code = excluded.code,"
+	    " enhanced = excluded.enhanced, remote = excluded.remote"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
-	    " last_error = ?5, transport = ?6 WHERE id = ?1 AND rcpt_index = ?2",
+	    " last_error = ?5, transport = ?6, warned = ?7, outcome = ?8,"
+	    " last_attempt = ?9, code = ?10, enhanced = ?11, remote = ?12"
+	    " WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?4"
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3"
 	    " AND next_attempt > ?4"
@@ -238,6 +262,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " next_attempt = CASE WHEN NOT " IS_HELD
 	    " THEN min(next_attempt + ?1, ?2) ELSE " HOLD_UNTIL " END,"
 	    " hold_until = " HOLD_UNTIL ","
+	    " since = CASE WHEN since <> 0 THEN min(max(since + ?1, 1), ?2)"
+	    " ELSE 0 END,"
 	    " deliver_by = CASE WHEN deliver_by <> 0"
 	    " THEN max(deliver_by + ?1, 1) ELSE 0 END"
 	    " WHERE CASE WHEN ?1 <> 0"

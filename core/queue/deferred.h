@@ -44,7 +44,21 @@ struct deferred_row {
 	unsigned int	 flags;		/* SPOOL_ENV_* */
 	const char	*holder;	/* the login that has it held; NULL or "": nobody */
 	bool		 is_on_hold;	/* by an administrator: never due */
+	/* What is told to the sender; the texts may be NULL, which is "" */
+	int64_t		 since;		/* unix seconds, of the clock as it is set now: when it was accepted */
+	unsigned int	 notify;	/* SPOOL_NOTIFY_*; 0: not said; DEFERRED_NOTIFY_UNKNOWN */
+	unsigned int	 warned;	/* DEFERRED_WARNED_* */
+	const char	*outcome;	/* what is to be reported before the row goes, as queue_outcome_name(); "": it waits for an attempt */
+	/* of the last attempt, whose words are last_error */
+	int64_t		 last_attempt;	/* unix seconds; 0: not known */
+	unsigned int	 code;		/* of the next hop's reply; 0: none */
+	const char	*enhanced;
+	const char	*remote;
 };
+
+#define DEFERRED_NOTIFY_UNKNOWN	16	/* an earlier version has deferred it: the file says */
+#define DEFERRED_WARNED_DELAY	1	/* it was reported that the message is delayed */
+#define DEFERRED_WARNED_BY	2	/* and that the time of BY= is over */
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
  * a descriptor of (kept, not owned); make it if it is missing, remove leftover
@@ -85,8 +99,8 @@ int deferred_last_of(struct deferred *d, uint64_t segment,
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
-/* deferred_touch(d, row): Another attempt has failed: change transport,
- * attempts, next_attempt and last_error of a row.  0, or -1 with errno. */
+/* deferred_touch(d, row): Another attempt is over: change of a row what is told of
+ * the attempt, and what of that is to be reported or was.  0, or -1 with errno. */
 int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
 /* For one recipient of the message ${id}, or with DEFERRED_ANY for all of them:
@@ -124,7 +138,7 @@ int deferred_hurry_domain(struct deferred *d, const char *domain,
 /* deferred_shift(d, seconds, latest, held): The clock has been set by
  * ${seconds}: let all rows be due so much later than they say, but not after
  * ${latest}.  The end of an interval, hold_until with SPOOL_ENV_HOLD_FOR and
- * deliver_by, moves likewise; rows that wait for a time of day stay.  None is
+ * deliver_by, and since move likewise; rows that wait for a time of day stay.  None is
  * held longer than until ${held}.  Return rows changed, or -1. */
 int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
     int64_t held);

@@ -136,6 +136,8 @@ restore_rows(struct deferred *d, const struct spool_view *view,
 		.priority = view->envelope.priority,
 		.flags = view->envelope.flags,
 		.holder = view->envelope.holder,
+		.since = (int64_t)(view->record.received_us / 1000000),
+		.notify = DEFERRED_NOTIFY_UNKNOWN,
 	};
 	const char *cursor = NULL;
 

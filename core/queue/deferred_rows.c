@@ -209,6 +209,21 @@ bind_origin(sqlite3_stmt *st, int column, const struct spool_origin *origin)
 	sqlite3_bind_int64(st, column + 2, origin->seq);
 }
 
+/* What is told to the sender: from column ${column} on */
+static void
+bind_told(sqlite3_stmt *st, int column, const struct deferred_row *row)
+{
+	sqlite3_bind_int64(st, column, row->warned);
+	sqlite3_bind_text(st, column + 1, row->outcome != NULL ? row->outcome :
+	    "", -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, column + 2, row->last_attempt);
+	sqlite3_bind_int64(st, column + 3, row->code);
+	sqlite3_bind_text(st, column + 4, row->enhanced != NULL ?
+	    row->enhanced : "", -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, column + 5, row->remote != NULL ? row->remote :
+	    "", -1, SQLITE_STATIC);
+}
+
 int
 deferred_put(struct deferred *d, const struct deferred_row *row)
 {
@@ -233,6 +248,9 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_text(st, 19, row->holder != NULL ? row->holder : "", -1,
 	    SQLITE_STATIC);
 	sqlite3_bind_int(st, 20, row->is_on_hold);
+	sqlite3_bind_int64(st, 21, row->since);
+	sqlite3_bind_int64(st, 22, row->notify);
+	bind_told(st, 23, row);
 	if (run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -269,6 +287,7 @@ deferred_touch(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 4, row->next_attempt);
 	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 6, row->transport, -1, SQLITE_STATIC);
+	bind_told(st, 7, row);
 	return run(d, ST_TOUCH);
 }
 
@@ -468,6 +487,14 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->flags = (unsigned int)sqlite3_column_int64(st, 16);
 	row->holder = column_text(st, 17);
 	row->is_on_hold = sqlite3_column_int(st, 18) != 0;
+	row->since = sqlite3_column_int64(st, 19);
+	row->notify = (unsigned int)sqlite3_column_int64(st, 20);
+	row->warned = (unsigned int)sqlite3_column_int64(st, 21);
+	row->outcome = column_text(st, 22);
+	row->last_attempt = sqlite3_column_int64(st, 23);
+	row->code = (unsigned int)sqlite3_column_int64(st, 24);
+	row->enhanced = column_text(st, 25);
+	row->remote = column_text(st, 26);
 	return 0;
 }
 

@@ -131,6 +131,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	q->wall_ms = queue_ms(now);
 	see_clock(q);
 	queue_unblock(q);
+	q->report_octets = 0;
 	q->store_ops->begin(q->store, ms);
 	queue_settle(q);
 	queue_starts_run(q);
@@ -142,7 +143,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_settle(q);
 	queue_held_look(q);
 	due = q->store_ops->end(q->store);
-	if (is_more && !q->is_blocked)
+	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle))
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	due = MIN(due, queue_held_due(q));

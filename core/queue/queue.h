@@ -8,7 +8,7 @@
  *
  * Bounded: messages are read from the store only as far as they can be worked
  * on.  Bodies are never read here, except from the segments of workers that
- * have died, to check them.
+ * have died, to check them, and of what is reported, as much as is returned.
  *
  * A message's way in the store on disk, and what makes each step durable:
  *	in a segment		the worker's commit
@@ -19,6 +19,11 @@
  *	deferred		file and row in the deferred store, then an
  *				entry in the acknowledgement log
  *	held			the same as deferred, before any attempt
+ *	failed, reported	first deferred, with what is to be reported; then,
+ *				when the acknowledgement is on disk, one
+ *				transaction in which the report gets its row and
+ *				the message loses its own: so there is one report,
+ *				whatever crashes
  *	stuck in its segment	the deferred store could not be written: tried
  *				again from the segment
  *	segment recycled	all its records are done, and the log is on disk */
@@ -49,6 +54,47 @@ struct queue_transport {
 			    const struct job_origin *origin);
 };
 
+/* What has become of a recipient, and is reported to the sender */
+enum queue_outcome {
+	QUEUE_WAITS,		/* nothing yet; in a report: it is delayed */
+	QUEUE_FAILED,		/* refused for good */
+	QUEUE_EXPIRED,		/* tried for as long as it may wait */
+	QUEUE_LATE,		/* not delivered by the time that the sender has said, RFC 2852 */
+	QUEUE_DELIVERED,
+	QUEUE_RELAYED,		/* to a server that does not report deliveries */
+	QUEUE_OUTCOMES
+};
+
+/* What a report is to say.  Texts come from clients and next hops; they have no
+ * controls, and are valid during the call. */
+struct queue_report_rcpt {
+	const char	*rcpt;
+	const char	*orcpt;		/* ORCPT; NULL: not said */
+	enum queue_outcome outcome;
+	unsigned int	 code;		/* of the last attempt, as in struct job_error */
+	const char	*enhanced;
+	const char	*remote;
+	const char	*text;
+	int64_t		 last_attempt;	/* unix seconds; 0: not known */
+	int64_t		 retry_until;	/* of QUEUE_WAITS: unix seconds */
+	bool		 is_late;	/* of QUEUE_WAITS: the time of BY= is over */
+};
+
+struct queue_report {
+	const char	*id;		/* of the report, as text */
+	const char	*of;		/* of the message that it tells of */
+	const char	*to;
+	const char	*sender;	/* of the message; "": ${to} is double_bounce */
+	const char	*envid;		/* ENVID; NULL: not said */
+	int64_t		 now, arrival;	/* unix seconds */
+	unsigned int	 env_flags;	/* SPOOL_ENV_* of the message */
+	const char	*text;		/* the message, or the beginning of it */
+	size_t		 len;
+	bool		 is_whole;	/* it is all there, and to be returned */
+	const struct queue_report_rcpt *rcpts;
+	size_t		 nrcpts;
+};
+
 struct queue_store_ops;
 
 struct queue_config {
@@ -61,6 +107,12 @@ struct queue_config {
 	/* of all */
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
+	unsigned int	 jitter_percent; /* by which an interval may be shorter, so that what failed together is not tried together */
+	int64_t		 lifetime_s;	/* a message that has waited for so long and fails again comes back to its sender */
+	int64_t		 bounce_lifetime_s; /* one without a sender */
+	int64_t		 warning_s;	/* after so long the sender is told that it is delayed; 0: never */
+	uint64_t	 return_octets;	/* a message that is not larger is returned whole where RET=FULL was said */
+	const char	*double_bounce;	/* whom to tell of a report that failed; "" or NULL: nobody; kept */
 	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
 	uint64_t	 held_octets;	/* what one login may have held; 0: no bound */
 	uint64_t	 held_share;	/* and through one slot of workers; at most held_octets */
@@ -88,6 +140,12 @@ struct queue_ops {
 	 * queue_held_left() says what it may still have held.  NULL: nobody
 	 * wants to know */
 	void	(*held)(void *closure, const char *login);
+	/* report(closure, report, text_r, len_r, flags_r): Compose the report as a
+	 * message: *text_r, to be freed, ${len_r} octets, and in *flags_r what its
+	 * envelope says (SPOOL_ENV_*).  Return 0, or -1 with errno.  NULL: there
+	 * are none, and what has failed is in the log alone */
+	int	(*report)(void *closure, const struct queue_report *report,
+		    char **text_r, size_t *len_r, unsigned int *flags_r);
 };
 
 struct queue;
@@ -208,8 +266,9 @@ size_t queue_in_flight(const struct queue *q);
  * seconds.  "recipients" is an array, of at most 100 in a list ("recipients_more"
  * then says how many more), of {"recipient", "state", "attempts",
  * "next_attempt", "last_error"}: state is "waiting", "delivering", "deferred",
- * "held" (until the time that its sender has said) or "hold" (by an administrator);
- * next_attempt is unix seconds or null; last_error text or null.
+ * "held" (until the time that its sender has said), "hold" (by an administrator),
+ * or what is about to be reported: "failed", "expired", "late", "delivered" or
+ * "relayed"; next_attempt is unix seconds or null; last_error text or null.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"

@@ -123,7 +123,8 @@ void queue_answer_session(json_t *message, const struct queue_record *record);
 /* core/queue/queue_answer_rows.c
  * queue_answer_has_row(a, row, &m_r, &r_r): Is a request about ${row}?  Its message
  * and its recipient, where they are in memory, else NULL.
- * queue_answer_row_state(a, row, r): "deferred", "held", "hold" or "delivering".
+ * queue_answer_row_state(a, row, r): "deferred", "held", "hold", "delivering", or the
+ * outcome that is about to be reported.
  * queue_answer_rows(a, each): Pass the next rows that may be meant to ${each}, which
  * notes the last one it has seen with queue_answer_at().  Return 1: those were all;
  * 0: not yet, or ${each} has had enough; -1 with errno. */

@@ -9,6 +9,8 @@ queue_answer_row_state(const struct queue_answer *a,
 {
 	if (r != NULL && r->state == RCPT_SENT)
 		return "delivering";
+	if (row->outcome[0] != '\0')
+		return row->outcome;
 	if (row->is_on_hold)
 		return "hold";
 	return row->hold_until > a->now_s && row->attempts == 0 ? "held" :

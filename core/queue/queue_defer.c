@@ -18,6 +18,17 @@
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 
+static void
+log_unreported(const struct queue_message *m, const struct queue_rcpt *r)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(m->place.id, id);
+	log_errx("report-lost", "id=%s rcpt=%s outcome=%s effect=%s", id, r->rcpt,
+	    queue_outcome_name(r->outcome),
+	    "it is delivered, but its sender gets no report of that");
+}
+
 /* ${m} cannot be read any more: log it, keep its files, count it as done. */
 static void
 give_up(struct queue *q, struct queue_message *m)
@@ -32,10 +43,37 @@ give_up(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED)
 			continue;
-		log_errx("lost", "id=%s rcpt=%s error=%s", id, r->rcpt,
-		    queue_rcpt_error(r));
+		if (queue_has_succeeded(r))
+			log_unreported(m, r);
+		else
+			log_errx("lost", "id=%s rcpt=%s error=%s", id, r->rcpt,
+			    queue_rcpt_error(r));
 		queue_rcpt_done(q, m, r);
 	}
+}
+
+/* What was said in the attempt, and is to be told to the sender */
+static void
+fill_told(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r, struct queue_change *c)
+{
+	if (!queue_has_succeeded(r))
+		c->row.last_error = queue_rcpt_error(r);
+	c->row.outcome = queue_outcome_name(r->outcome);
+	if (r->outcome != QUEUE_WAITS) {
+		c->row.next_attempt = q->wall_ms / 1000;
+		if (m->place.file != NULL)
+			c->row.next_attempt += QUEUE_GATHER_S;
+	}
+	c->row.last_attempt = q->wall_ms / 1000;
+	if (r->reply == NULL)
+		return;
+	c->row.last_attempt = r->reply->when;
+	c->row.code = r->reply->code;
+	c->row.enhanced = r->reply->enhanced;
+	c->row.remote = r->reply->remote;
+	if (c->row.last_error == NULL)
+		c->row.last_error = r->reply->said;
 }
 
 /* What is to be stored of ${r} */
@@ -65,10 +103,12 @@ fill_change(struct queue *q, const struct queue_message *m,
 		c->row.next_attempt = m->hold_until;
 	} else {
 		c->row.attempts = r->attempts + 1;
-		c->row.next_attempt = (q->wall_ms +
-		    queue_retry_ms(&q->config, r->attempts + 1)) / 1000;
-		c->row.last_error = queue_rcpt_error(r);
+		c->row.next_attempt = queue_next_s(q, m, r);
+		fill_told(q, m, r, c);
 	}
+	c->row.since = m->since;
+	c->row.notify = r->notify;
+	c->row.warned = r->warned;
 	c->row.hold_until = m->hold_until;
 	c->row.deliver_by = m->deliver_by;
 	c->row.priority = m->priority;
@@ -79,11 +119,12 @@ fill_change(struct queue *q, const struct queue_message *m,
 
 /* Everything that is to be stored of ${batch}, in one transaction */
 static int
-store_rows(struct queue *q, const struct queue_messages *batch)
+store_rows(struct queue *q, const struct queue_messages *batch,
+    const struct queue_reports *reports)
 {
 	struct queue_change *changes;
 	struct queue_message *m;
-	size_t n = 0;
+	size_t n = reports->n;
 	uint32_t i;
 	int rc;
 
@@ -93,13 +134,18 @@ store_rows(struct queue *q, const struct queue_messages *batch)
 		return 0;
 	if ((changes = reallocarray(NULL, n, sizeof(changes[0]))) == NULL)
 		return -1;
-	n = 0;
+	queue_reports_change(q, reports, changes);
+	n = reports->n;
 	TAILQ_FOREACH (m, batch, settle)
 		for (i = 0; i < m->nrcpts; i++)
 			if (m->rcpts[i].state == RCPT_FAILED ||
 			    m->rcpts[i].state == RCPT_OK)
 				fill_change(q, m, &m->rcpts[i], &changes[n++]);
-	rc = n == 0 ? 0 : q->store_ops->change(q->store, changes, n);
+	/* Without its acknowledgement a message that has lost its row to a report
+	 * might be taken again after a crash, and reported again. */
+	rc = reports->n == 0 ? 0 : q->store_ops->flush(q->store);
+	if (rc == 0 && n > 0)
+		rc = q->store_ops->change(q->store, changes, n);
 	TAILQ_FOREACH (m, batch, settle)
 		q->is_held_news = q->is_held_news || m->hold_until != 0;
 	free(changes);
@@ -111,13 +157,14 @@ log_deferred(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, bool is_stuck)
 {
 	char id[SPOOL_ID_TEXT + 1];
-	int64_t wait_ms = queue_retry_ms(&q->config, r->attempts + 1);
+	int64_t wait_s = is_stuck ? queue_retry_ms(&q->config,
+	    r->attempts + 1) / 1000 : queue_next_s(q, m, r) - q->wall_ms / 1000;
 
 	stats_inc(STATS_DEFERRED);
 	spool_id_text(m->place.id, id);
 	log_event(LOG_LEVEL_WARNING, "deferred",
 	    "id=%s rcpt=%s attempts=%u next_s=%lld kept_in=%s error=%s", id,
-	    r->rcpt, r->attempts + 1, (long long)(wait_ms / 1000),
+	    r->rcpt, r->attempts + 1, (long long)wait_s,
 	    is_stuck ? "segment" : "deferred", queue_rcpt_error(r));
 }
 
@@ -134,7 +181,7 @@ log_held(const struct queue_message *m, const struct queue_rcpt *r)
 
 /* The transaction of ${m} is on disk. */
 static void
-stored(struct queue *q, struct queue_message *m)
+stored(struct queue *q, struct queue_message *m, uint64_t report)
 {
 	struct queue_rcpt *r;
 	uint32_t i;
@@ -143,8 +190,12 @@ stored(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (queue_rcpt_is_held(r) && !r->is_on_hold)
 			log_held(m, r);
-		else if (r->state == RCPT_FAILED && !r->is_held)
+		else if (r->state == RCPT_FAILED && !r->is_held &&
+		    r->outcome == QUEUE_WAITS)
 			log_deferred(q, m, r, false);
+		else if (r->state == RCPT_OK && queue_has_failed(r))
+			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
+			    report : 0);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
 	}
@@ -162,9 +213,13 @@ not_stored(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
-		if (r->state == RCPT_FAILED && !r->is_held)
+		if (r->state == RCPT_FAILED && !r->is_held &&
+		    !queue_has_succeeded(r))
 			log_deferred(q, m, r, true);
-		if (m->place.file == NULL) {
+		/* one that is delivered is not given to an agent again */
+		if (m->place.file != NULL && queue_has_succeeded(r))
+			log_unreported(m, r);
+		if (m->place.file == NULL || queue_has_succeeded(r)) {
 			queue_rcpt_done(q, m, r);
 			continue;
 		}
@@ -184,15 +239,27 @@ is_of_store(int errnum)
 	    errnum == ENOMEM;
 }
 
+/* Has ${m} recipients that are to get rows? */
+static bool
+has_rows(const struct queue_message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts && m->rcpts[i].state != RCPT_FAILED; i++)
+		continue;
+	return i < m->nrcpts;
+}
+
 /* Files first, flushed, then the rows.  A message that cannot be copied is
  * taken out of ${batch}, lest it keep the others from being stored. */
 static int
-store_all(struct queue *q, struct queue_messages *batch)
+store_all(struct queue *q, struct queue_messages *batch,
+    struct queue_reports *reports)
 {
 	struct queue_message *m, *next;
 
 	TAILQ_FOREACH_SAFE (m, batch, settle, next) {
-		if (m->place.file == NULL ||
+		if (m->place.file == NULL || !has_rows(m) ||
 		    q->store_ops->keep(q->store, &m->place) == 0)
 			continue;
 		if (errno == EBADMSG)
@@ -206,24 +273,30 @@ store_all(struct queue *q, struct queue_messages *batch)
 			queue_message_check(q, m);
 		}
 	}
-	return store_rows(q, batch);
+	if (queue_reports_make(q, batch, reports) == -1)
+		return -1;
+	return store_rows(q, batch, reports);
 }
 
 static void
 settle_batch(struct queue *q, struct queue_messages *batch)
 {
+	struct queue_reports reports = { .n = 0 };
 	struct queue_message *m;
-	bool is_stored = store_all(q, batch) == 0;
+	bool is_stored = store_all(q, batch, &reports) == 0;
 
 	if (!is_stored)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	TAILQ_FOREACH (m, batch, settle) {
+		if (is_stored)
+			stored(q, m, queue_reports_find(&reports, m));
+		else
+			not_stored(q, m);
+	}
+	queue_reports_end(q, &reports, is_stored);
 	while ((m = TAILQ_FIRST(batch)) != NULL) {
 		TAILQ_REMOVE(batch, m, settle);
 		m->is_settling = false;
-		if (is_stored)
-			stored(q, m);
-		else
-			not_stored(q, m);
 		queue_message_check(q, m);
 	}
 }
@@ -231,20 +304,33 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 void
 queue_settle(struct queue *q)
 {
-	struct queue_messages batch;
+	struct queue_messages batch, later;
 	struct queue_message *m;
+	size_t octets, report;
 	unsigned int n;
 
+	TAILQ_INIT(&later);
 	while (!TAILQ_EMPTY(&q->settle)) {
 		TAILQ_INIT(&batch);
+		octets = 0;
 		for (n = 0; n < QUEUE_SETTLE_MAX &&
+		    octets < QUEUE_REPORT_BATCH &&
 		    (m = TAILQ_FIRST(&q->settle)) != NULL; n++) {
 			TAILQ_REMOVE(&q->settle, m, settle);
+			queue_judge(q, m);
+			report = queue_report_octets(q, m);
+			if (report > 0 &&
+			    q->report_octets >= QUEUE_REPORT_PASS) {
+				TAILQ_INSERT_TAIL(&later, m, settle);
+				continue;
+			}
 			TAILQ_INSERT_TAIL(&batch, m, settle);
+			octets += report;
 		}
 		settle_batch(q, &batch);
 		queue_due_again(q);
 	}
+	TAILQ_CONCAT(&q->settle, &later, settle);
 }
 
 /* When to look for rows that are due */
@@ -280,6 +366,7 @@ shift_messages(struct queue *q, int64_t seconds)
 				m->hold_until = MAX(m->hold_until + seconds, 1);
 			if (m->deliver_by != 0)
 				m->deliver_by = MAX(m->deliver_by + seconds, 1);
+			m->since = MAX(m->since + seconds, 1);
 		}
 }
 
@@ -384,13 +471,21 @@ take_row(void *closure, const struct deferred_row *row)
 		m->place.origin = row->origin;
 		queue_message_terms(due->q, m, &(struct queue_terms){
 		    .hold_until = row->hold_until,
-		    .deliver_by = row->deliver_by,
+		    .deliver_by = row->deliver_by, .since = row->since,
 		    .priority = row->priority, .flags = row->flags });
 	}
 	r = &m->rcpts[m->nopen++];
 	r->rcpt = keep_string(due, row->rcpt);
 	r->index = row->rcpt_index;
 	r->attempts = row->attempts;
+	r->notify = (unsigned char)row->notify;
+	r->warned = (unsigned char)row->warned;
+	r->outcome = (unsigned char)queue_outcome_parse(row->outcome);
+	if (r->outcome != QUEUE_WAITS) {
+		r->reply = queue_reply_row(row);
+		/* the last one is not to come, but over */
+		r->attempts -= r->attempts > 0;
+	}
 	/* the queue may have died before it could note a success */
 	r->is_repeated = true;
 	return 0;
@@ -417,6 +512,8 @@ load(struct queue *q, struct due *due, uint64_t id)
 	due->end = due->p + due->strings;
 	if (q->store_ops->rows(q->store, &of, take_row, due) == -1 ||
 	    m->nopen != m->nrcpts) {
+		while (m->nrcpts > 0)
+			free(m->rcpts[--m->nrcpts].reply);
 		free(m);
 		return -1;
 	}

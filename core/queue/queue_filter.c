@@ -11,7 +11,8 @@
 #define TEXT_MAX	1024	/* octets of a pattern */
 
 static const char *const states[] = { "active", "waiting", "delivering",
-	"deferred", "held", "hold" };
+	"deferred", "held", "hold", "failed", "expired", "late", "delivered",
+	"relayed" };
 
 static const char *
 parse_pattern(struct queue_pattern *p, const json_t *json)

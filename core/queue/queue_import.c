@@ -235,6 +235,8 @@ make_rows(const struct queue_answer *a, const struct queue_import *im,
 			.hold_until = env->hold_until,
 			.deliver_by = env->deliver_by,
 			.priority = env->priority, .flags = env->flags,
+			.since = (int64_t)(view->record.received_us / 1000000),
+			.notify = DEFERRED_NOTIFY_UNKNOWN,
 			.is_on_hold = state != NULL &&
 			    strcmp(state, "hold") == 0,
 		};

@@ -34,6 +34,10 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_HAND_MS		1000	/* between looks at the rows that are due: those of messages in hand are due, too */
 #define QUEUE_HELD_MS		1000	/* between looks at how much each login has held */
 #define QUEUE_HOLDERS_MAX	2048	/* logins with something held that are known, those with the most; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
+#define QUEUE_REPORT_PASS (4 << 20) /* octets of reports in one pass, about; the rest in the next */
+#define QUEUE_REPORT_BATCH (1 << 20) /* and in one transaction */
+#define QUEUE_REPORT_HEADER 65536 /* of a message that are looked at for its header */
+#define QUEUE_GATHER_S		1	/* what is to be reported of a new message waits for its other recipients */
 #define QUEUE_START_ROWS	1000	/* looked at in one pass, for queue_start() */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
@@ -42,7 +46,7 @@ enum rcpt_state {
 	RCPT_WAITING,		/* for an agent */
 	RCPT_SENT,		/* an agent has it */
 	RCPT_FAILED,		/* to go to the deferred store, also if it is held */
-	RCPT_OK,		/* delivered; its row has to go */
+	RCPT_OK,		/* delivered or given up; its row has to go, with a report if one is due */
 	RCPT_DONE,		/* acknowledged */
 	RCPT_STUCK		/* failed, and the deferred store, too */
 };
@@ -54,6 +58,7 @@ struct queue_reply {
 	const char	*remote;	/* the next hop; "": none was asked */
 	const char	*text;		/* its words, or ours: in one line, without controls, UTF-8 */
 	const char	*said;		/* all of this, for the log and the list of the queue */
+	int64_t		 when;		/* unix seconds; 0: there was no attempt */
 };
 
 struct queue_rcpt {
@@ -66,6 +71,10 @@ struct queue_rcpt {
 	bool		 is_on_hold;	/* by an administrator: its row gets this, if it gets one */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
+	unsigned char	 notify;	/* as in struct deferred_row */
+	unsigned char	 warned;	/* the same */
+	unsigned char	 outcome;	/* enum queue_outcome */
+	bool		 is_refused;	/* it is no use to try again */
 	int		 errnum;
 	struct queue_reply *reply;	/* of its last attempt; owned, NULL: none */
 };
@@ -85,6 +94,7 @@ struct queue_message {
 	uint64_t	 octets;
 	int64_t		 hold_until;	/* of the envelope, as in struct deferred_row */
 	int64_t		 deliver_by;
+	int64_t		 since;		/* when it was accepted, by the wall clock as it is set now */
 	int		 priority;
 	enum queue_band	 band;		/* while it is in the queue */
 	unsigned int	 env_flags;	/* SPOOL_ENV_* */
@@ -164,6 +174,7 @@ struct queue {
 	TAILQ_HEAD(, queue_start) starts;	/* queue_start(): wanted, or begun lately */
 	uint16_t	 nstarts[QUEUE_SLOTS + 1];	/* by slot; 0: of a worker that has none */
 
+	uint64_t	 report_octets;	/* of the reports of this pass */
 	int64_t		 due_ms;	/* a deferred message may be due */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
 };
@@ -172,6 +183,21 @@ static inline enum queue_class
 queue_class(const struct queue_message *m)
 {
 	return m->place.file == NULL ? QUEUE_DUE : QUEUE_NEW;
+}
+
+/* Was ${r} given up? */
+static inline bool
+queue_has_failed(const struct queue_rcpt *r)
+{
+	return r->outcome == QUEUE_FAILED || r->outcome == QUEUE_EXPIRED ||
+	    r->outcome == QUEUE_LATE;
+}
+
+/* Was it delivered, and is that to be reported? */
+static inline bool
+queue_has_succeeded(const struct queue_rcpt *r)
+{
+	return r->outcome == QUEUE_DELIVERED || r->outcome == QUEUE_RELAYED;
 }
 
 static inline int64_t
@@ -193,7 +219,9 @@ void queue_untell(struct queue *q, struct queue_file *file,
 /* core/queue/queue_reply.c
  * queue_reply_new(error): What ${error} says, as far as it can be believed: its
  * texts may lack a NUL, and hold anything.  NULL: ENOMEM.
- * queue_reply_text(text): The same for a text of ours. */
+ * queue_reply_text(text): The same for a text of ours.
+ * queue_reply_row(row): What a row has of it. */
+struct queue_reply *queue_reply_row(const struct deferred_row *row);
 struct queue_reply *queue_reply_new(const struct job_error *error);
 struct queue_reply *queue_reply_text(const char *text);
 
@@ -210,6 +238,7 @@ char *queue_message_strings(struct queue_message *m);
 struct queue_terms {
 	int64_t		 hold_until;	/* as in struct deferred_row */
 	int64_t		 deliver_by;
+	int64_t		 since;
 	int		 priority;
 	unsigned int	 flags;
 };
@@ -255,6 +284,64 @@ bool queue_has_room_for(const struct queue *q, enum queue_class class);
 bool queue_has_room(struct queue *q);
 int queue_take(struct queue *q, const struct queue_record *record);
 unsigned int queue_holds(struct queue *q, uint64_t id);
+
+/* core/queue/queue_outcome.c: what becomes of recipients that were tried
+ * queue_outcome_name(outcome), queue_outcome_parse(name): As in the rows.
+ * queue_outcome_of(m, r, flags): What is to be reported of ${r}, which was
+ * delivered with JOB_* ${flags}; QUEUE_WAITS: nothing.
+ * queue_judge(q, m): Of all of its recipients whose attempt has failed: find those
+ * that have failed for good, and whether their rows go or are to be written.
+ * queue_is_reported(q, m, r): Is there to be a report of its outcome?
+ * queue_warning(q, m, r): DEFERRED_WARNED_*: what is to be told of its delay.
+ * queue_expires_s(q, m): When it is given up, unix seconds.
+ * queue_next_s(q, m, r): When it is tried again after one more failure.
+ * queue_log_bounced(m, r, report): Log that ${r} has failed for good; ${report}: the
+ * id of the report, 0: nobody is told. */
+const char *queue_outcome_name(enum queue_outcome outcome);
+enum queue_outcome queue_outcome_parse(const char *name);
+enum queue_outcome queue_outcome_of(const struct queue_message *m,
+    const struct queue_rcpt *r, unsigned int flags);
+void queue_judge(struct queue *q, struct queue_message *m);
+bool queue_is_reported(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r);
+unsigned int queue_warning(const struct queue *q,
+    const struct queue_message *m, const struct queue_rcpt *r);
+int64_t queue_expires_s(const struct queue *q, const struct queue_message *m);
+int64_t queue_next_s(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r);
+void queue_log_bounced(const struct queue_message *m,
+    const struct queue_rcpt *r, uint64_t report);
+
+/* core/queue/queue_report.c: the reports of one transaction
+ * queue_reports_make(q, batch, reports): Write those that are due of the messages
+ * in ${batch}.  Return 0, or -1 with errno: the store cannot be written.
+ * queue_reports_change(q, reports, changes): Their rows, one each.
+ * queue_reports_find(reports, m): The id of the report about ${m}; 0: none.
+ * queue_reports_end(q, reports, is_stored): They are on disk: log them; or they
+ * are not to be.
+ * queue_report_octets(q, m): About how long the report about ${m} is going to be,
+ * which has been judged; 0: there is to be none. */
+struct queue_reports {
+	struct queue_report_made {
+		const struct queue_message *m;
+		struct queue_place place;
+		const char	*to;
+		size_t		 octets;
+		unsigned int	 flags;		/* SPOOL_ENV_* */
+		unsigned int	 nrcpts;
+	}	*v;
+	size_t	 n;
+};
+int queue_reports_make(struct queue *q, const struct queue_messages *batch,
+    struct queue_reports *reports);
+void queue_reports_change(const struct queue *q,
+    const struct queue_reports *reports, struct queue_change *changes);
+uint64_t queue_reports_find(const struct queue_reports *reports,
+    const struct queue_message *m);
+void queue_reports_end(struct queue *q, struct queue_reports *reports,
+    bool is_stored);
+size_t queue_report_octets(const struct queue *q,
+    const struct queue_message *m);
 
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);

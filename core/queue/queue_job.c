@@ -390,16 +390,18 @@ log_delivered(const struct queue *q, const struct queue_message *m,
 
 static void
 delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
-    const struct timeval *now)
+    unsigned int flags, const struct timeval *now)
 {
 	stats_inc(STATS_DELIVERED);
 	if (log_enabled(LOG_LEVEL_INFO))
 		log_delivered(q, m, r, now);
-	if (m->place.file != NULL) {
+	r->outcome = (unsigned char)queue_outcome_of(m, r, flags);
+	if (m->place.file != NULL && r->outcome == QUEUE_WAITS) {
 		queue_rcpt_done(q, m, r);
 		return;
 	}
-	r->state = RCPT_OK;
+	/* what is reported of a new one is written down first */
+	r->state = m->place.file != NULL ? RCPT_FAILED : RCPT_OK;
 	queue_message_settle(q, m);
 }
 
@@ -418,8 +420,12 @@ queue_done(struct queue *q, unsigned int agent,
 	m = job->message;
 	r = &m->rcpts[job->rcpt];
 	job_end(q, job);
+	if (errnum != 0 && r->reply == NULL)
+		r->reply = queue_reply_text(strerror(errnum));
+	if (r->reply != NULL)
+		r->reply->when = now->tv_sec;
 	if (errnum == 0) {
-		delivered(q, m, r, now);
+		delivered(q, m, r, result->flags & JOB_FLAGS, now);
 	} else if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
 		/* it had lost the source: tell it again */
 		queue_untell(q, &m->own, agent);
@@ -427,7 +433,9 @@ queue_done(struct queue *q, unsigned int agent,
 			queue_untell(q, m->place.file, agent);
 		queue_rcpt_wait(q, m, r);
 		return;
-	} else
+	} else {
+		r->is_refused = (result->flags & JOB_REFUSED) != 0;
 		queue_rcpt_fail(q, m, r, errnum, NULL);
+	}
 	queue_message_check(q, m);
 }

@@ -69,6 +69,7 @@ queue_message_terms(const struct queue *q, struct queue_message *m,
 
 	m->hold_until = MIN(terms->hold_until, now + QUEUE_HOLD_MAX_S);
 	m->deliver_by = MIN(terms->deliver_by, now + QUEUE_BY_MAX_S);
+	m->since = MIN(terms->since, now);
 	m->priority = terms->priority;
 	m->env_flags = terms->flags;
 }
@@ -159,8 +160,7 @@ queue_rcpt_error(const struct queue_rcpt *r)
 }
 
 const char queue_late_text[] = "not delivered by the time that the sender has "
-    "said, after which it wants the message back: no bounces are sent yet, so "
-    "the message waits to be removed from the queue";
+    "said, after which it wants the message back";
 
 /* RFC 2852 4: in mode R it must not be delivered late. */
 bool
@@ -203,6 +203,13 @@ queue_message_route(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_NEW)
 			continue;
+		if (r->outcome != QUEUE_WAITS) {
+			/* of an attempt before: its report is due */
+			r->transport = QUEUE_NO_TRANSPORT;
+			r->state = RCPT_OK;
+			queue_message_settle(q, m);
+			continue;
+		}
 		if (is_to_hold(q, m, r)) {
 			hold(q, m, r);
 			continue;
@@ -339,7 +346,8 @@ int
 queue_take(struct queue *q, const struct queue_record *record)
 {
 	const struct spool_envelope_view *env = record->envelope;
-	const char *cursor = NULL, *rcpt;
+	const char *cursor = NULL, *items = NULL, *rcpt;
+	struct spool_envelope_rcpt said;
 	struct queue_message *m;
 	size_t octets = (size_t)(env->rcpts_end - env->rcpts);
 	size_t len = strlen(env->sender) + 1;
@@ -356,6 +364,7 @@ queue_take(struct queue *q, const struct queue_record *record)
 	m->octets = record->octets;
 	queue_message_terms(q, m, &(struct queue_terms){
 	    .hold_until = env->hold_until, .deliver_by = env->deliver_by,
+	    .since = (int64_t)(record->received_us / 1000000),
 	    .priority = env->priority, .flags = env->flags });
 	p = queue_message_strings(m);
 	memcpy(p, env->sender, len);
@@ -368,6 +377,8 @@ queue_take(struct queue *q, const struct queue_record *record)
 		m->rcpts[i].index = i;
 		m->rcpts[i].attempts = record->attempts;
 		m->rcpts[i].is_repeated = record->is_repeated;
+		spool_envelope_said(env, i, &items, &said);
+		m->rcpts[i].notify = (unsigned char)said.notify;
 	}
 	m->nopen = m->nrcpts;
 	if (skip_known(q, m, record->has_rows) == -1) {

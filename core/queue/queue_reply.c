@@ -4,8 +4,6 @@
 
 #include "core/queue/queue_int.h"
 
-#include <sys/param.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,4 +112,29 @@ queue_reply_text(const char *text)
 
 	strlcpy(error.text, text, sizeof(error.text));
 	return queue_reply_new(&error);
+}
+
+struct queue_reply *
+queue_reply_row(const struct deferred_row *row)
+{
+	struct job_error error = { .code = row->code };
+	const char *text = row->last_error;
+	char speaker[SAID_MAX];
+	struct queue_reply *reply;
+
+	/* it may have been edited by hand */
+	strlcpy(error.enhanced, row->enhanced, sizeof(error.enhanced));
+	strlcpy(error.remote, row->remote, sizeof(error.remote));
+	/* the row has it as "said" */
+	if ((reply = queue_reply_new(&error)) == NULL)
+		return NULL;
+	put_speaker(speaker, sizeof(speaker), reply);
+	free(reply);
+	if (text != NULL && strncmp(text, speaker, strlen(speaker)) == 0)
+		text += strlen(speaker);
+	if (text != NULL)
+		strlcpy(error.text, text, sizeof(error.text));
+	if ((reply = queue_reply_new(&error)) != NULL)
+		reply->when = row->last_attempt;
+	return reply;
 }

@@ -420,7 +420,8 @@ remove_minted(struct queue_spool *sp, const struct queue_change *changes,
 
 	for (i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_PUT &&
-		    changes[i].row.id != changes[i].place->id &&
+		    (changes[i].row.id != changes[i].place->id ||
+		    changes[i].place->is_own) &&
 		    deferred_has(sp->deferred, changes[i].row.id,
 		    DEFERRED_ANY) == 0)
 			(void)deferred_file_remove(sp->deferred,
@@ -518,28 +519,7 @@ static int
 spool_read_deferred(void *store, uint64_t id, queue_record_func each,
     void *closure)
 {
-	struct queue_spool *sp = store;
-	int fd = deferred_file_open(sp->deferred, id), rc = -1;
-	struct queue_record record = { .place.id = id };
-	struct spool_damage damage;
-	struct spool_reader *r;
-	struct spool_view view;
-
-	if (fd == -1)
-		return -1;
-	r = spool_reader_new(fd, sp->readbuf, SPOOL_READ_TRUST_BODY);
-	if (r != NULL && spool_reader_at(r, SPOOL_PAGE, &view, &damage) == 1) {
-		record.place.offset = SPOOL_PAGE;
-		record.received_us = view.record.received_us;
-		record.octets = view.record.body_octets;
-		record.body_at = view.record.body_offset;
-		record.envelope = &view.envelope;
-		each(closure, &record);
-		rc = 0;
-	}
-	spool_reader_free(r);
-	close(fd);
-	return rc;
+	return queue_read_message(store, id, 0, each, closure);
 }
 
 const struct queue_store_ops queue_spool_ops = {
@@ -572,4 +552,8 @@ const struct queue_store_ops queue_spool_ops = {
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 	.read_body = queue_read_body,
+	.read_message = queue_read_message,
+	.own_place = queue_own_place,
+	.own_write = queue_own_write,
+	.own_drop = queue_own_drop,
 };

@@ -271,6 +271,15 @@ int queue_import_file(void *store, uint64_t octets);
 int queue_import_store(void *store, const struct spool_view *view, int fd,
     const struct deferred_row *rows, size_t n, uint64_t *id_r);
 
+/* core/queue/queue_own.c, for the table: see struct queue_store_ops. */
+int queue_own_place(void *store, struct queue_place *place_r);
+int queue_own_write(void *store, const struct queue_place *place,
+    const struct spool_envelope *env, uint64_t received_us, const char *text,
+    size_t len);
+void queue_own_drop(void *store, const struct queue_place *place);
+int queue_read_message(void *store, uint64_t id, size_t max,
+    queue_record_func each, void *closure);
+
 /* core/queue/queue_room.c
  * queue_room_open(sp): Find out whether the process before this one has given
  * up the reserve.

@@ -40,6 +40,7 @@ struct queue_place {
 	uint64_t	 offset;	/* of its record in the file */
 	struct spool_origin origin;	/* where it was accepted; for a deferred message, what its row says */
 	bool		 has_body;	/* the body has a file of its own */
+	bool		 is_own;	/* the queue has written it: own_place() */
 };
 
 /* A new message, or a deferred one as read_deferred() finds it.  Valid during
@@ -55,6 +56,10 @@ struct queue_record {
 	bool		 has_rows;	/* some of its recipients are deferred */
 	int64_t		 again_ms;	/* it was put back until then, in the time of begin(); 0: not */
 	const char	*last_error;	/* with which it was put back, or NULL */
+	/* read_message() alone: the message as far as it was asked for */
+	const char	*text;
+	size_t		 text_len;
+	bool		 is_whole;	/* that is all of it, and not damaged */
 };
 typedef int (*queue_record_func)(void *closure,
     const struct queue_record *record);
@@ -171,6 +176,16 @@ struct queue_store_ops {
 	 * has(store, id, rcpt): 1 when there is such a row, or with
 	 * QUEUE_RCPT_ALL any of that message; 0; -1 with errno. */
 	int	 (*keep)(void *store, struct queue_place *place);
+	/* own_place(store, place_r): A place for a message of the queue's own,
+	 * with an id and an origin that no other has.
+	 * own_write(store, place, env, received_us, text, len): Write it there.
+	 * It is in the queue when change() has put a row with this place.
+	 * own_drop(store, place): Forget it, if it has no row. */
+	int	 (*own_place)(void *store, struct queue_place *place_r);
+	int	 (*own_write)(void *store, const struct queue_place *place,
+		    const struct spool_envelope *env, uint64_t received_us,
+		    const char *text, size_t len);
+	void	 (*own_drop)(void *store, const struct queue_place *place);
 	int	 (*change)(void *store, const struct queue_change *changes,
 		    size_t n);
 	int	 (*has)(void *store, uint64_t id, uint32_t rcpt);
@@ -204,10 +219,14 @@ struct queue_store_ops {
 	/* search(store, cursor, each, closure): Go on through the new messages
 	 * that are not done; ${each} returns 0 to go on.  Return 1 when all
 	 * have been seen, 0: call again.
-	 * read_deferred(store, id, each, closure): Pass one deferred message. */
+	 * read_deferred(store, id, each, closure): Pass one deferred message.
+	 * read_message(store, id, max, each, closure): The same with its text, of
+	 * which ${max} octets at most. */
 	int	 (*search)(void *store, struct queue_cursor *cursor,
 		    queue_record_func each, void *closure);
 	int	 (*read_deferred)(void *store, uint64_t id,
+		    queue_record_func each, void *closure);
+	int	 (*read_message)(void *store, uint64_t id, size_t max,
 		    queue_record_func each, void *closure);
 	/* read_body(store, body, offset, buf, len): Read octets from ${offset}
 	 * on.  Return how many, at most ${len}, and 0 at the end; -1 with

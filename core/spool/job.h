@@ -36,7 +36,8 @@ struct job {
 #define JOB_REFUSED	0x01	/* errnum is not 0: no use to try it again.  Else it may help */
 #define JOB_TARGET	0x02	/* errnum is not 0: this would have happened to each message for the same target */
 #define JOB_NO_DSN	0x04	/* errnum is 0: the next hop has the message now, and does not say what becomes of it (RFC 3461 5.2.2) */
-#define JOB_FLAGS	0x07	/* all of them */
+#define JOB_FINAL	0x08	/* errnum is 0: it is in the recipient's mailbox, and nobody else reports that (RFC 3461 5.2.3) */
+#define JOB_FLAGS	0x0f	/* all of them */
 
 struct job_result {
 	uint64_t	job;

@@ -61,9 +61,13 @@ write_message(int out, const struct spool_view *view, uint64_t id,
 		return (-1);
 	rv = fileio_write(out, head, octets);
 	free(head);
-	if (rv == -1 || spool_body_copy(is_large ? body_fd : fd,
-	    is_large ? 0 : rec->body_offset, rec->body_octets, rec->body_sum,
-	    out) == -1)
+	if (rv == 0 && fd == -1 && body_fd == -1)
+		rv = fileio_write(out, view->body, (size_t)rec->body_octets);
+	else if (rv == 0)
+		rv = spool_body_copy(is_large ? body_fd : fd,
+		    is_large ? 0 : rec->body_offset, rec->body_octets,
+		    rec->body_sum, out);
+	if (rv == -1)
 		return (-1);
 	octets = SPOOL_RECORD_HEADER + rec->envelope_octets + rec->body_octets;
 	total = spool_record_octets(rec->envelope_octets, rec->body_octets);

@@ -101,10 +101,10 @@ struct spool_origin {
  * The body is in the record, also if it was large.  A spool_reader can read the
  * file; the record is at offset SPOOL_PAGE and has the id ${id}.  The header
  * has ${origin}, see spool_message_origin().  ${fd} is the file that ${view}
- * came from; ${body_fd} is body.<id> of a large message, else -1.  The file is
- * written as ${name}.tmp and renamed; the body is checked on the way.  With
- * ${is_synced} file and folder are flushed.  Return 0, or -1 with errno
- * (EBADMSG: the body is damaged) and nothing left behind. */
+ * came from; ${body_fd} is body.<id> of a large message, else -1; with both -1 the
+ * body is view->body.  The file is written as ${name}.tmp and renamed; the body
+ * is checked on the way.  With ${is_synced} file and folder are flushed.  Return
+ * 0, or -1 with errno (EBADMSG: the body is damaged) and nothing left behind. */
 int spool_message_write(int dirfd, const char *name,
     const struct spool_view *view, uint64_t id,
     const struct spool_origin *origin, int fd, int body_fd, bool is_synced);

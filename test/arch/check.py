@@ -279,7 +279,7 @@ SPOIL = {
     settings_are_in_the_manual: [
         ('proto/options/esmtp_option.def', append('\nESMTP_OPTION("No_Such_Option", x, INT, "1", 0, 1)\n')),
         ('man/mailmill.conf.5', lambda s: re.sub(r'^\.It .*retry_interval.*', '.It x', s, flags=re.M | re.I)),
-        ('cmd/settings/setting.def', lambda s: s.replace('"12h"', '"13h"')),
+        ('cmd/settings/setting.def', lambda s: s.replace('"4h", 1', '"5h", 1')),
         ('proto/options/esmtp_option.def', lambda s: s.replace('1, 86400', '2, 86400')),
         ('man/mailmill.conf.5', lambda s: s.replace('One of crlf, lf', 'One of lf'))],
     kinds_are_in_the_manual: [

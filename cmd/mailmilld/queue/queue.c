@@ -30,6 +30,7 @@
 #define LOCK_SAY_MS	10000	/* between lines in the log about that */
 #define PACE_MS		5	/* between passes while agents are at work, so that messages gather */
 #define DRAIN_MS	30000	/* for agents to finish what they have */
+#define JITTER_PERCENT	10	/* of an interval between attempts */
 #define PEERS_MAX	1024
 
 static const struct queue_transport transports[NTRANSPORTS] = {
@@ -116,7 +117,8 @@ static const struct queue_ops queue_ops = {
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
-	.held = queue_held_tell
+	.held = queue_held_tell,
+	.report = queue_dsn
 };
 
 /* --- what the peers say --------------------------------------------------- */
@@ -333,6 +335,12 @@ try_open(struct queue_role *r)
 		.incoming_dirfd = r->incoming_fd,
 		.retry_s = s->retry_interval,
 		.max_retry_s = s->max_retry_interval,
+		.jitter_percent = JITTER_PERCENT,
+		.lifetime_s = s->queue_lifetime,
+		.bounce_lifetime_s = s->bounce_lifetime,
+		.warning_s = s->delay_warning,
+		.return_octets = (uint64_t)s->bounce_size_limit,
+		.double_bounce = s->double_bounce_recipient,
 		.held_octets = (uint64_t)s->held_quota,
 		.held_share = settings_held_share(s),
 		.has_priorities = settings_is_named(s, "MT-PRIORITY"),

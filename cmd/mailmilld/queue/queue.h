@@ -62,6 +62,10 @@ void queue_held_tell(void *r, const char *login);
 void queue_held_tell_all(struct queue_peer *p);
 void queue_held_tell_again(struct queue_role *r);
 
+/* cmd/mailmilld/queue/queue_dsn.c: report() of queue_ops. */
+int queue_dsn(void *closure, const struct queue_report *report, char **text_r,
+    size_t *len_r, unsigned int *flags_r);
+
 /* cmd/mailmilld/queue/queue_etrn.c: the starts of the queue that workers ask for.
  * queue_etrn_open(p): Of a worker that connects.
  * queue_etrn_on_asked(p, msg): Q_START.

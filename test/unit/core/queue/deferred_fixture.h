@@ -36,7 +36,16 @@ void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);
 
 /* What version 6 of the table has added is not there. */
-#define DS_TO_VERSION5 \
+#define DS_TO_VERSION6 \
+	"ALTER TABLE deferred DROP COLUMN since;" \
+	"ALTER TABLE deferred DROP COLUMN notify;" \
+	"ALTER TABLE deferred DROP COLUMN warned;" \
+	"ALTER TABLE deferred DROP COLUMN outcome;" \
+	"ALTER TABLE deferred DROP COLUMN last_attempt;" \
+	"ALTER TABLE deferred DROP COLUMN code;" \
+	"ALTER TABLE deferred DROP COLUMN enhanced;" \
+	"ALTER TABLE deferred DROP COLUMN remote;"
+#define DS_TO_VERSION5 DS_TO_VERSION6 \
 	"DROP INDEX deferred_next;" \
 	"ALTER TABLE deferred DROP COLUMN on_hold;" \
 	"CREATE INDEX deferred_next ON deferred (next_attempt);"

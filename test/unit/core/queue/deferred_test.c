@@ -302,7 +302,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
-	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 7;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -310,7 +310,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 
 Test(deferred, a_version_that_none_has_is_refused)
 {
-	static const char *const versions[] = { "-1", "-2147483648", "7",
+	static const char *const versions[] = { "-1", "-2147483648", "8",
 		"2147483647" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
@@ -325,12 +325,12 @@ Test(deferred, a_version_that_none_has_is_refused)
 		cr_assert_null(ds.d);
 		cr_assert_eq(errno, EPROTONOSUPPORT);
 		snprintf(want, sizeof(want), "deferred-version "
-		    "file=deferred.db version=%s known=6 advice=",
+		    "file=deferred.db version=%s known=7 advice=",
 		    versions[i]);
 		cr_expect_not_null(strstr(log_last_error(said, sizeof(said)),
 		    want), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 7;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -343,7 +343,8 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 		"duplicate column name: hold_until",
 		"duplicate column name: holder", "deferred_held already exists",
 		"duplicate column name: domain",
-		"duplicate column name: on_hold" };
+		"duplicate column name: on_hold",
+		"duplicate column name: since" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
 
@@ -361,7 +362,7 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 		cr_expect_not_null(strstr(said, want), "%s", said);
 		cr_expect_not_null(strstr(said, errors[i]), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 6;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 7;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -615,6 +616,21 @@ Test(deferred, what_has_come_to_be_held_is_known)
 	ds_reopen();
 	cr_assert_str_eq(held_and_came(), "alice/1=71240+71240 "
 	    "alice/2=8120+8120 ");
+}
+
+Test(deferred, the_table_of_version_6_is_brought_up_to_date)
+{
+	ds_put(1, 0, 300);
+	deferred_free(ds.d);
+	cr_assert_eq(ds_exec("UPDATE deferred SET received_us = 77000001;"
+	    DS_TO_VERSION6 "PRAGMA user_version = 6;"), SQLITE_OK);
+	ds.d = deferred_open(ds.f.path, ds.f.folder);
+	cr_assert_not_null(ds.d);
+	cr_assert_eq(ds_rows_of(1), 1);
+	cr_assert_eq(ds.seen[0].since, 77);
+	cr_assert_eq(ds.seen[0].notify, DEFERRED_NOTIFY_UNKNOWN);
+	cr_assert_eq(ds.seen[0].warned, 0);
+	cr_assert_eq(ds.seen[0].code, 0);
 }
 
 /* As version 3 had it, in which a message that was held while the store was full

@@ -103,12 +103,46 @@ op_held(void *closure, const char *login)
 	strlcat(f->told, " ", sizeof(f->told));
 }
 
+/* What is to be in the report, a line for each recipient */
+static int
+op_report(void *closure, const struct queue_report *report, char **text_r,
+    size_t *len_r, unsigned int *flags_r)
+{
+	const struct queue_report_rcpt *r;
+	struct qf *f = closure;
+	size_t i;
+	FILE *out;
+
+	if (f->has_no_reports) {
+		errno = ENOMEM;
+		return -1;
+	}
+	f->nreports++;
+	out = open_memstream(text_r, len_r);
+	cr_assert_not_null(out);
+	fprintf(out, "to=%s sender=%s envid=%s whole=%d text=%.*s\n",
+	    report->to, report->sender, report->envid, report->is_whole,
+	    (int)report->len, report->text);
+	for (i = 0; i < report->nrcpts; i++) {
+		r = &report->rcpts[i];
+		cr_assert_lt(r->outcome, QUEUE_OUTCOMES);
+		fprintf(out, "rcpt=%s orcpt=%s outcome=%d code=%u enhanced=%s "
+		    "remote=%s text=%s until=%lld%s\n", r->rcpt, r->orcpt,
+		    r->outcome, r->code, r->enhanced, r->remote, r->text,
+		    (long long)r->retry_until, r->is_late ? " late" : "");
+	}
+	fclose(out);
+	*flags_r = report->env_flags & SPOOL_ENV_SMTPUTF8;
+	return 0;
+}
+
 static const struct queue_ops ops = {
 	.route = op_route,
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
-	.held = op_held
+	.held = op_held,
+	.report = op_report
 };
 
 void
@@ -136,6 +170,8 @@ qf_init(struct qf *f)
 	f->config.incoming_dirfd = f->incoming;
 	f->config.retry_s = 60;
 	f->config.max_retry_s = 400;
+	f->config.lifetime_s = f->config.bounce_lifetime_s = 400 * 86400;
+	f->config.return_octets = 1000;
 	f->config.has_priorities = true;
 	f->config.is_synced = true;
 	f->config.transports = transports;
@@ -339,6 +375,25 @@ qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
 	    &damage), 1);
 	strlcpy(buf, spool_envelope_rcpt(&view.envelope,
 	    f->jobs[i].job.origin.rcpt), len);
+	spool_reader_free(r);
+	spool_readbuf_free(rb);
+}
+
+void
+qf_text(struct qf *f, size_t i, char *buf, size_t len)
+{
+	struct spool_readbuf *rb = spool_readbuf_new();
+	struct spool_damage damage;
+	struct spool_reader *r;
+	struct spool_view view;
+
+	cr_assert_lt(i, f->njobs);
+	r = spool_reader_new(f->sources[f->jobs[i].job.source], rb, 0);
+	cr_assert_not_null(r);
+	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
+	    &damage), 1);
+	cr_assert_not_null(view.body);
+	snprintf(buf, len, "%.*s", (int)view.record.body_octets, view.body);
 	spool_reader_free(r);
 	spool_readbuf_free(rb);
 }

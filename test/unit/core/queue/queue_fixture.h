@@ -49,6 +49,8 @@ struct qf {
 	bool			 is_deaf;	/* no agent takes anything */
 	char			 told[128];	/* the logins of which something has changed, each with a blank */
 	unsigned int		 agent;
+	unsigned int		 nreports;	/* that were composed */
+	bool			 has_no_reports;	/* there is no memory for one */
 };
 
 void qf_init(struct qf *f);
@@ -94,6 +96,8 @@ void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
 void qf_pass(struct qf *f, int ms);
 /* Read the recipient of job number ${i} from its segment or file. */
 void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
+/* Read the text of job number ${i}. */
+void qf_text(struct qf *f, size_t i, char *buf, size_t len);
 /* Report ${errnum} (0: delivered) and JOB_* for one job. */
 void qf_done(struct qf *f, unsigned int agent, uint64_t job, int errnum);
 void qf_done_with(struct qf *f, unsigned int agent, uint64_t job, int errnum,

@@ -196,11 +196,11 @@ static void
 put_row(struct mem_row *r, const struct deferred_row *row)
 {
 	const char *const strings[] = { row->sender, row->rcpt, row->transport,
-		row->last_error };
+		row->last_error, row->outcome, row->enhanced, row->remote };
 	size_t i;
 
 	r->row = *row;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 7; i++)
 		strlcpy(r->texts[i], strings[i] != NULL ? strings[i] : "",
 		    sizeof(r->texts[i]));
 }
@@ -288,6 +288,9 @@ mem_rows(void *, const struct deferred_query *query, deferred_func each,
 		row.rcpt = mem.rows[i].texts[1];
 		row.transport = mem.rows[i].texts[2];
 		row.last_error = mem.rows[i].texts[3];
+		row.outcome = mem.rows[i].texts[4];
+		row.enhanced = mem.rows[i].texts[5];
+		row.remote = mem.rows[i].texts[6];
 		if (!is_wanted(&row, query))
 			continue;
 		seen++;
@@ -352,6 +355,7 @@ mem_shift(void *, int64_t seconds, int64_t latest, int64_t held)
 		row = &mem.rows[i].row;
 		is_held = row->hold_until != 0 &&
 		    row->next_attempt == row->hold_until;
+		row->since = MIN(row->since + seconds, latest);
 		if (row->deliver_by != 0)
 			row->deliver_by = MAX(row->deliver_by + seconds, 1);
 		if (row->hold_until != 0 && row->flags & SPOOL_ENV_HOLD_FOR)
@@ -393,6 +397,39 @@ mem_read_deferred(void *, uint64_t id, queue_record_func each,
 	return -1;
 }
 
+static int
+mem_read_message(void *store, uint64_t id, size_t, queue_record_func each,
+    void *closure)
+{
+	return mem_read_deferred(store, id, each, closure);
+}
+
+static int
+mem_own_place(void *, struct queue_place *place_r)
+{
+	static uint64_t id = 1ULL << 60;
+
+	*place_r = (struct queue_place){ .id = ++id, .kept_id = id,
+		.is_own = true, .origin.segment = id, .offset = 64 };
+	return 0;
+}
+
+static int
+mem_own_write(void *, const struct queue_place *,
+    const struct spool_envelope *, uint64_t, const char *, size_t)
+{
+	if (mem.is_full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return 0;
+}
+
+static void
+mem_own_drop(void *, const struct queue_place *)
+{
+}
+
 static void
 mem_writer(void *, unsigned int, bool)
 {
@@ -421,6 +458,10 @@ const struct queue_store_ops mem_ops = {
 	.shift = mem_shift,
 	.search = mem_search,
 	.read_deferred = mem_read_deferred,
+	.read_message = mem_read_message,
+	.own_place = mem_own_place,
+	.own_write = mem_own_write,
+	.own_drop = mem_own_drop,
 };
 
 void

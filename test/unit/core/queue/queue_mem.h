@@ -26,7 +26,7 @@ struct mem_message {
 
 struct mem_row {
 	struct deferred_row row;
-	char		 texts[4][24];
+	char		 texts[7][24];
 };
 
 struct mem {

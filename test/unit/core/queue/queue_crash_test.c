@@ -1,0 +1,313 @@
+/* The queue process is killed, or the power is cut, at any step of a message of
+ * which something is to be reported: what is in the spool then is copied, and
+ * another queue goes on with the copy.
+ * After a power cut the log of acknowledgements has what it had when flush() was
+ * called last: that it is also flushed by the clock is no reason to rely on it. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/queue/queue_spool.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define SNAPSHOTS	256
+#define REPORTS		8
+
+QF_SUITE(queue_crash);
+
+/* The reports that somebody has got: a Maildir has each origin once. */
+static struct got {
+	struct job_origin origin;
+	char	 text[512];
+} got[REPORTS];
+static size_t ngot;
+
+static struct snapshot {
+	char	 path[64];
+	size_t	 ngot;		/* before it */
+	const char *step;
+	bool	 is_power;	/* it was cut: what was not flushed is lost */
+} snapshots[SNAPSHOTS];
+static size_t nsnapshots;
+static bool is_watched;
+static char flushed[64];	/* the log as it is on disk */
+
+__attribute__((format(printf, 1, 2)))
+static void
+shell(const char *format, ...)
+{
+	va_list ap;
+	char *cmd;
+
+	va_start(ap, format);
+	cr_assert_neq(vasprintf(&cmd, format, ap), -1);
+	va_end(ap);
+	cr_assert_eq(system(cmd), 0, "%s", cmd);
+	free(cmd);
+}
+
+static void
+save_log(void)
+{
+	shell("rm -f %s/*; cp -a %s/ack.* %s 2>/dev/null || true", flushed,
+	    f.path, flushed);
+}
+
+static void
+snap_one(const char *step, bool is_power)
+{
+	struct snapshot *p = &snapshots[nsnapshots];
+
+	cr_assert_lt(nsnapshots, SNAPSHOTS);
+	strlcpy(p->path, "/tmp/queue-crash.XXXXXX", sizeof(p->path));
+	cr_assert_not_null(mkdtemp(p->path));
+	shell("cp -a %s/. %s", f.path, p->path);
+	if (is_power)
+		shell("rm -f %s/ack.*; cp -a %s/. %s", p->path, flushed,
+		    p->path);
+	p->ngot = ngot;
+	p->step = step;
+	p->is_power = is_power;
+	nsnapshots++;
+}
+
+static void
+snap(const char *step)
+{
+	if (!is_watched)
+		return;
+	snap_one(step, false);
+	snap_one(step, true);
+}
+
+static int
+keep(void *store, struct queue_place *place)
+{
+	int rc;
+
+	snap("before keep");
+	rc = queue_spool_ops.keep(store, place);
+	snap("after keep");
+	return rc;
+}
+
+static int
+own_write(void *store, const struct queue_place *place,
+    const struct spool_envelope *env, uint64_t received_us, const char *text,
+    size_t len)
+{
+	int rc = queue_spool_ops.own_write(store, place, env, received_us, text,
+	    len);
+
+	snap("after own_write");
+	return rc;
+}
+
+static int
+flush(void *store)
+{
+	int rc = queue_spool_ops.flush(store);
+
+	save_log();
+	snap("after flush");
+	return rc;
+}
+
+static int
+change(void *store, const struct queue_change *changes, size_t n)
+{
+	int rc;
+
+	snap("before change");
+	rc = queue_spool_ops.change(store, changes, n);
+	snap("after change");
+	return rc;
+}
+
+static void
+acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
+{
+	queue_spool_ops.acknowledge(store, place, rcpt);
+	snap("after acknowledge");
+}
+
+static int64_t
+end(void *store)
+{
+	int64_t due = queue_spool_ops.end(store);
+
+	snap("after end");
+	return due;
+}
+
+static bool
+is_got(const struct job_origin *origin)
+{
+	size_t i;
+
+	for (i = 0; i < ngot; i++)
+		if (memcmp(&got[i].origin, origin, sizeof(*origin)) == 0)
+			return true;
+	return false;
+}
+
+/* a@x.test is refused; of b@x.test a report was asked for; the sender has a
+ * mailbox.  As long as this queue lives, joe@example.test is not delivered to: his
+ * message is in the same segment, which has to stay as it is. */
+static void
+play(struct qf *q)
+{
+	struct job_error error = { .text = "refused" };
+	char rcpt[64];
+	size_t i;
+
+	for (i = 0; i < q->njobs; i++) {
+		qf_rcpt(q, i, rcpt, sizeof(rcpt));
+		error.job = q->jobs[i].job.job;
+		if (is_watched && strcmp(rcpt, "joe@example.test") == 0)
+			continue;
+		if (strcmp(rcpt, "a@x.test") == 0) {
+			queue_error(q->q, q->jobs[i].agent, &error);
+			qf_done_with(q, q->jobs[i].agent, error.job, EACCES,
+			    JOB_REFUSED);
+			continue;
+		}
+		if (strcmp(rcpt, "a@b.test") == 0 &&
+		    !is_got(&q->jobs[i].job.origin)) {
+			cr_assert_lt(ngot, REPORTS);
+			got[ngot].origin = q->jobs[i].job.origin;
+			qf_text(q, i, got[ngot].text, sizeof(got[0].text));
+			ngot++;
+		}
+		qf_done_with(q, q->jobs[i].agent, error.job, 0, JOB_FINAL);
+	}
+	q->njobs = 0;
+}
+
+static void
+run(struct qf *q)
+{
+	int i, left = 5;
+
+	/* and some seconds, in which nothing more may come */
+	for (i = 0; i < 150 && left > 0; i++) {
+		qf_pass(q, 1000);
+		play(q);
+		left = qf_listed(q) == 0 ? left - 1 : 5;
+	}
+}
+
+static size_t
+times(const char *what)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < ngot; i++)
+		n += strstr(got[i].text, what) != NULL;
+	return n;
+}
+
+static void
+go_on(const struct snapshot *p)
+{
+	static struct qf q;
+	char path[96];
+
+	qf_init(&q);
+	shell("rm -rf %s/* && cp -a %s/. %s && rm -rf %s", q.path, p->path,
+	    q.path, p->path);
+	close(q.incoming);
+	close(q.folder);
+	snprintf(path, sizeof(path), "%s/incoming", q.path);
+	q.incoming = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	q.folder = open(q.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	q.config.queue_dirfd = q.folder;
+	q.config.incoming_dirfd = q.incoming;
+	q.now = f.now;
+	q.ms = f.ms;
+	ngot = p->ngot;
+	qf_open(&q);
+	run(&q);
+	cr_expect_eq(times("rcpt=a@x.test orcpt=(null) outcome=1"), 1,
+	    "%s%s: %zu reports", p->step, p->is_power ? ", power" : "", ngot);
+	cr_expect_eq(times("rcpt=b@x.test orcpt=(null) outcome=4"), 1,
+	    "%s: %zu reports", p->step, ngot);
+	cr_expect_eq(times("rcpt=c@x.test"), 0);
+	cr_expect_eq(qf_listed(&q), 0, "%s", p->step);
+	qf_free(&q);
+}
+
+static void
+check(void)
+{
+	static struct queue_store_ops spy;
+	size_t i, n;
+
+	spy = queue_spool_ops;
+	spy.keep = keep;
+	spy.own_write = own_write;
+	spy.flush = flush;
+	spy.change = change;
+	spy.acknowledge = acknowledge;
+	spy.end = end;
+	qf_close(&f);
+	f.config.store = &spy;
+	strlcpy(flushed, "/tmp/queue-flushed.XXXXXX", sizeof(flushed));
+	cr_assert_not_null(mkdtemp(flushed));
+	save_log();
+	qf_open(&f);
+	is_watched = true;
+	for (i = 0; i < 40; i++) {
+		qf_pass(&f, 100);
+		play(&f);
+		/* nothing more happens, but for the passes of the clock */
+		if (ngot > 0 && qf_listed(&f) == 1)
+			break;
+	}
+	is_watched = false;
+	cr_assert_gt(nsnapshots, 10);
+	qf_close(&f);
+	n = nsnapshots;
+	for (i = 0; i < n; i++)
+		go_on(&snapshots[i]);
+	shell("rm -rf %s", flushed);
+}
+
+Test(queue_crash, a_report_is_made_once_whenever_the_queue_is_killed,
+    .timeout = 120)
+{
+	static const uint8_t notify[] = { 0, SPOOL_NOTIFY_SUCCESS, 0 };
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &(struct spool_envelope){
+	    .notify = notify });
+	qf_mail(&s, QF_ID(2));
+	spool_segment_close(&s.file);
+	check();
+}
+
+/* It was deferred before. */
+Test(queue_crash, nor_is_that_of_a_deferred_message_made_twice, .timeout = 120)
+{
+	static const uint8_t notify[] = { 0, SPOOL_NOTIFY_SUCCESS, 0 };
+	size_t i;
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &(struct spool_envelope){
+	    .notify = notify });
+	qf_mail(&s, QF_ID(2));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	cr_assert_eq(f.njobs, 4);
+	for (i = 0; i < 3; i++)
+		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
+	qf_pass(&f, 61000);
+	check();
+}
