@@ -379,6 +379,44 @@ def test_the_next_of_several_is_tried(d):
             dead.wait(1)
 
 
+def at_most(n):
+    """The reply to a connection of a server that has room for ${n}."""
+    return lambda session, _: '220 next.test ready' \
+        if session.hop.nopen <= n else CLOSE
+
+
+def test_what_the_first_does_not_take_goes_to_the_next(d):
+    """Also while the first serves others; and one that has no room is not asked
+    again and again."""
+    gate = threading.Event()
+    full = {'BANNER': at_most(2), 'DOT': lambda *_: (
+        gate.wait(), '250 2.0.0 Taken')[1]}
+    first, second = NextHop(replies=full), NextHop(replies=full)
+    other = NextHop()
+    both = f'''Domain "next.test" {{
+    Delivery = smtp
+    Route = {{ "{first.route}", "{second.route}" }}
+}}
+'''
+    with first, second, other, server(d, both, domain('other.test', other),
+                                      conf='retry_interval = 3600\n') as s:
+        for i in range(2):
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('the first', lambda: first.nopen == 2)
+        for i in range(2, 12):
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('the second', lambda: second.nopen == 2)
+        for i in range(20):
+            send(s, 'a@other.test', message=text_message(i))
+            other.wait(i + 1)
+        assert first.nsessions + second.nsessions <= 20, (
+            first.nsessions, second.nsessions)
+        gate.set()
+        wait_for('all of them', lambda: len(set(
+            first.bodies() + second.bodies())) == 12)
+        assert not waiting(s)
+
+
 def test_a_damaged_body_is_never_whole(d):
     hop = NextHop()
     with server(d, domain('next.test', hop)) as s:

@@ -351,7 +351,8 @@ on_next(void *closure, struct relay_conn *conn)
 	struct relay_mail *m;
 	int errnum;
 
-	hop->nfailed = 0;
+	if (conn->state == CONN_OPENING)
+		hop->nfailed = 0;
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
 	    (m = take_mail(hop)) != NULL) {
 		if (relay_mail_load(m, h->sources, h->settings->
@@ -487,19 +488,26 @@ do_without_tls(struct relay_hop *hop, const struct job_error *why)
 	return true;
 }
 
-/* The connection has ended before it asked for a message. */
+/* No address takes one more connection. */
+static void
+all_failed(struct relay_hop *hop, const struct job_error *why, int errnum)
+{
+	/* those that there are are served, and there may be no more */
+	if (nready(hop) > 0) {
+		hop->limit = nready(hop);
+		hop->limit_ms = monotonic_ms() + LIMIT_MS;
+	} else
+		fail_waiting(hop, why, errnum);
+}
+
+/* The connection has ended before it asked for a message.  If others are opened
+ * elsewhere by now, that is known already. */
 static void
 opening_failed(struct relay_hop *hop, size_t addr, const struct job_error *why,
     int errnum)
 {
-	/* the server serves those that it has, and may serve no more */
-	if (nready(hop) > 0) {
-		hop->limit = nready(hop);
-		hop->limit_ms = monotonic_ms() + LIMIT_MS;
-		return;
-	}
 	if (addr == hop->current && !next_address(hop))
-		fail_waiting(hop, why, errnum);
+		all_failed(hop, why, errnum);
 }
 
 static void
@@ -613,8 +621,10 @@ open_one(struct relay_hop *hop)
 	struct job_error why;
 	int errnum;
 
-	if (hop->current != 0 && monotonic_ms() >= hop->first_ms)
+	if (hop->current != 0 && monotonic_ms() >= hop->first_ms) {
 		hop->current = 0;
+		hop->nfailed = 0;
+	}
 	do {
 		target.addr = &hop->addrs[hop->current];
 		target.route = hop->domain->route.v[hop->current];
@@ -628,7 +638,7 @@ open_one(struct relay_hop *hop)
 	} while (next_address(hop));
 	relay_said_failure(errnum, NULL, remote, &why);
 	hop->since_ms = 0;
-	fail_waiting(hop, &why, errnum);
+	all_failed(hop, &why, errnum);
 	return false;
 opened:
 	hop->since_ms = 0;
