@@ -524,6 +524,26 @@ static const struct child_ops child_ops = {
 	.drain = on_drain
 };
 
+/* What agents have said by now counts, read or not: a message whose result is
+ * lost is given out again, and another server gets it twice. */
+static void
+finish_agents(struct queue_role *r)
+{
+	struct queue_peer *p;
+
+	if (r->queue == NULL)
+		return;
+	queue_stop(r->queue);
+	TAILQ_FOREACH (p, &r->peers, link)
+		if (p->is_agent) {
+			chanev_finish(p->ce);
+			p->ce = NULL;
+		}
+	if (r->is_news)
+		(void)queue_pass(r->queue, scheduler_now(),
+		    (int64_t)monotonic_ms());
+}
+
 static void
 role_clear(struct queue_role *r)
 {
@@ -531,6 +551,7 @@ role_clear(struct queue_role *r)
 
 	queue_ctl_end_all(r);
 	after_cancel(&r->timer);
+	finish_agents(r);
 	queue_close(r->queue);
 	r->queue = NULL;
 	while ((p = TAILQ_FIRST(&r->peers)) != NULL)

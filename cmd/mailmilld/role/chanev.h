@@ -47,10 +47,10 @@ int chanev_send(struct chanev *ce, unsigned int type, const void *base,
  * callbacks of ${ce}.  NULL does nothing. */
 void chanev_free(struct chanev *ce);
 
-/* chanev_finish(ce): The peer has ended: give what it had sent and nobody has
- * read to the functions of ${ce}, at once and without a bound but the channel's,
- * then chanev_free() it; gone() is not called.  Not from a callback of ${ce}.
- * NULL does nothing. */
+/* chanev_finish(ce): The peer has ended, or this process does: give what the peer
+ * had sent and nobody has read to the functions of ${ce}, at once and without a
+ * bound but the channel's, then chanev_free() it; gone() is not called.  Not from
+ * a callback of ${ce}.  NULL does nothing. */
 void chanev_finish(struct chanev *ce);
 
 /* chanev_hold(ce): In message(): read no more of them, so that they wait in the
