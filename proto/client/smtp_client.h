@@ -122,6 +122,11 @@ struct smtp_client_ops {
 	/* done(host, c): all recipients have theirs, the message is the host's
 	 * again */
 	void		(*done)(void *host, struct smtp_client *c);
+	/* leaving(host, c): QUIT is being said, so that there is no next() any
+	 * more: of itself (an idle time, LIMITS MAILMAX), or since the host or
+	 * the server wanted it; the reply, or the end, may take a minute.
+	 * NULL: the host need not know */
+	void		(*leaving)(void *host, struct smtp_client *c);
 	/* ended(host, c, result): the connection is over, the descriptor
 	 * closed; ${c} is freed after this.  Why, and the server's words, if it
 	 * has refused us before a message; SMTP_WHY_QUIT: all went well */

@@ -13,6 +13,8 @@ smtp_quit(struct smtp_client *c)
 	smtp_set_state(c, SS_QUIT);
 	c->owed = 1;
 	smtp_put(c, "QUIT", NULL);
+	if (c->ops->leaving != NULL)
+		c->ops->leaving(c->host, c);
 }
 
 static void

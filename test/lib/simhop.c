@@ -152,6 +152,8 @@ host_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 		violation(h, "next() of another client");
 	if (h->ntaken > 0 && !h->messages[h->ntaken - 1].is_done)
 		violation(h, "next() before done()");
+	if (h->nleaving > 0)
+		violation(h, "next() after leaving()");
 	if (h->ntaken == h->nmessages)
 		return h->is_last ? SMTP_NEXT_QUIT : SMTP_NEXT_NONE;
 	m_r->env = &h->messages[h->ntaken].env;
@@ -256,6 +258,17 @@ host_done(void *host, struct smtp_client *)
 			    m->env.rcpts[i]);
 	if (m != NULL)
 		m->is_done = true;
+}
+
+static void
+host_leaving(void *host, struct smtp_client *c)
+{
+	struct simhop *h = host;
+
+	if (c != h->client || h->nleaving++ > 0)
+		violation(h, "leaving() of another client, or twice");
+	if (h->ntaken > 0 && !h->messages[h->ntaken - 1].is_done)
+		violation(h, "leaving() before done()");
 }
 
 static void
@@ -398,6 +411,7 @@ static const struct smtp_client_ops ops = {
 	.read = host_read,
 	.rcpt = host_rcpt,
 	.done = host_done,
+	.leaving = host_leaving,
 	.ended = host_ended,
 	.tls_start = tls_start,
 	.tls_handshake = tls_handshake,
@@ -411,6 +425,7 @@ static const struct smtp_client_ops ops = {
 	.read = host_read,
 	.rcpt = host_rcpt,
 	.done = host_done,
+	.leaving = host_leaving,
 	.ended = host_ended,
 	.auth_start = auth_start,
 	.auth_step = auth_step,

@@ -8,7 +8,7 @@
  *   a callback comes only for what was waited for, and no timer early;
  *   a client waits for a timer;
  *   each recipient has one result, before done(); each message that was taken is
- *   done, before ended(); the wire is closed once;
+ *   done, before ended(); the wire is closed once; no next() after leaving();
  *   a result is worded as the client promises.
  *
  * TLS is two lines, SIMHOP_HELLO of the client and SIMHOP_ANSWER of the server,
@@ -74,6 +74,7 @@ struct simhop {
 	int			 mask;
 	uint64_t		 trigger_us;
 	bool			 is_begun;
+	unsigned int		 nleaving;
 	unsigned int		 nended;
 	struct simhop_result	 end;		/* of ended() */
 	bool			 is_traced;

@@ -14,7 +14,7 @@ import time
 from harness import (NOBODY, POSTFIX, ROOT, SLOW, Client, Server, Skip,
                      text_message, wait_for)
 from keys import make_pair
-from nexthop import CLOSE, HANG, NextHop
+from nexthop import CLOSE, EHLO, HANG, NextHop
 from test_mailers import ALL
 
 CONF = '''retry_interval = 1
@@ -153,6 +153,20 @@ def test_a_connection_is_used_again_and_ends_when_nothing_comes(d):
         # one that the server has closed is no loss
         send(s, 'a@next.test')
         hop.wait(21)
+
+
+def test_a_mail_does_not_wait_for_a_connection_that_says_quit(d):
+    """Neither when it was idle, nor behind the last message that it takes."""
+    for name, ehlo in ('idle', EHLO), ('limit', EHLO + ('LIMITS MAILMAX=1',)):
+        os.mkdir(f'{d}/{name}')
+        hop = NextHop(ehlo=ehlo, replies={'QUIT': HANG})
+        with hop, server(f'{d}/{name}', domain('next.test', hop),
+                         conf='retry_interval = 3600\n') as s:
+            for i in range(3):
+                send(s, 'a@next.test', message=text_message(i))
+                hop.wait(i + 1)
+                wait_for('QUIT', lambda: hop.lines.count('QUIT') == i + 1)
+            assert hop.nopen == hop.nsessions == 3, hop.nsessions
 
 
 def test_no_more_connections_than_the_option_says(d):

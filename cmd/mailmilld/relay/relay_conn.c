@@ -77,6 +77,14 @@ on_done(void *host, struct smtp_client *)
 }
 
 static void
+on_leaving(void *host, struct smtp_client *)
+{
+	struct relay_conn *conn = host;
+
+	conn->ops->leaving(conn->closure, conn);
+}
+
+static void
 on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 {
 	struct relay_conn *conn = host;
@@ -132,6 +140,7 @@ static const struct smtp_client_ops client_ops = {
 	.read = on_read,
 	.rcpt = on_rcpt,
 	.done = on_done,
+	.leaving = on_leaving,
 	.ended = on_ended
 };
 

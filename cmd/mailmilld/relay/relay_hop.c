@@ -13,7 +13,8 @@
  *	-> IDLE		next(): there is none
  *	BUSY -> WOKEN	done(): it asks for the next one by itself
  *	IDLE -> WOKEN	hop_go(): there is a mail for it
- *	any -> LEAVING	leave(), next(): it says QUIT when it asks */
+ *	any -> LEAVING	leave(), next(): it says QUIT when it asks
+ *	IDLE, WOKEN -> LEAVING	leaving(): it says QUIT of itself */
 
 #include "cmd/mailmilld/relay/relay_int.h"
 
@@ -475,6 +476,19 @@ on_done(void *closure, struct relay_conn *conn)
 		h->ops->idle(h->closure);
 }
 
+/* What it was to take is for others.  One that has not asked for a mail yet goes
+ * on as CONN_OPENING: its end says why it could not be had. */
+static void
+on_leaving(void *closure, struct relay_conn *conn)
+{
+	struct relay_hop *hop = closure;
+
+	if (conn->state != CONN_IDLE && conn->state != CONN_WOKEN)
+		return;
+	set_state(hop, conn, CONN_LEAVING);
+	relay_hops_go(hop->h);
+}
+
 /* The handshake of TLS has failed.  Without TLS it may go better: as good as what
  * the server would get if it did not offer any (RFC 7435). */
 static bool
@@ -541,6 +555,7 @@ static const struct relay_conn_ops conn_ops = {
 	.read = on_read,
 	.rcpt = on_rcpt,
 	.done = on_done,
+	.leaving = on_leaving,
 	.ended = on_ended
 };
 

@@ -140,6 +140,8 @@ struct relay_conn_ops {
 	void	(*rcpt)(void *closure, struct relay_conn *conn, size_t i,
 		    const struct smtp_result *result);
 	void	(*done)(void *closure, struct relay_conn *conn);
+	/* leaving(closure, conn): It says QUIT, and takes no mail any more */
+	void	(*leaving)(void *closure, struct relay_conn *conn);
 	/* ended(closure, conn, why): It is over; ${why} says why, if it had been
 	 * CONN_OPENING.  The last call: relay_conn_free() it */
 	void	(*ended)(void *closure, struct relay_conn *conn,

@@ -544,6 +544,58 @@ Test(smtp_client, a_clock_that_is_set_is_no_time)
 	cr_assert_eq(hop.end.why, SMTP_WHY_TIMEOUT);
 }
 
+/* --- the end -------------------------------------------------------------- */
+
+/* The host knows at once that QUIT is said, whatever the reason, and asks for
+ * nothing more; a message that comes then is for another connection. */
+Test(smtp_client, the_host_knows_that_a_connection_is_left)
+{
+	static const struct {
+		const char *banner, *ehlo;
+		unsigned int seconds;
+		bool is_last;
+	} rows[] = {
+		{ "554 5.7.1 go away\r\n", NULL, 0, false },
+		{ "220 ready\r\n", "250 mx\r\n", 6, false },
+		{ "220 ready\r\n", "250 mx\r\n", 0, true },
+		{ "220 ready\r\n", "250-mx\r\n250 LIMITS MAILMAX=1\r\n", 0,
+		    false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		teardown();
+		setup();
+		hop.options.idle_seconds = 5;
+		hop.is_last = rows[i].is_last;
+		if (i == 3)
+			simhop_add(&hop, "a@client.example", "b@example.test",
+			    "x\r\n", 3);
+		begin();
+		reply(rows[i].banner);
+		if (rows[i].ehlo != NULL)
+			reply(rows[i].ehlo);
+		if (i == 3) {
+			reply("250 fine\r\n");
+			reply("250 fine\r\n");
+			reply("354 go on\r\n");
+			cr_assert_eq(hop.nleaving, 0);
+			reply("250 taken\r\n");
+		}
+		advance(rows[i].seconds * SECOND);
+		cr_assert_eq(hop.client->state, SS_QUIT, "%u", i);
+		cr_assert_eq(hop.nleaving, 1, "%u", i);
+		simhop_add(&hop, "a@client.example", "c@example.test", "x\r\n",
+		    3);
+		simhop_wake(&hop);
+		collect();
+		cr_assert_eq(hop.ntaken, i == 3, "%u", i);
+		reply("221 bye\r\n");
+		cr_assert_null(hop.client);
+		cr_assert_eq(hop.nleaving, 1);
+	}
+}
+
 /* --- many messages -------------------------------------------------------- */
 
 /* A host with many messages that are all refused here does not keep the loop
