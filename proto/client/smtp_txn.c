@@ -485,6 +485,16 @@ smtp_on_dot(struct smtp_client *c)
 	}
 }
 
+/* RFC 5321 3.8, 4.2.1: 421 may have been on its way before MAIL was: a server
+ * that ends a session, since it was idle or long enough, has not looked at the
+ * message that comes then.  To the first MAIL of a session it is an answer. */
+static bool
+is_not_of_message(const struct smtp_client *c)
+{
+	return !c->txn.is_mail_sent ||
+	    (!c->txn.is_mail_heard && c->ntxns > 1);
+}
+
 void
 smtp_on_421(struct smtp_client *c)
 {
@@ -492,7 +502,7 @@ smtp_on_421(struct smtp_client *c)
 		smtp_on_dot(c);
 		return;
 	}
-	if (c->state == SS_RSET)
+	if (c->txn.of != NULL && is_not_of_message(c))
 		tell_unsent(c);
 	else if (c->txn.of != NULL)
 		tell_all_said(c);

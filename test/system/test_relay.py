@@ -300,6 +300,21 @@ def test_a_connection_that_breaks_anywhere_is_replaced_at_once(d):
                 'queue', 'list')['messages'])
 
 
+def test_a_session_that_the_server_ends_costs_no_message_its_time(d):
+    def mail(session, _):
+        session.n = getattr(session, 'n', 0) + 1
+        return '250 2.1.0 OK' if session.n < 3 else '421 4.3.2 Enough'
+    hop = NextHop(replies={'MAIL': mail})
+    with hop, server(d, domain('next.test', hop, 'Max_Connections = 1'),
+                     conf='retry_interval = 3600\n') as s:
+        for i in range(10):
+            send(s, 'a@next.test', message=text_message(i))
+        hop.wait(10)
+        wait_for('an empty queue', lambda: not s.ctl_json('queue', 'list')[
+            'messages'])
+        assert len(set(hop.bodies())) == 10 and hop.nsessions == 5
+
+
 def test_a_lost_answer_is_uncertain_and_comes_later(d):
     hop = NextHop(replies={'DOT': once(CLOSE)('250 2.0.0 Taken')})
     with hop, server(d, domain('next.test', hop), conf=CONF.replace(
