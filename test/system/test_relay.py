@@ -183,6 +183,32 @@ def test_no_more_connections_than_the_option_says(d):
         assert len({m.body for m in got}) == 12
 
 
+def test_a_server_with_much_mail_leaves_room_for_others(d):
+    """Where a process has as many connections as it can have, which are 16."""
+    gate = threading.Semaphore(0)
+    busy = NextHop(replies={'DOT': lambda *_: (gate.acquire(),
+                                               '250 2.0.0 Taken')[1]})
+    other = NextHop()
+    with busy, other, server(
+            d, domain('busy.test', busy, 'Max_Connections = 100'),
+            domain('other.test', other), workers=1, nofile=80,
+            conf='retry_interval = 3600\n') as s:
+        for i in range(16):
+            send(s, 'a@busy.test', message=text_message(i))
+        wait_for('all connections', lambda: busy.lines.count('DATA') == 16)
+        for i in range(16, 40):
+            send(s, 'a@busy.test', 'a@other.test', message=text_message(i))
+        for i in range(12):
+            gate.release()
+            busy.wait(i + 1)
+        other.wait(24)
+        assert len(busy.messages) == 12 and busy.most == 16, busy.most
+        for i in range(28):
+            gate.release()
+        busy.wait(40)
+        assert len(set(busy.bodies())) == 40
+
+
 def test_a_large_message_is_sent_as_it_is(d):
     hop = NextHop()
     with hop, server(d, domain('next.test', hop)) as s:

@@ -5,7 +5,8 @@
  *
  * A next hop that has no connection yet gets one; the others follow when that one
  * has asked for a message.  If none can be had, all that waits for it fails with
- * the same words: the queue decides when to try again.
+ * the same words: the queue decides when to try again.  Where all next hops have
+ * as many connections as there may be, one that has none is the next to get one.
  *
  * A connection's states, and what makes each transition:
  *	OPENING		relay_conn_open()
@@ -64,6 +65,7 @@ struct relay_hops {
 	void			*closure;
 	size_t			 max;
 	size_t			 nconns;
+	size_t			 nleaving;	/* of them */
 	struct relay_conns	 idle;
 	struct relay_hop_list	 list;		/* for good: there are not more than Domain sections */
 	struct relay_hop_list	 wanting;
@@ -300,6 +302,7 @@ set_state(struct relay_hop *hop, struct relay_conn *conn,
 	hop->count[conn->state]--;
 	conn->state = state;
 	hop->count[state]++;
+	h->nleaving += state == CONN_LEAVING;
 	TAILQ_REMOVE(&hop->conns, conn, link);
 	if (state == CONN_IDLE) {
 		TAILQ_INSERT_TAIL(&h->idle, conn, idle);
@@ -343,6 +346,22 @@ next_address(struct relay_hop *hop)
 
 static void hop_go(struct relay_hop *hop);
 
+/* ${conn} has sent something.  Where all connections are taken, and next hops that
+ * have none have mail, it makes room, whatever its own next hop has: unless those
+ * that leave make enough. */
+static bool
+gives_way(const struct relay_hops *h, const struct relay_conn *conn)
+{
+	const struct relay_hop *hop;
+	size_t n = 0;
+
+	if (conn->state != CONN_WOKEN || h->nconns < h->max)
+		return false;
+	TAILQ_FOREACH (hop, &h->wanting, wanting)
+		n += hop->nconns == 0;
+	return n > h->nleaving;
+}
+
 static struct relay_mail *
 on_next(void *closure, struct relay_conn *conn)
 {
@@ -354,6 +373,8 @@ on_next(void *closure, struct relay_conn *conn)
 
 	if (conn->state == CONN_OPENING)
 		hop->nfailed = 0;
+	if (gives_way(h, conn))
+		set_state(hop, conn, CONN_LEAVING);
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
 	    (m = take_mail(hop)) != NULL) {
 		if (relay_mail_load(m, h->sources, h->settings->
@@ -538,6 +559,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 		TAILQ_REMOVE(&h->idle, conn, idle);
 	TAILQ_REMOVE(&hop->conns, conn, link);
 	hop->count[conn->state]--;
+	h->nleaving -= conn->state == CONN_LEAVING;
 	hop->nconns--;
 	h->nconns--;
 	relay_conn_free(conn);
@@ -710,6 +732,10 @@ relay_hops_go(struct relay_hops *h)
 
 	if (h->is_draining || h->is_ending)
 		return;
+	/* where there is little room, it is for those that have no connection */
+	TAILQ_FOREACH_SAFE (hop, &h->wanting, wanting, next)
+		if (hop->nconns == 0)
+			hop_go(hop);
 	TAILQ_FOREACH_SAFE (hop, &h->wanting, wanting, next)
 		hop_go(hop);
 }
