@@ -209,6 +209,38 @@ def test_a_server_with_much_mail_leaves_room_for_others(d):
         assert len(set(busy.bodies())) == 40
 
 
+def test_a_server_that_takes_one_domain_in_a_session(d):
+    """Connections that have had mail for others are no obstacle, and stay."""
+    gate = threading.Event()
+    hop = NextHop(ehlo=EHLO + ('LIMITS RCPTDOMAINMAX=1',), replies={
+        'DOT': lambda *_: (gate.wait(), '250 2.0.0 Taken')[1]})
+    names = [f'd{i}.test' for i in range(40)]
+    with hop, server(d, *(domain(x, hop, 'Max_Connections = 50')
+                          for x in names + ['last.test']),
+                     conf='retry_interval = 3600\n') as s:
+        for i, x in enumerate(names):
+            send(s, f'a@{x}', message=text_message(i))
+        wait_for('all connections', lambda: hop.lines.count('DATA') == 40)
+        gate.set()
+        hop.wait(40)
+        send(s, 'a@last.test')
+        hop.wait(41)
+        assert not waiting(s) and hop.nsessions == hop.most == 41, hop.nsessions
+
+
+def test_one_connection_to_a_server_that_takes_one_domain_in_a_session(d):
+    hop = NextHop(ehlo=EHLO + ('LIMITS RCPTDOMAINMAX=1',))
+    names = [f'd{i}.test' for i in range(40)]
+    with hop, server(d, *(domain(x, hop, 'Max_Connections = 1')
+                          for x in names),
+                     conf='retry_interval = 3600\n') as s:
+        for i in range(0, 40, 20):
+            send(s, *(f'a@{x}' for x in names[i:i + 20]))
+        hop.wait(40)
+        assert not waiting(s) and hop.most == 1, hop.most
+        assert len({r for m in hop.messages for r in m.rcpts}) == 40
+
+
 def test_a_large_message_is_sent_as_it_is(d):
     hop = NextHop()
     with hop, server(d, domain('next.test', hop)) as s:
@@ -685,6 +717,27 @@ def test_a_reload_does_not_wait_for_a_server_that_hangs(d):
         dead.wait(40, 30)
         assert len(set(dead.bodies())) == len(dead.bodies()) == 40
         assert len(slow.messages) == 1 and not waiting(s)
+
+
+def test_a_reload_gives_back_what_is_left_of_a_message(d):
+    """Which the server does not take at once."""
+    gate = threading.Event()
+    hop = NextHop(ehlo=EHLO + ('LIMITS RCPTMAX=1',), replies={
+        'DOT': lambda *_: (gate.wait(), '250 2.0.0 Taken')[1]})
+    with hop, server(d, domain('next.test', hop),
+                     conf='retry_interval = 3600\n') as s:
+        send(s, 'a@next.test', 'b@next.test')
+        wait_for('its end', lambda: 'DATA' in hop.lines and hop.octets)
+        queue = s.pids('mailmilld: queue')
+        s.ctl('reload')
+        wait_for('another queue', lambda: s.pids('mailmilld: queue') not in
+                 ([], queue))
+        gate.set()
+        hop.wait(2, 12)
+        wait_for('an empty queue', lambda: not s.ctl_json(
+            'queue', 'list')['messages'])
+        assert sorted(r for m in hop.messages for r in m.rcpts) == [
+            f'RCPT TO:<{x}@next.test>' for x in 'ab']
 
 
 def test_a_relay_that_is_killed_loses_nothing(d):

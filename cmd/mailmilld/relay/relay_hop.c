@@ -19,6 +19,8 @@
 
 #include "cmd/mailmilld/relay/relay_int.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,7 @@ struct relay_hop {
 	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
 	struct relay_mails	 waiting;
 	size_t			 nwaiting;
+	size_t			 nfor_new;	/* of them: is_for_new */
 	struct relay_conns	 conns;		/* the idle ones first */
 	size_t			 nconns;
 	size_t			 count[NCONN_STATES]; /* of them */
@@ -191,18 +194,23 @@ put_mail(struct relay_hop *hop, struct relay_mail *m, bool is_first)
 		TAILQ_INSERT_HEAD(&hop->waiting, m, link);
 	else
 		TAILQ_INSERT_TAIL(&hop->waiting, m, link);
+	hop->nfor_new += m->is_for_new;
 	hop->h->nmails++;
 }
 
-/* The one whose turn it is; it is counted until mail_end(). */
+/* The one whose turn it is, of those that are for connections that have had mail
+ * unless ${is_new}; it is counted until mail_end(). */
 static struct relay_mail *
-take_mail(struct relay_hop *hop)
+take_mail(struct relay_hop *hop, bool is_new)
 {
 	struct relay_mail *m = TAILQ_FIRST(&hop->waiting);
 
+	while (m != NULL && m->is_for_new && !is_new)
+		m = TAILQ_NEXT(m, link);
 	if (m == NULL)
 		return NULL;
 	TAILQ_REMOVE(&hop->waiting, m, link);
+	hop->nfor_new -= m->is_for_new;
 	if (--hop->nwaiting == 0)
 		TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
 	return m;
@@ -283,7 +291,7 @@ fail_waiting(struct relay_hop *hop, const struct job_error *why, int errnum)
 		log_event(LOG_LEVEL_INFO, "next-hop", "target=%s waiting=%zu "
 		    "remote=%s code=%u reason=%s", hop->target, hop->nwaiting,
 		    why->remote, why->code, why->text);
-	while ((m = take_mail(hop)) != NULL)
+	while ((m = take_mail(hop, true)) != NULL)
 		fail_mail(hop->h, m, why, errnum, JOB_TARGET);
 }
 
@@ -346,16 +354,30 @@ next_address(struct relay_hop *hop)
 
 static void hop_go(struct relay_hop *hop);
 
-/* ${conn} has sent something.  Where all connections are taken, and next hops that
- * have none have mail, it makes room, whatever its own next hop has: unless those
- * that leave make enough. */
+/* Mail that needs a connection that there is not room for, and will not be when
+ * those that leave have left. */
+static bool
+lacks_new(const struct relay_hop *hop)
+{
+	return (hop->nconns >= hop->limit || hop->h->nconns >= hop->h->max) &&
+	    hop->nfor_new > hop->count[CONN_OPENING] +
+	    hop->count[CONN_LEAVING];
+}
+
+/* ${conn} has sent something.  It makes room where its own next hop has mail for a
+ * new connection; and where all connections are taken, and next hops that have
+ * none have mail, whatever its own has: unless those that leave make enough. */
 static bool
 gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 {
-	const struct relay_hop *hop;
+	const struct relay_hop *hop = conn->closure;
 	size_t n = 0;
 
-	if (conn->state != CONN_WOKEN || h->nconns < h->max)
+	if (conn->state != CONN_WOKEN)
+		return false;
+	if (lacks_new(hop))
+		return true;
+	if (h->nconns < h->max)
 		return false;
 	TAILQ_FOREACH (hop, &h->wanting, wanting)
 		n += hop->nconns == 0;
@@ -369,14 +391,15 @@ on_next(void *closure, struct relay_conn *conn)
 	struct relay_hops *h = hop->h;
 	struct job_error je;
 	struct relay_mail *m;
+	bool is_new = conn->state == CONN_OPENING;
 	int errnum;
 
-	if (conn->state == CONN_OPENING)
+	if (is_new)
 		hop->nfailed = 0;
 	if (gives_way(h, conn))
 		set_state(hop, conn, CONN_LEAVING);
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
-	    (m = take_mail(hop)) != NULL) {
+	    (m = take_mail(hop, is_new)) != NULL) {
 		if (relay_mail_load(m, h->sources, h->settings->
 		    default_domain == NULL ? NULL :
 		    h->settings->default_domain->name) == 0) {
@@ -443,6 +466,8 @@ on_rcpt(void *closure, struct relay_conn *conn, size_t i,
 	if (may_again(m, result)) {
 		m->is_again[i] = true;
 		m->is_part = is_part(result);
+		m->is_domain = m->is_domain ||
+		    result->why == SMTP_WHY_DOMAIN_MAX;
 		return;
 	}
 	m->results[m->nresults++] = relay_said_outcome(result,
@@ -469,11 +494,35 @@ fail_rest(struct relay_hops *h, struct relay_mail *m)
 	}
 }
 
+/* Some recipients of ${m} are for another connection, or for a part of their own. */
+static void
+send_rest(struct relay_hop *hop, struct relay_mail *m)
+{
+	struct relay_hops *h = hop->h;
+	struct relay_mail *again = relay_mail_again(m);
+
+	if (again == NULL)
+		return;
+	if (h->is_draining) {
+		h->nmails++;
+		if (h->is_stopped)
+			give_back(h, again);
+		else
+			mail_end(h, again);
+		return;
+	}
+	/* a session takes no other domain than before (RFC 9422 4.3) */
+	again->is_for_new = m->is_domain;
+	put_mail(hop, again, true);
+	if (again->is_for_new)
+		relay_hops_go(h);
+}
+
 static void
 on_done(void *closure, struct relay_conn *conn)
 {
 	struct relay_hop *hop = closure;
-	struct relay_mail *m = conn->mail, *again;
+	struct relay_mail *m = conn->mail;
 	struct relay_hops *h = hop->h;
 
 	conn->mail = NULL;
@@ -482,15 +531,8 @@ on_done(void *closure, struct relay_conn *conn)
 		m->nparts++;
 	else
 		m->ntries++;
-	/* a session that takes none of them never will (RFC 9422 4.3) */
-	set_state(hop, conn, m->is_part && m->nresults == 0 ? CONN_LEAVING :
-	    CONN_WOKEN);
-	if ((again = relay_mail_again(m)) != NULL) {
-		if (h->is_draining)
-			relay_mail_free(again);
-		else
-			put_mail(hop, again, true);
-	}
+	set_state(hop, conn, CONN_WOKEN);
+	send_rest(hop, m);
 	fail_rest(h, m);
 	mail_end(h, m);
 	if (h->nmails == 0 && !h->is_ending)
@@ -691,7 +733,10 @@ opened:
 static bool
 may_open(struct relay_hop *hop)
 {
-	if (hop->nwaiting <= hop->count[CONN_OPENING] + hop->count[CONN_WOKEN])
+	size_t n = hop->nwaiting - hop->nfor_new;
+
+	n -= MIN(n, hop->count[CONN_WOKEN]);
+	if (hop->nfor_new + n <= hop->count[CONN_OPENING])
 		return false;
 	/* one that shows whether it can be had */
 	if (nready(hop) == 0 && hop->count[CONN_OPENING] > 0)
@@ -707,7 +752,7 @@ hop_go(struct relay_hop *hop)
 	struct relay_hops *h = hop->h;
 	struct relay_conn *conn;
 
-	while (hop->nwaiting > hop->count[CONN_WOKEN] &&
+	while (hop->nwaiting - hop->nfor_new > hop->count[CONN_WOKEN] &&
 	    (conn = TAILQ_FIRST(&hop->conns)) != NULL &&
 	    conn->state == CONN_IDLE) {
 		set_state(hop, conn, CONN_WOKEN);
@@ -760,7 +805,7 @@ relay_hops_stop(struct relay_hops *h)
 
 	h->is_draining = h->is_stopped = true;
 	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
-		while ((m = take_mail(hop)) != NULL)
+		while ((m = take_mail(hop, true)) != NULL)
 			give_back(h, m);
 	TAILQ_FOREACH (hop, &h->list, link)
 		TAILQ_FOREACH (conn, &hop->conns, link)
@@ -778,7 +823,7 @@ relay_hops_drain(struct relay_hops *h)
 
 	h->is_draining = true;
 	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
-		while ((m = take_mail(hop)) != NULL)
+		while ((m = take_mail(hop, true)) != NULL)
 			mail_end(h, m);
 	leave_idle(h);
 }
@@ -802,7 +847,7 @@ relay_hops_free(struct relay_hops *h)
 	while ((hop = TAILQ_FIRST(&h->list)) != NULL) {
 		while (!TAILQ_EMPTY(&hop->conns))
 			relay_conn_kill(TAILQ_FIRST(&hop->conns));
-		while ((m = take_mail(hop)) != NULL)
+		while ((m = take_mail(hop, true)) != NULL)
 			mail_end(h, m);
 		TAILQ_REMOVE(&h->list, hop, link);
 		free(hop->target);

@@ -29,6 +29,7 @@ struct relay_mail {
 	struct job		*jobs;		/* owned; recipients, in the order of the envelope once it is loaded */
 	size_t			 njobs, room;
 	unsigned int		 ntries, nparts;
+	bool			 is_for_new;	/* only a connection that has had no mail yet takes it */
 	/* while it is loaded */
 	char			*octets;	/* of the envelope, which all below points into */
 	struct spool_envelope	 env;
@@ -38,7 +39,8 @@ struct relay_mail {
 	struct job_result	*results;	/* of all that have an outcome */
 	size_t			 nresults;
 	bool			*is_again;	/* to be sent again, on another connection */
-	bool			 is_part;	/* since the server does not take all at once */
+	bool			 is_part;	/* since the server does not take all at once, ... */
+	bool			 is_domain;	/* ... and those left not in the same session */
 	char			 postmaster[LIM_DOMAIN + 16];
 	struct spool_record	 record;
 	struct spool_sum	*sum;		/* of what has been read */
