@@ -43,6 +43,29 @@ refuse(struct conf *c, const struct settings_domain *d, const char *value,
 	return conf_error_value(c, &d->route_at, "Route", value, expected);
 }
 
+/* Whom a connection to ${addr} reaches: that to an address of IPv4 in IPv6 is one of
+ * IPv4; that to no address, 0.0.0.0 or ::, goes to this host, to the loopback's. */
+static union addr
+reached(const union addr *addr)
+{
+	union addr a = *addr;
+
+	if (a.sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr)) {
+		a = (union addr){ .in = { .sin_family = AF_INET,
+			.sin_port = addr->in6.sin6_port } };
+		memcpy(&a.in.sin_addr, &addr->in6.sin6_addr.s6_addr[12],
+		    sizeof(a.in.sin_addr));
+	}
+	if (a.sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_UNSPECIFIED(&a.in6.sin6_addr))
+		a.in6.sin6_addr = in6addr_loopback;
+	else if (a.sa.sa_family == AF_INET &&
+	    a.in.sin_addr.s_addr == INADDR_ANY)
+		a.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
 /* Do mails to ${addr} come back to ${l} at once?  Where ${l} listens on all
  * addresses, those of the loopback are surely among them. */
 static bool
@@ -77,10 +100,13 @@ check_loop(struct conf *c, const struct settings *s,
     const struct route_addr *addr)
 {
 	char at[CONF_AT_MAX], expected[CONF_EXPECTED_MAX];
+	struct route_addr to = *addr;
 	size_t i;
 
+	if (to.kind == ROUTE_IP)
+		to.ip = reached(&addr->ip);
 	for (i = 0; i < s->nlistens; i++)
-		if (is_own(&s->listens[i], addr)) {
+		if (is_own(&s->listens[i], &to)) {
 			snprintf(expected, sizeof(expected), "another server: "
 			    "this one listens there (%.100s), and mail would "
 			    "go round", conf_at_seen(&s->listens[i].at,

@@ -77,6 +77,21 @@ static const struct {
 	{ "Delivery = lmtp Route = \"127.0.0.9:2527\"",
 	    "found \"127.0.0.9:2527\"" },
 	{ "Delivery = lmtp Route = \"[::1]:2527\"", "found \"[::1]:2527\"" },
+	/* connections to no address go to the loopback's */
+	{ "Delivery = smtp Route = \"0.0.0.0:2525\"", "this one listens there "
+	    "(line 1), and mail would go round, found \"0.0.0.0:2525\"" },
+	{ "Delivery = smtp Route = \"0.0.0.0:2527\"",
+	    "found \"0.0.0.0:2527\"" },
+	{ "Delivery = smtp Route = \"[::]:2526\"", "found \"[::]:2526\"" },
+	{ "Delivery = smtp Route = \"[::]:2527\"", "found \"[::]:2527\"" },
+	{ "Delivery = smtp Route = \"[::ffff:127.0.0.1]:2525\"",
+	    "found \"[::ffff:127.0.0.1]:2525\"" },
+	{ "Delivery = smtp Route = \"[::ffff:0.0.0.0]:2525\"",
+	    "found \"[::ffff:0.0.0.0]:2525\"" },
+	{ "Delivery = smtp Route = \"[::ffff:127.0.0.1]:2527\"",
+	    "found \"[::ffff:127.0.0.1]:2527\"" },
+	{ "Delivery = smtp Route = \"0.0.0.0:2524\"", NULL },
+	{ "Delivery = smtp Route = \"[::]:2525\"", NULL },
 };
 
 #define LISTEN	"ESMTP_Listener { Listen \"127.0.0.1:2525\" { } " \
