@@ -740,6 +740,33 @@ def test_a_reload_gives_back_what_is_left_of_a_message(d):
             f'RCPT TO:<{x}@next.test>' for x in 'ab']
 
 
+def test_a_queue_that_ends_hears_what_has_been_taken(d):
+    """More of it than one pass of its loop reads: at the end of the 30 seconds that
+    it waits for a server, in which it gets no processor."""
+    gate = threading.Event()
+    hop = NextHop(replies={'DOT': lambda *_: (gate.wait(),
+                                              '250 2.0.0 Taken')[1]})
+    with hop, server(d, domain('next.test', hop, 'Max_Connections = 50'),
+                     conf='retry_interval = 3600\ndrain_time = 90\n') as s:
+        for i in range(45):
+            send(s, 'a@next.test', message=text_message(i))
+        wait_for('their ends', lambda: len(hop.octets) >= 45)
+        [queue] = s.pids('mailmilld: queue')
+        s.ctl('reload')
+        wait_for('another queue', lambda: [
+            p for p in s.pids('mailmilld: queue') if p != queue])
+        os.kill(queue, signal.SIGSTOP)
+        gate.set()
+        hop.wait(45)
+        time.sleep(31)
+        assert queue in s.pids('mailmilld: queue')
+        os.kill(queue, signal.SIGCONT)
+        wait_for('its end', lambda: queue not in s.pids('mailmilld: queue'))
+        wait_for('an empty queue', lambda: not s.ctl_json(
+            'queue', 'list')['messages'])
+        assert len(hop.messages) == len(set(hop.bodies())) == 45
+
+
 def test_a_relay_that_is_killed_loses_nothing(d):
     """A message comes twice only if its end was sent when the process died."""
     hop = NextHop(f'{d}/lmtp', lmtp=True, replies={
