@@ -172,7 +172,8 @@ void queue_change_free(struct queue_answer *a);
  * memory
  * queue_hold_add(a, record, rcpt, i, is_whole): Recipient ${i} of ${record}, with
  * the address ${rcpt}, is to be on hold; ${is_whole}: so are all others of it that
- * are open.  Return 0, or -1: there is no memory.
+ * are open.  Return 0, or -1: there is no memory, and what was added of ${record}
+ * is no longer the whole of it.
  * queue_hold_store(a): Move all that were added to the deferred store.  Return how
  * many recipients, or -1 with errno.
  * queue_hold_free(a): Forget them. */

@@ -32,6 +32,26 @@ put_text(char **p, const char *s)
 	return at;
 }
 
+static bool
+is_same(const struct queue_hold *x, const struct queue_hold *y)
+{
+	return x->place.file == y->place.file &&
+	    x->place.offset == y->place.offset;
+}
+
+/* Not all recipients of the message at ${place} could be added: those that were are
+ * acknowledged one by one, or the others were lost. */
+static int
+add_failed(struct queue_answer *a, const struct queue_place *place)
+{
+	const struct queue_hold this = { .place = *place };
+	size_t i = a->nholds;
+
+	while (i-- > 0 && is_same(&a->holds[i], &this))
+		a->holds[i].is_whole = false;
+	return -1;
+}
+
 int
 queue_hold_add(struct queue_answer *a, const struct queue_record *record,
     const char *rcpt, uint32_t i, bool is_whole)
@@ -43,12 +63,12 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 
 	h = array_fit(a->holds, &a->holds_room, a->nholds + 1, sizeof(*h));
 	if (h == NULL)
-		return -1;
+		return add_failed(a, &record->place);
 	a->holds = h;
 	h += a->nholds;
 	if ((p = malloc(strlen(env->sender) + strlen(rcpt) + strlen(holder) +
 	    3)) == NULL)
-		return -1;
+		return add_failed(a, &record->place);
 	*h = (struct queue_hold){ .place = record->place,
 		.is_whole = is_whole, .texts = p };
 	h->row = (struct deferred_row){
@@ -69,13 +89,6 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 	};
 	a->nholds++;
 	return 0;
-}
-
-static bool
-is_same(const struct queue_hold *x, const struct queue_hold *y)
-{
-	return x->place.file == y->place.file &&
-	    x->place.offset == y->place.offset;
 }
 
 /* Copy the message of ${h}, and learn which id it has there.  Return 0, or -1:

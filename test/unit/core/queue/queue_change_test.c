@@ -214,6 +214,55 @@ Test(queue_change, what_is_on_hold_is_tried_by_nobody)
 	cr_expect_str_eq(listed(""), "");
 }
 
+/* --- no memory ------------------------------------------------------------- */
+
+static size_t no_memory_for;	/* elements, for which reallocarray() fails; 0: never */
+
+void *__real_reallocarray(void *v, size_t n, size_t octets);
+void *__wrap_reallocarray(void *v, size_t n, size_t octets);
+
+void *
+__wrap_reallocarray(void *v, size_t n, size_t octets)
+{
+	if (no_memory_for == 0 || n != no_memory_for)
+		return __real_reallocarray(v, n, octets);
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* The array of what is to be on hold has room for 16, and then for 24. */
+Test(queue_change, without_memory_to_hold_all_recipients_none_is_lost)
+{
+	static char names[20][16];
+	const char *rcpts[20];
+	size_t i;
+
+	for (i = 0; i < 20; i++) {
+		snprintf(names[i], sizeof(names[i]), "u%02zu@x.test", i);
+		rcpts[i] = names[i];
+	}
+	qf_segment(&f, &s, 1);
+	f.is_deaf = true;
+	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(2), "two@s.test", rcpts, 20, "body\r\n");
+	qf_committed(&f, &s, true);
+	no_memory_for = 24;
+	cr_expect_not_null(strstr(asked("hold", "\"id\":\"all\""),
+	    "out of memory"));
+	no_memory_for = 0;
+	restart();
+	for (i = 0; i < 20; i++)
+		cr_expect_not_null(strstr(listed(""), names[i]), "%s in %s",
+		    names[i], listed(""));
+	cr_expect_not_null(strstr(asked("hold", "\"id\":\"all\""),
+	    "\"held\":"));
+	restart();
+	cr_expect_str_eq(asked("release", "\"id\":\"all\""),
+	    "{\"released\":23,\"messages\":2}");
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 23, "each once");
+}
+
 /* A message of which one recipient is on hold: the others go on. */
 Test(queue_change, one_recipient_is_on_hold_wherever_its_message_is)
 {
