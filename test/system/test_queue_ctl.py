@@ -222,7 +222,8 @@ def test_export_and_import_move_messages(d):
     a.start()
     ids = three(a)
     a.ctl('queue', 'hold', 'all')
-    assert '3 messages exported' in a.ctl('queue', 'export', folder).stdout
+    assert '3 messages exported' in a.ctl(
+        'queue', 'export', folder, '--state', 'hold').stdout
     assert sorted(os.listdir(folder)) == sorted(
         f'{i}.{x}' for i in ids for x in ('eml', 'json'))
     assert os.stat(f'{folder}/{ids[0]}.eml').st_mode & 0o777 == 0o600
@@ -230,7 +231,9 @@ def test_export_and_import_move_messages(d):
         assert json.load(f)['sender'] == 'b@two.test'
     p = a.ctl('queue', 'export', folder, check=False)
     assert p.returncode == 1 and 'exists' in p.stderr, p
-    a.ctl('queue', 'remove', 'all')
+    for id in ids:
+        a.ctl('queue', 'remove', id)
+    assert not a.ctl_json('queue', 'list')['messages']
     a.stop()
     b.start()
     b.stop()
