@@ -13,15 +13,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spool/spool_id.h"
 #include "core/util/fileio.h"
 
 #define COPY_OCTETS	65536
-#define PATH_OCTETS	4096
+#define NAME_OCTETS	(SPOOL_ID_TEXT + sizeof(".json"))
 
 static bool
 is_stream(const char *to)
@@ -57,36 +59,38 @@ copy(FILE *in, FILE *out, uint64_t octets)
 	return 0;
 }
 
-/* DIR/ID.suffix, which must be new. */
+/* ID.suffix in the folder, which must be new. */
 static FILE *
-create(const char *dir, const json_t *head, const char *suffix,
-    char path[PATH_OCTETS])
+create(int dirfd, const json_t *head, const char *suffix,
+    char name[NAME_OCTETS])
 {
 	const char *id = json_string_value(json_object_get(head, "id"));
 	FILE *fp = NULL;
+	uint64_t n;
 	int fd;
 
-	if (id == NULL || strchr(id, '/') != NULL ||
-	    snprintf(path, PATH_OCTETS, "%s/%s.%s", dir, id, suffix) >=
-	    PATH_OCTETS) {
-		fail(dir, "a name for a message cannot be made");
+	if (id == NULL || spool_id_parse(id, strlen(id), &n) == -1) {
+		fail("export", "the id of a message is none: the server is of "
+		    "another version");
 		return NULL;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	snprintf(name, NAME_OCTETS, "%s.%s", id, suffix);
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
 	if (fd != -1 && (fp = fdopen(fd, "w")) == NULL)
 		close(fd);
 	if (fp == NULL)
-		fail(path, strerror(errno));
+		fail(name, strerror(errno));
 	return fp;
 }
 
 static int
-finish(FILE *fp, const char *path)
+finish(FILE *fp, const char *name)
 {
 	int rc = fflush(fp) == 0 && fsync(fileno(fp)) == 0 ? 0 : -1;
 
 	if (rc == -1)
-		fail(path, strerror(errno));
+		fail(name, strerror(errno));
 	fclose(fp);
 	return rc;
 }
@@ -106,10 +110,10 @@ read_tail(FILE *in)
 }
 
 static int
-export_to_folder(FILE *in, const char *dir, const json_t *head)
+export_to_folder(FILE *in, int dirfd, const json_t *head)
 {
-	char eml[PATH_OCTETS], path[PATH_OCTETS];
-	FILE *fp = create(dir, head, "eml", eml);
+	char eml[NAME_OCTETS], name[NAME_OCTETS];
+	FILE *fp = create(dirfd, head, "eml", eml);
 	int rc;
 
 	if (fp == NULL)
@@ -117,14 +121,14 @@ export_to_folder(FILE *in, const char *dir, const json_t *head)
 	rc = copy(in, fp, (uint64_t)json_integer_value(json_object_get(head,
 	    "octets")));
 	if (finish(fp, eml) == -1 || rc == -1 || (rc = read_tail(in)) != 1) {
-		(void)unlink(eml);
+		fileio_unlink(dirfd, eml);
 		return rc == 0 ? 0 : -1;
 	}
-	if ((fp = create(dir, head, "json", path)) == NULL)
+	if ((fp = create(dirfd, head, "json", name)) == NULL)
 		return -1;
 	json_dumpf(head, fp, JSON_INDENT(2));
 	putc('\n', fp);
-	return finish(fp, path);
+	return finish(fp, name);
 }
 
 static int
@@ -143,17 +147,18 @@ export_to_stream(FILE *in, const json_t *head)
 }
 
 /* Each message, up to the line behind all of them, which is returned; NULL after a
- * message on stderr.  takes ${head}, the first line. */
+ * message on stderr.  ${dirfd}: the folder, or -1: standard output.  takes ${head},
+ * the first line. */
 static json_t *
-export_all(FILE *in, const char *to, json_t *head)
+export_all(FILE *in, int dirfd, json_t *head)
 {
 	const char *error;
 	int rc;
 
 	while (head != NULL && json_object_get(head, "octets") != NULL) {
 		(void)getc(in);		/* the end of the line of JSON */
-		rc = is_stream(to) ? export_to_stream(in, head) :
-		    export_to_folder(in, to, head);
+		rc = dirfd == -1 ? export_to_stream(in, head) :
+		    export_to_folder(in, dirfd, head);
 		json_decref(head);
 		if (rc == -1)
 			return NULL;
@@ -167,10 +172,32 @@ export_all(FILE *in, const char *to, json_t *head)
 	return NULL;
 }
 
+/* Into the folder ${to}, whose new names are on disk then */
+static json_t *
+export_all_to(FILE *in, const char *to, const json_t *first)
+{
+	int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *last;
+
+	if (fd == -1) {
+		fail(to, strerror(errno));
+		return NULL;
+	}
+	last = export_all(in, fd, json_deep_copy(first));
+	if (last != NULL && fsync(fd) == -1) {
+		fail(to, strerror(errno));
+		json_decref(last);
+		last = NULL;
+	}
+	close(fd);
+	return last;
+}
+
 int
 export_run(FILE *in, const char *to, const json_t *first)
 {
-	json_t *last = export_all(in, to, json_deep_copy(first));
+	json_t *last = is_stream(to) ? export_all(in, -1,
+	    json_deep_copy(first)) : export_all_to(in, to, first);
 	long long n, ncut;
 
 	if (last == NULL)
@@ -244,36 +271,72 @@ send_file(int fd, int from)
 	return n == -1 ? -1 : 0;
 }
 
-/* The two files of a message: ${name} ends in ".json".  ${fd}: where they are sent
- * to; -1: only look whether they can be read. */
+/* A file of the folder: who else can write there must not make it another one, or
+ * one that is waited for for ever.  Return a descriptor, or -1 after a message. */
 static int
-send_message(int fd, const char *dir, const char *name)
+open_file(int dirfd, const char *name, struct stat *st)
 {
-	char json_path[PATH_OCTETS], eml[PATH_OCTETS];
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC);
+
+	if (fd == -1 && errno == ELOOP)
+		return fail(name, "it is a symbolic link: copy the file into "
+		    "the folder");
+	if (fd == -1 || fstat(fd, st) == -1) {
+		fail(name, strerror(errno));
+	} else if (!S_ISREG(st->st_mode)) {
+		fail(name, "it is no regular file: remove it from the folder");
+	} else
+		return fd;
+	fileio_close(fd);
+	return -1;
+}
+
+/* The envelope in the file ${name}, or NULL after a message */
+static json_t *
+read_envelope(int dirfd, const char *name)
+{
 	json_error_t error;
 	struct stat st;
 	json_t *head;
-	int from = -1, rc = -1;
+	int fd = open_file(dirfd, name, &st);
 
-	snprintf(json_path, sizeof(json_path), "%s/%s", dir, name);
-	snprintf(eml, sizeof(eml), "%s/%.*s.eml", dir,
+	if (fd == -1)
+		return NULL;
+	head = json_loadfd(fd, 0, &error);
+	close(fd);
+	if (json_is_object(head))
+		return head;
+	fail(name, head == NULL ? error.text : "it is no JSON object");
+	json_decref(head);
+	return NULL;
+}
+
+/* The two files of a message: ${name} ends in ".json".  ${fd}: where they are sent
+ * to; -1: only look whether they can be read. */
+static int
+send_message(int fd, int dirfd, const char *name)
+{
+	char eml[NAME_MAX + 1];
+	struct stat st;
+	json_t *head = read_envelope(dirfd, name);
+	int from, rc = 0;
+
+	if (head == NULL)
+		return -1;
+	snprintf(eml, sizeof(eml), "%.*s.eml",
 	    (int)(strlen(name) - strlen(".json")), name);
-	if ((head = json_load_file(json_path, 0, &error)) == NULL ||
-	    !json_is_object(head)) {
-		fail(json_path, head == NULL ? error.text :
-		    "it is no JSON object");
-	} else if ((from = open(eml, O_RDONLY | O_CLOEXEC)) == -1 ||
-	    fstat(from, &st) == -1) {
-		fail(eml, strerror(errno));
-	} else if (fd == -1) {
-		rc = 0;
-	} else {
+	if ((from = open_file(dirfd, eml, &st)) == -1) {
+		json_decref(head);
+		return -1;
+	}
+	if (fd != -1) {
 		json_object_set_new(head, "octets",
 		    json_integer((json_int_t)st.st_size));
 		rc = send_json(fd, head) == -1 || send_file(fd, from) == -1 ?
 		    -1 : send_all(fd, "\n{\"complete\":true}\n", 19);
 	}
-	fileio_close(from);
+	close(from);
 	json_decref(head);
 	return rc;
 }
@@ -291,17 +354,24 @@ is_envelope(const struct dirent *de)
 static int
 send_folder(int fd, const char *dir)
 {
+	int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **names;
-	int i, n = scandir(dir, &names, is_envelope, alphasort), rc = 0;
+	int i, n, rc = 0;
 
-	if (n == -1)
-		return fail(dir, strerror(errno));
+	n = dirfd == -1 ? -1 : scandirat(dirfd, ".", &names, is_envelope,
+	    alphasort);
+	if (n == -1) {
+		fail(dir, strerror(errno));
+		fileio_close(dirfd);
+		return -1;
+	}
 	for (i = 0; i < n; i++) {
 		if (rc == 0)
-			rc = send_message(fd, dir, names[i]->d_name);
+			rc = send_message(fd, dirfd, names[i]->d_name);
 		free(names[i]);
 	}
 	free(names);
+	close(dirfd);
 	return rc == -1 ? -1 : n;
 }
 

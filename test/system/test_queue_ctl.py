@@ -212,6 +212,32 @@ def test_new_messages_are_there_without_a_server_too(d):
     s.stop()
 
 
+def test_import_reads_only_files_of_its_folder(d):
+    """A link or a FIFO there is refused at once, by name, and nothing is taken."""
+    s = Server(f'{d}/s', conf=CONF)
+    s.start()
+    three(s)
+    s.ctl('queue', 'hold', 'all')
+    secret = f'{d}/secret'
+    for suffix in 'json', 'eml':
+        for kind in 'link', 'fifo':
+            folder = f'{d}/{suffix}-{kind}'
+            os.mkdir(folder)
+            s.ctl('queue', 'export', folder)
+            name = sorted(n for n in os.listdir(folder)
+                          if n.endswith(suffix))[-1]
+            os.rename(f'{folder}/{name}', secret)
+            if kind == 'link':
+                os.symlink(secret, f'{folder}/{name}')
+            else:
+                os.mkfifo(f'{folder}/{name}')
+            p = s.ctl('queue', 'import', folder, check=False)
+            assert p.returncode == 1 and p.stderr.startswith(
+                f'mailmillctl: {name}: it is '), p
+    assert len(s.ctl_json('queue', 'list')['messages']) == 3
+    s.stop()
+
+
 def test_export_and_import_move_messages(d):
     """From a server that runs to one that does not, and from that to a third."""
     a = Server(f'{d}/a', conf=CONF)
