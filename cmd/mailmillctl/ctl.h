@@ -68,6 +68,11 @@ json_int_t limit_parse(const char *arg);
  * becomes '?'. */
 void put_visible(FILE *fp, const char *s, size_t len);
 
+/* print_error(what, why): "mailmillctl: what: why" on stderr, in visible characters;
+ * the text may have what a client has said, or the name of a file.  ${what} may be
+ * NULL. */
+void print_error(const char *what, const char *why);
+
 /* Print an answer for a person to read, on ${fp}. */
 void print_status(FILE *fp, const json_t *answer);
 void print_stats(FILE *fp, const json_t *answer);

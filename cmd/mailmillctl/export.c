@@ -34,7 +34,7 @@ is_stream(const char *to)
 static int
 fail(const char *what, const char *why)
 {
-	fprintf(stderr, "mailmillctl: %s: %s\n", what, why);
+	print_error(what, why);
 	return -1;
 }
 
@@ -375,6 +375,11 @@ send_folder(int fd, const char *dir)
 	return rc == -1 ? -1 : n;
 }
 
+static const char cut_import[] = "the answer ended early, and some of the "
+    "messages may be in the queue already: the log of the server has a line "
+    "event=imported for each of them, whose was= is the name of its file; "
+    "remove those files, and import the others";
+
 int
 import_check(const char *from)
 {
@@ -396,6 +401,6 @@ import_run(FILE *fp, const char *from)
 	}
 	(void)shutdown(fileno(fp), SHUT_WR);
 	if ((answer = json_loadf(fp, JSON_DISABLE_EOF_CHECK, NULL)) == NULL)
-		fail("import", cut);
+		fail("import", cut_import);
 	return answer;
 }

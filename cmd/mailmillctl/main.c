@@ -222,7 +222,7 @@ show(const struct command *c, json_t *answer, FILE *fp,
 		putchar('\n');
 	}
 	if (error != NULL) {
-		fprintf(stderr, "mailmillctl: %s\n", error);
+		print_error(NULL, error);
 		if (json_object_get(answer, "imported") != NULL && !o->is_json)
 			print_changed(stdout, answer);
 		return EXIT_FAILED;

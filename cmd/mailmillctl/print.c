@@ -53,6 +53,18 @@ put_safe(FILE *fp, const char *s)
 	put_visible(fp, s, strlen(s));
 }
 
+void
+print_error(const char *what, const char *why)
+{
+	fputs("mailmillctl: ", stderr);
+	if (what != NULL) {
+		put_safe(stderr, what);
+		fputs(": ", stderr);
+	}
+	put_safe(stderr, why);
+	fputc('\n', stderr);
+}
+
 /* "3d04h", "4h05m", "5m06s", "7s" */
 static void
 put_duration(FILE *fp, long long s, int width)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from harness import (BUILD, ROOT, Client, Server, Skip, body_of, text_message,
@@ -236,6 +237,39 @@ def test_import_reads_only_files_of_its_folder(d):
                 f'mailmillctl: {name}: it is '), p
     assert len(s.ctl_json('queue', 'list')['messages']) == 3
     s.stop()
+
+
+def answered(d, lines, *words):
+    """What mailmillctl prints when a server answers so, and closes."""
+    path = f'{d}/answers'
+    with socket.socket(socket.AF_UNIX) as at:
+        at.bind(path)
+        at.listen()
+        p = subprocess.Popen(
+            [f'{BUILD}/mailmillctl', '-s', path, *words],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with at.accept()[0] as c, c.makefile('rb') as f:
+            f.readline()
+            c.sendall(lines)
+        err = p.communicate(timeout=30)[1]
+    os.unlink(path)
+    assert p.returncode == 1, p
+    return err
+
+
+def test_errors_of_a_server_do_not_reach_the_terminal_raw(d):
+    error = b'{"error":"x\\u001b]0;y\\u0007z"}\n'
+    for words in (('status',), ('queue', 'remove', 'all'),
+                  ('queue', 'export', d)):
+        assert answered(d, error, *words) == 'mailmillctl: x?]0;y?z\n', words
+    head = b'{"id":"618J1G7R2P001","octets":1}\nx\n{"complete":true}\n'
+    assert answered(d, head + error, 'queue', 'export', d) == (
+        'mailmillctl: export: x?]0;y?z\n')
+
+
+def test_an_import_cut_off_says_that_some_may_be_in_the_queue(d):
+    err = answered(d, b'{"ready":true}\n', 'queue', 'import', '-')
+    assert 'in the queue already' in err and 'try again' not in err, err
 
 
 def test_export_and_import_move_messages(d):
