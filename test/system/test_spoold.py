@@ -156,11 +156,16 @@ def as_of_an_earlier_version(s, uid, gid):
     for trigger in 'insert', 'delete', 'update':
         db.execute(f'DROP TRIGGER held_{trigger}')
     db.execute('DROP TABLE held')
-    for index in 'deferred_origin', 'deferred_held', 'deferred_domain':
+    for (index,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index'"
+            " AND tbl_name = 'deferred' AND sql NOT NULL").fetchall():
         db.execute(f'DROP INDEX {index}')
-    for column in ('segment', 'generation', 'seq', 'hold_until', 'deliver_by',
-                   'priority', 'flags', 'holder', 'domain'):
-        db.execute(f'ALTER TABLE deferred DROP COLUMN {column}')
+    first = ('id', 'rcpt_index', 'sender', 'rcpt', 'transport', 'received_us',
+             'octets', 'attempts', 'next_attempt', 'last_error')
+    for row in db.execute('PRAGMA table_xinfo(deferred)').fetchall():
+        if row[1] not in first:
+            db.execute(f'ALTER TABLE deferred DROP COLUMN {row[1]}')
+    db.execute('CREATE INDEX deferred_next ON deferred (next_attempt)')
     db.execute('PRAGMA user_version = 0')
     db.commit()
     n = db.execute('SELECT count(*) FROM deferred').fetchone()[0]
