@@ -73,7 +73,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                         ' core/process proto proto/options proto/auth',
     # without a server it opens the queue itself
     'cmd/mailmillctl':  CORE + ' core/process core/queue core/table'
-                        ' cmd/settings',
+                        ' core/spool cmd/settings',
 
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
