@@ -6,8 +6,8 @@
 #include <sys/queue.h>
 #include <sys/tree.h>
 
-#include "core/queue/acklog.h"
-#include "core/queue/deferred.h"
+#include "core/deferred/acklog.h"
+#include "core/deferred/deferred.h"
 #include "core/queue/queue_store.h"
 #include "core/spool/spool_id.h"
 #include "core/spool/spool_reader.h"

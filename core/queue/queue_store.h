@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 #include "core/queue/queue.h"
 #include "core/spool/spool_envelope.h"
 

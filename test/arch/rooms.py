@@ -29,7 +29,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'core/table':       CORE,
     'core/spool':       LOOP,
     'core/maildir':     CORE + ' core/process core/spool',
-    'core/queue':       CORE + ' core/process core/spool',
+    'core/deferred':    CORE + ' core/process core/spool',
+    'core/queue':       CORE + ' core/process core/spool core/deferred',
 
     'proto':            'core',
     'proto/parse':      CORE + ' proto',

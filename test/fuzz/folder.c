@@ -15,7 +15,7 @@
 
 #include <sqlite3.h>
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #define RECORDS_MAX	16
 #define PART_MAX	4096	/* octets of an envelope, or of a body */

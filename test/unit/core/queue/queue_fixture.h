@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 #include "core/queue/queue.h"
 #include "core/spool/spool_reader.h"
 #include "core/spool/spool_segment.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/queue/acklog.h"
+#include "core/deferred/acklog.h"
 #include "core/spool/spool_reserve.h"
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"

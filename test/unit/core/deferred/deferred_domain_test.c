@@ -1,6 +1,6 @@
 /* The deferred store: making due what waits for one domain. */
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/process/log.h"
-#include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
 
 #define LATER	1000
 #define NOW	500

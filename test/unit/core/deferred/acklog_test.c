@@ -1,4 +1,4 @@
-#include "core/queue/acklog.h"
+#include "core/deferred/acklog.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>

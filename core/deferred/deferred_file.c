@@ -1,7 +1,7 @@
 /* The deferred store: one file per message in deferred/.
  * Owns: their names, the comparison of files and rows at start. */
 
-#include "core/queue/deferred_int.h"
+#include "core/deferred/deferred_int.h"
 
 #include <sys/param.h>
 #include <sys/stat.h>

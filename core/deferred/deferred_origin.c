@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "core/queue/deferred_int.h"
+#include "core/deferred/deferred_int.h"
 
 /* Do both origins mean the same message?  If ${noted} is not known, since an
  * earlier version deferred the message, then every message that an earlier

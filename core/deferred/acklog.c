@@ -4,7 +4,7 @@
  * these blocks before is not taken for an entry.
  * Knows nothing of segments, jobs or recipients' names. */
 
-#include "core/queue/acklog.h"
+#include "core/deferred/acklog.h"
 
 #include <sys/endian.h>
 #include <sys/stat.h>

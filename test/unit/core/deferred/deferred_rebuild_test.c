@@ -1,7 +1,7 @@
 /* The deferred store: a database that is damaged, or was lost, is made again
  * from the files. */
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,7 +17,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
-#include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
 TestSuite(deferred_rebuild, .init = ds_setup, .fini = ds_teardown);

@@ -1,6 +1,6 @@
 /* The deferred store: its rows and files, and which message they belong to. */
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #include <sys/stat.h>
 
@@ -15,7 +15,7 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 #include "core/util/monotonic.h"
-#include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
 #include "test/unit/core/spool/fault.h"
 
 static int

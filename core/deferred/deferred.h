@@ -12,8 +12,8 @@
  * id in the deferred store as well, unless another message has the same one:
  * then it gets a new id of the queue's own. */
 
-#ifndef CORE_QUEUE_DEFERRED_H
-#define CORE_QUEUE_DEFERRED_H
+#ifndef CORE_DEFERRED_DEFERRED_H
+#define CORE_DEFERRED_DEFERRED_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,13 +1,13 @@
 /* The deferred store: rows that an administrator has put on hold, and pages of the
  * rows of one domain. */
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #include <criterion/criterion.h>
 #include <sqlite3.h>
 #include <string.h>
 
-#include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
 
 #define LATER	1000
 #define NOW	500

@@ -3,7 +3,7 @@
  * that is damaged.  Its rows: deferred_rows.c.  Its files: deferred_file.c.
  * WAL with synchronous=FULL: a commit that returned is on disk. */
 
-#include "core/queue/deferred_int.h"
+#include "core/deferred/deferred_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* For the tests of the deferred store: see deferred_fixture.h. */
 
-#include "test/unit/core/queue/deferred_fixture.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
 
 #include <criterion/criterion.h>
 #include <sqlite3.h>

@@ -1,10 +1,10 @@
 /* For the tests of the deferred store: a store in a folder of its own, and the
  * rows that were seen in it. */
 
-#ifndef TEST_UNIT_CORE_QUEUE_DEFERRED_FIXTURE_H
-#define TEST_UNIT_CORE_QUEUE_DEFERRED_FIXTURE_H
+#ifndef TEST_UNIT_CORE_DEFERRED_DEFERRED_FIXTURE_H
+#define TEST_UNIT_CORE_DEFERRED_DEFERRED_FIXTURE_H
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 struct deferred_fixture {

@@ -7,8 +7,8 @@
  * are given to a delivery agent again, which finds the message delivered.  It
  * must be on disk before a segment is recycled or a body removed. */
 
-#ifndef CORE_QUEUE_ACKLOG_H
-#define CORE_QUEUE_ACKLOG_H
+#ifndef CORE_DEFERRED_ACKLOG_H
+#define CORE_DEFERRED_ACKLOG_H
 
 #include <stdbool.h>
 #include <stddef.h>

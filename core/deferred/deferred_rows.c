@@ -2,7 +2,7 @@
  * Owns: what is bound to a statement and read from its result, what an SQLite
  * error is as an errno. */
 
-#include "core/queue/deferred_int.h"
+#include "core/deferred/deferred_int.h"
 
 #include <sys/param.h>
 

@@ -4,7 +4,7 @@
  * in which much mail was deferred they can be more than all else in the spool:
  * new mail would have no room though the queue is empty. */
 
-#include "core/queue/deferred_int.h"
+#include "core/deferred/deferred_int.h"
 
 #include <stdlib.h>
 

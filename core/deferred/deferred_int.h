@@ -1,11 +1,11 @@
 /* What the files of the deferred store share. */
 
-#ifndef CORE_QUEUE_DEFERRED_INT_H
-#define CORE_QUEUE_DEFERRED_INT_H
+#ifndef CORE_DEFERRED_DEFERRED_INT_H
+#define CORE_DEFERRED_DEFERRED_INT_H
 
 #include <sqlite3.h>
 
-#include "core/queue/deferred.h"
+#include "core/deferred/deferred.h"
 
 #define DEFERRED_DB	"deferred.db"
 #define DEFERRED_FOLDER	"deferred"
@@ -33,7 +33,7 @@ struct deferred {
 	int		 last_logged;	/* errno of the failure last logged */
 };
 
-/* core/queue/deferred_rows.c
+/* core/deferred/deferred_rows.c
  * deferred_failed(d, rc, what): Log what went wrong, once for each errno until
  * something works again.  Return -1 with errno. */
 int deferred_failed(struct deferred *d, int rc, const char *what);
@@ -47,7 +47,7 @@ void deferred_forget_errno(struct deferred *d);
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
 
-/* core/queue/deferred_file.c
+/* core/deferred/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with
  * errno. */
 int deferred_files_folder(int dirfd);
