@@ -239,7 +239,7 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	size_t n = 0;
 	uint32_t i;
 
-	m = queue_message_find(a->q, record->place.id, false);
+	m = queue_message_at(a->q, &record->place);
 	message = queue_answer_message(a, record->place.id, "active",
 	    env->sender, record->received_us, record->octets);
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
@@ -274,7 +274,7 @@ queue_answer_count(struct queue_answer *a, const struct queue_record *record)
 	const char *cursor = NULL, *rcpt;
 	uint32_t i;
 
-	m = queue_message_find(a->q, record->place.id, false);
+	m = queue_message_at(a->q, &record->place);
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
 	    i++)
 		if (queue_answer_record_rcpt(a, m, record, i, rcpt, &r) &&

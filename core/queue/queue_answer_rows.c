@@ -22,7 +22,7 @@ queue_answer_has_row(const struct queue_answer *a,
     const struct deferred_row *row, struct queue_message **m_r,
     struct queue_rcpt **r_r)
 {
-	struct queue_message *m = queue_message_find(a->q, row->id, true);
+	struct queue_message *m = queue_message_deferred(a->q, row->id);
 	uint32_t i;
 
 	*m_r = m;

@@ -182,7 +182,7 @@ queue_change_record(struct queue_answer *a, const struct queue_record *record)
 	struct queue_rcpt *r;
 	uint32_t i;
 
-	p.m = queue_message_find(a->q, record->place.id, false);
+	p.m = queue_message_at(a->q, &record->place);
 	if (is_busy(a, p.m)) {
 		queue_answer_error(a, busy);
 		return -1;
@@ -334,7 +334,7 @@ follow(struct queue_answer *a)
 		log_change(a, a->changes.v[i].row.id, rcpt);
 		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
 			continue;
-		m = queue_message_find(q, a->changes.v[i].row.id, true);
+		m = queue_message_deferred(q, a->changes.v[i].row.id);
 		for (k = 0; m != NULL && k < m->nrcpts; k++)
 			if (m->rcpts[k].index ==
 			    a->changes.v[i].row.rcpt_index &&

@@ -409,7 +409,7 @@ collect_id(void *closure, const struct deferred_row *row)
 	struct due *due = closure;
 	unsigned int i;
 
-	if (queue_message_find(due->q, row->id, true) != NULL)
+	if (queue_message_deferred(due->q, row->id) != NULL)
 		return 0;
 	for (i = due->n; i > 0; i--)
 		if (due->ids[i - 1] == row->id)

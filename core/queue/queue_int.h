@@ -225,9 +225,13 @@ struct queue_reply *queue_reply_row(const struct deferred_row *row);
 struct queue_reply *queue_reply_new(const struct job_error *error);
 struct queue_reply *queue_reply_text(const char *text);
 
-/* core/queue/queue_message.c */
-struct queue_message *queue_message_find(struct queue *q, uint64_t id,
-    bool is_deferred);
+/* core/queue/queue_message.c
+ * queue_message_deferred(q, id): The deferred message ${id} in memory, or NULL.
+ * queue_message_at(q, place): The new one of the record at ${place}, or NULL: the
+ * id is not enough, since its writer may have given it to other records, too. */
+struct queue_message *queue_message_deferred(struct queue *q, uint64_t id);
+struct queue_message *queue_message_at(struct queue *q,
+    const struct queue_place *place);
 /* queue_message_new(nrcpts, strings): One allocation: the struct, ${nrcpts}
  * recipients, ${strings} octets, to which sender and queue_message_strings()
  * point. */

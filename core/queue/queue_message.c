@@ -23,12 +23,24 @@ bucket(uint64_t id)
 }
 
 struct queue_message *
-queue_message_find(struct queue *q, uint64_t id, bool is_deferred)
+queue_message_deferred(struct queue *q, uint64_t id)
 {
 	struct queue_message *m;
 
 	LIST_FOREACH (m, &q->buckets[bucket(id)], hash)
-		if (m->place.id == id && (m->place.file == NULL) == is_deferred)
+		if (m->place.id == id && m->place.file == NULL)
+			return m;
+	return NULL;
+}
+
+struct queue_message *
+queue_message_at(struct queue *q, const struct queue_place *place)
+{
+	struct queue_message *m;
+
+	LIST_FOREACH (m, &q->buckets[bucket(place->id)], hash)
+		if (m->place.id == place->id && m->place.file == place->file &&
+		    m->place.offset == place->offset)
 			return m;
 	return NULL;
 }

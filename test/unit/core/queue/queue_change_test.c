@@ -355,6 +355,66 @@ Test(queue_change, a_deferred_message_in_memory_is_changed_too)
 	    "1:a@x.test=hold 2:a@x.test=hold 3:a@x.test=hold ");
 }
 
+/* --- ids of others -------------------------------------------------------- */
+
+/* A worker that has been taken over writes a record with the id of another message,
+ * which is in memory; its own is there, too, if ${is_read}. */
+static void
+make_two_with_one_id(bool is_read)
+{
+	qf_segment(&f, &s, 1);
+	f.is_deaf = true;
+	qf_append(&s, QF_ID(1), "victim@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_append(&s, QF_ID(1), "hostile@s.test", qf_three, 3, "body\r\n");
+	qf_committed(&f, &s, true);
+	if (is_read)
+		qf_pass(&f, 0);
+}
+
+static void
+expect_jobs(const char *const *rcpts)
+{
+	char rcpt[64];
+	size_t i;
+
+	f.is_deaf = false;
+	qf_pass(&f, 1000);
+	cr_assert_eq(f.njobs, 3);
+	for (i = 0; i < 3; i++) {
+		qf_rcpt(&f, i, rcpt, sizeof(rcpt));
+		cr_expect_str_eq(rcpt, rcpts[i]);
+	}
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_expect_str_eq(listed(""), "");
+}
+
+Test(queue_change, a_message_with_the_id_of_another_is_not_taken_for_it)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		make_two_with_one_id(i == 1);
+		cr_expect_str_eq(asked("remove", "\"filter\":{\"sender\":"
+		    "\"hostile@s.test\"}"), "{\"removed\":3,\"messages\":1}");
+		cr_expect_str_eq(listed(""), "1:a@x.test=waiting "
+		    "1:b@y.test=waiting 1:c@x.test=waiting ");
+		expect_jobs(abc);
+		spool_segment_close(&s.file);
+		qf_pass(&f, 10000);
+	}
+}
+
+Test(queue_change, nor_is_the_other_taken_for_that_message)
+{
+	make_two_with_one_id(true);
+	cr_expect_str_eq(asked("remove", "\"filter\":{\"sender\":"
+	    "\"victim@s.test\"}"), "{\"removed\":3,\"messages\":1}");
+	expect_jobs(qf_three);
+}
+
 /* --- many rows ------------------------------------------------------------ */
 
 #define NMANY	100000
