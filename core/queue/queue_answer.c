@@ -69,6 +69,19 @@ queue_answer_error(struct queue_answer *a, const char *what)
 }
 
 void
+queue_answer_unreadable(struct queue_answer *a)
+{
+	if (a->action != ACTION_LIST) {
+		queue_answer_error(a, "the queue cannot read its database: "
+		    "see the log");
+		return;
+	}
+	a->error = "the list ends here, since the queue cannot read its "
+	    "database: see the log";
+	a->stage = STAGE_END;
+}
+
+void
 queue_answer_changed(struct queue_answer *a)
 {
 	static const char *const words[] = { [ACTION_RETRY] = "retried",
@@ -157,28 +170,76 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 		queue_answer_put(a, "\n");
 }
 
-/* Is a recipient of a new message open, as far as is known?  ${m} is the message in
- * memory or NULL. */
-static bool
-is_open(const struct queue_answer *a, struct queue_message *m,
-    const struct queue_place *place, uint32_t index,
-    struct queue_rcpt **rcpt_r)
+struct done {
+	bool		*is_done;
+	uint32_t	 n;
+};
+
+static int
+note_row(void *closure, const struct deferred_row *row)
 {
+	const struct done *done = closure;
+
+	if (row->rcpt_index < done->n)
+		done->is_done[row->rcpt_index] = true;
+	return 0;
+}
+
+/* Those that have rows are no part of the new message, also if a crash has lost what
+ * was acknowledged. */
+static int
+find_rows(const struct queue_answer *a, struct queue_place place,
+    struct done *done)
+{
+	struct deferred_query of = { .what = DEFERRED_OF };
+	int rc = a->q->store_ops->find(a->q->store, &place);
+
+	of.id = place.kept_id;
+	if (rc == 1)
+		rc = a->q->store_ops->rows(a->q->store, &of, note_row, done);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+queue_answer_find(struct queue_answer *a, const struct queue_record *record,
+    struct queue_message **m_r)
+{
+	struct done done = { .n = record->envelope->nrcpts };
 	const uint32_t *known;
 	uint32_t i, n;
 
-	*rcpt_r = NULL;
-	if (m != NULL) {
-		if (index >= m->nrcpts)
-			return false;
-		*rcpt_r = &m->rcpts[index];
-		return (*rcpt_r)->state != RCPT_DONE;
+	if ((*m_r = queue_message_at(a->q, &record->place)) != NULL)
+		return 0;
+	done.is_done = array_fit(a->is_done, &a->done_room, done.n,
+	    sizeof(done.is_done[0]));
+	if (done.is_done == NULL) {
+		queue_answer_error(a, queue_answer_no_memory);
+		return -1;
 	}
-	known = a->q->store_ops->acknowledged(a->q->store, place, &n);
+	a->is_done = done.is_done;
+	memset(done.is_done, 0, done.n * sizeof(done.is_done[0]));
+	known = a->q->store_ops->acknowledged(a->q->store, &record->place, &n);
 	for (i = 0; i < n; i++)
-		if (known[i] == index)
-			return false;
-	return true;
+		if (known[i] < done.n)
+			done.is_done[known[i]] = true;
+	if (!record->may_have_rows || find_rows(a, record->place, &done) == 0)
+		return 0;
+	queue_answer_unreadable(a);
+	return -1;
+}
+
+/* Is a recipient of a new message open, as far as queue_answer_find() knows? */
+static bool
+is_open(const struct queue_answer *a, struct queue_message *m, uint32_t index,
+    struct queue_rcpt **rcpt_r)
+{
+	*rcpt_r = NULL;
+	if (m == NULL)
+		return !a->is_done[index];
+	if (index >= m->nrcpts)
+		return false;
+	*rcpt_r = &m->rcpts[index];
+	return (*rcpt_r)->state != RCPT_DONE;
 }
 
 static const char *
@@ -211,7 +272,7 @@ queue_answer_record_rcpt(const struct queue_answer *a,
     struct queue_message *m, const struct queue_record *record, uint32_t i,
     const char *rcpt, struct queue_rcpt **r_r)
 {
-	return is_open(a, m, &record->place, i, r_r) &&
+	return is_open(a, m, i, r_r) &&
 	    queue_filter_rcpt(&a->filter, rcpt, record_state(*r_r),
 	    error_of(*r_r, record));
 }
@@ -239,7 +300,8 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	size_t n = 0;
 	uint32_t i;
 
-	m = queue_message_at(a->q, &record->place);
+	if (queue_answer_find(a, record, &m) == -1)
+		return;
 	message = queue_answer_message(a, record->place.id, "active",
 	    env->sender, record->received_us, record->octets);
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
@@ -252,7 +314,7 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    error_of(r, record));
 	}
-	if (n == 0 && a->filter.is_said) {
+	if (n == 0) {
 		json_decref(message);
 		return;
 	}
@@ -274,12 +336,15 @@ queue_answer_count(struct queue_answer *a, const struct queue_record *record)
 	const char *cursor = NULL, *rcpt;
 	uint32_t i;
 
-	m = queue_message_at(a->q, &record->place);
+	if (queue_answer_find(a, record, &m) == -1)
+		return -1;
 	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
 	    i++)
 		if (queue_answer_record_rcpt(a, m, record, i, rcpt, &r) &&
 		    queue_top_add(&a->top, env->sender, rcpt, error_of(r,
-		    record), age_s) == -1)
+		    record), age_s) == -1) {
+			queue_answer_error(a, queue_answer_no_memory);
 			return -1;
+		}
 	return 0;
 }

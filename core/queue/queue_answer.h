@@ -50,6 +50,8 @@ struct queue_answer {
 	uint64_t	 ncut;		/* messages that were not exported whole */
 	struct queue_import *import;
 	struct queue_cursor cursor;	/* of the search of new messages */
+	bool		*is_done;	/* of the recipients of the new one that is looked at */
+	size_t		 done_room;
 	/* where the search of the deferred is */
 	uint64_t	 deferred_id;
 	uint32_t	 deferred_rcpt;
@@ -78,8 +80,10 @@ char *queue_answer_room(struct queue_answer *a, size_t len);
 void queue_answer_put(struct queue_answer *a, const char *s);
 
 /* queue_answer_error(a, what), queue_answer_changed(a), queue_answer_top(a): The
- * whole answer; nothing follows. */
+ * whole answer; nothing follows.
+ * queue_answer_unreadable(a): The database cannot be read, and the answer ends. */
 void queue_answer_error(struct queue_answer *a, const char *what);
+void queue_answer_unreadable(struct queue_answer *a);
 void queue_answer_top(struct queue_answer *a);
 /* queue_answer_stopped(a, why): An import that ends with what it has taken so far.
  * queue_answer_exported(a): The line behind all messages. */
@@ -100,11 +104,15 @@ void queue_answer_put_message(struct queue_answer *a, json_t *message);
 /* Whether a request is about a message, or a recipient of it.
  * queue_answer_has_record(a, record): A new message, by its id and by what the
  * filter says of messages.
- * queue_answer_record_rcpt(a, m, record, i, rcpt, &r_r): Is its recipient ${i}, with
- * the address ${rcpt}, open and meant?  ${m} is the message in memory or NULL; *r_r
- * is the recipient there or NULL. */
+ * queue_answer_find(a, record, &m_r): Find out which of its recipients are open: in
+ * memory, where *m_r is the message, or else (NULL) in the store, into a->is_done.
+ * Return 0, or -1: that cannot be known, and the answer ends.
+ * queue_answer_record_rcpt(a, m, record, i, rcpt, &r_r): Then: is its recipient ${i},
+ * with the address ${rcpt}, open and meant?  *r_r is the recipient in ${m} or NULL. */
 bool queue_answer_has_record(const struct queue_answer *a,
     const struct queue_record *record);
+int queue_answer_find(struct queue_answer *a, const struct queue_record *record,
+    struct queue_message **m_r);
 bool queue_answer_record_rcpt(const struct queue_answer *a,
     struct queue_message *m, const struct queue_record *record, uint32_t i,
     const char *rcpt, struct queue_rcpt **r_r);
@@ -114,7 +122,7 @@ bool queue_answer_record_rcpt(const struct queue_answer *a,
 void queue_answer_record(struct queue_answer *a,
     const struct queue_record *record);
 /* queue_answer_count(a, record): Count the recipients of a new message that are
- * meant.  Return 0, or -1: no memory. */
+ * meant.  Return 0, or -1: the answer ends. */
 int queue_answer_count(struct queue_answer *a,
     const struct queue_record *record);
 /* queue_answer_session(message, record): What only the message's file knows. */

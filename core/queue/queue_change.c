@@ -143,7 +143,8 @@ static uint32_t
 count_meant(struct part *p)
 {
 	static const struct queue_filter none;
-	struct queue_answer any = { .q = p->a->q, .filter = none };
+	struct queue_answer any = { .q = p->a->q, .filter = none,
+		.is_done = p->a->is_done };
 	const char *cursor = NULL, *rcpt;
 	struct queue_rcpt *r;
 	uint32_t i, nopen = 0, n = 0;
@@ -182,7 +183,8 @@ queue_change_record(struct queue_answer *a, const struct queue_record *record)
 	struct queue_rcpt *r;
 	uint32_t i;
 
-	p.m = queue_message_at(a->q, &record->place);
+	if (queue_answer_find(a, record, &p.m) == -1)
+		return -1;
 	if (is_busy(a, p.m)) {
 		queue_answer_error(a, busy);
 		return -1;
@@ -314,6 +316,9 @@ take_row(void *closure, const struct deferred_row *row)
 		queue_answer_error(a, queue_answer_no_memory);
 		return -1;
 	}
+	if (a->action == ACTION_REMOVE && !a->is_dry &&
+	    row->origin.segment != 0)
+		a->q->store_ops->acknowledge_row(a->q->store, row);
 	a->nchanged++;
 	a->nmessages += row->id != a->message_id;
 	a->message_id = row->id;

@@ -24,7 +24,7 @@ export_record(struct queue_answer *a, const struct queue_record *record)
 
 	queue_answer_record(a, record);
 	if (a->nmessages == before)
-		return 0;
+		return a->stage == STAGE_OVER ? -1 : 0;
 	queue_raw_export(a, record, a->id != 0 ? STAGE_DEFERRED : STAGE_NEW);
 	return -1;
 }
@@ -44,14 +44,10 @@ see_record(void *closure, const struct queue_record *record)
 	}
 	if (a->action == ACTION_LIST) {
 		queue_answer_record(a, record);
-		return a->len < PIECE_OCTETS ? 0 : -1;
+		return a->len < PIECE_OCTETS && a->stage == STAGE_NEW ? 0 : -1;
 	}
-	if (a->action == ACTION_TOP) {
-		if (queue_answer_count(a, record) == 0)
-			return 0;
-		queue_answer_error(a, queue_answer_no_memory);
-		return -1;
-	}
+	if (a->action == ACTION_TOP)
+		return queue_answer_count(a, record);
 	a->is_found = true;
 	if (a->action == ACTION_EXPORT)
 		return export_record(a, record);
@@ -150,8 +146,7 @@ list_deferred(struct queue_answer *a)
 	if (rc == 0 && !a->is_more)
 		return;
 	if (rc == -1)
-		a->error = "the list ends here, since the queue cannot read "
-		    "its database: see the log";
+		queue_answer_unreadable(a);
 	end_message(a);
 	a->stage = STAGE_END;
 }
@@ -180,8 +175,7 @@ count_deferred(struct queue_answer *a)
 	if (a->stage == STAGE_OVER)
 		return;
 	if (rc == -1)
-		queue_answer_error(a, "the queue cannot read its database: "
-		    "see the log");
+		queue_answer_unreadable(a);
 	else if (rc == 1)
 		a->stage = STAGE_END;
 }
@@ -529,6 +523,7 @@ queue_answer_free(struct queue_answer *a)
 	queue_change_free(a);
 	queue_top_free(&a->top);
 	queue_import_free(a->import);
+	free(a->is_done);
 	free(a->buf);
 	free(a);
 }

@@ -154,6 +154,8 @@ record_of(struct queue_segment *seg, const struct spool_view *view)
 		 * an agent may have died over it */
 		.is_repeated = view->record.offset < seg->old_end ||
 		    seg->nrewinds > 0,
+		.may_have_rows = seg->may_have_rows || seg->nrewinds > 0 ||
+		    view->record.offset < seg->old_end,
 		.again_ms = seg->rewind_ms,
 		.last_error = seg->last_error,
 	};
@@ -206,7 +208,7 @@ take_record(struct queue_spool *sp, struct queue_segment *seg,
 	 * those from before this process, and those that were put back when
 	 * there was no memory to note which recipients are.  To look in the
 	 * store for every record would cost too much. */
-	if ((record.is_repeated || seg->may_have_rows) &&
+	if (record.may_have_rows &&
 	    (rc = queue_find_rows(sp, &record.place)) == -1)
 		return -1;
 	record.has_rows = rc == 1;

@@ -237,6 +237,35 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 		queue_log_failed(sp, "acklog-append");
 }
 
+/* Is recipient ${rcpt} of the record ${seq} done? */
+static bool
+is_rcpt_done(struct queue_segment *seg, uint32_t seq, uint32_t rcpt)
+{
+	const struct queue_partial *p = queue_partial_find(seg, seq);
+	uint32_t i;
+
+	if (queue_segment_is_done(seg, seq))
+		return true;
+	for (i = 0; p != NULL && i < p->n; i++)
+		if (p->rcpts[i] == rcpt)
+			return true;
+	return false;
+}
+
+static void
+spool_acknowledge_row(void *store, const struct deferred_row *row)
+{
+	struct queue_segment *seg, key = { .id = row->origin.segment };
+	struct queue_spool *sp = store;
+
+	seg = RB_FIND(queue_segments, &sp->segments, &key);
+	if (seg != NULL && seg->generation == row->origin.generation &&
+	    !is_rcpt_done(seg, row->origin.seq, row->rcpt_index))
+		spool_acknowledge(store, &(struct queue_place){
+		    .file = &seg->file, .origin = row->origin },
+		    row->rcpt_index);
+}
+
 static const uint32_t *
 spool_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 {
@@ -516,6 +545,12 @@ spool_holders(void *store, unsigned int limit, deferred_holder_func each,
 }
 
 static int
+spool_find(void *store, struct queue_place *place)
+{
+	return queue_find_rows(store, place);
+}
+
+static int
 spool_read_deferred(void *store, uint64_t id, queue_record_func each,
     void *closure)
 {
@@ -534,6 +569,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.open_body = spool_open_body,
 	.acknowledge = spool_acknowledge,
 	.acknowledged = spool_acknowledged,
+	.acknowledge_row = spool_acknowledge_row,
 	.flush = spool_flush,
 	.put_back = spool_put_back,
 	.again = spool_again,
@@ -542,6 +578,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.keep = spool_keep,
 	.change = spool_change,
 	.has = spool_has,
+	.find = spool_find,
 	.import_file = queue_import_file,
 	.import = queue_import_store,
 	.rows = spool_rows,

@@ -53,6 +53,7 @@ struct queue_record {
 	const struct spool_envelope_view *envelope;
 	uint32_t	 attempts;	/* times it has been put back */
 	bool		 is_repeated;	/* an agent may have had it before */
+	bool		 may_have_rows;	/* find() may know of some */
 	bool		 has_rows;	/* some of its recipients are deferred */
 	int64_t		 again_ms;	/* it was put back until then, in the time of begin(); 0: not */
 	const char	*last_error;	/* with which it was put back, or NULL */
@@ -146,11 +147,16 @@ struct queue_store_ops {
 	 * crash takes back is handed over again with is_repeated.
 	 * acknowledged(store, place, n_r): The recipients that are done of a
 	 * message that is not, ${n_r} of them; valid until the next call.
+	 * acknowledge_row(store, row): The same as the first, of a new message
+	 * that is known by the origin in ${row}, if it is not done: its row is
+	 * about to go, and a crash may have lost what was acknowledged.
 	 * flush(store): Make durable what has been acknowledged. */
 	void	 (*acknowledge)(void *store, const struct queue_place *place,
 		    uint32_t rcpt);
 	const uint32_t *(*acknowledged)(void *store,
 		    const struct queue_place *place, uint32_t *n_r);
+	void	 (*acknowledge_row)(void *store,
+		    const struct deferred_row *row);
 	int	 (*flush)(void *store);
 	/* put_back(store, place, error): The message is not done, and can be
 	 * neither delivered nor deferred: hand it over again later.
@@ -189,6 +195,9 @@ struct queue_store_ops {
 	int	 (*change)(void *store, const struct queue_change *changes,
 		    size_t n);
 	int	 (*has)(void *store, uint64_t id, uint32_t rcpt);
+	/* find(store, place): Has the new message at ${place} rows?  1, and
+	 * place->kept_id is their id; 0; -1 with errno. */
+	int	 (*find)(void *store, struct queue_place *place);
 
 	/* import_file(store, octets): A file without a name for the ${octets} of
 	 * a message that comes from elsewhere.  Return its descriptor, the

@@ -73,7 +73,8 @@ record_of(size_t i)
 			.offset = 64 },
 		.received_us = m->id >> 12, .octets = 7,
 		.envelope = &m->view, .attempts = m->attempts,
-		.is_repeated = m->was_read, .has_rows = m->is_kept,
+		.is_repeated = m->was_read, .may_have_rows = m->was_read,
+		.has_rows = m->is_kept,
 		.again_ms = m->again_ms, .last_error = m->error,
 	};
 }
@@ -256,6 +257,13 @@ mem_has(void *, uint64_t id, uint32_t rcpt)
 		return -1;
 	}
 	return find_row(id, rcpt) != NULL;
+}
+
+static int
+mem_find(void *, struct queue_place *place)
+{
+	place->kept_id = place->id;
+	return mem_has(NULL, place->id, QUEUE_RCPT_ALL);
 }
 
 static bool
@@ -452,6 +460,7 @@ const struct queue_store_ops mem_ops = {
 	.keep = mem_keep,
 	.change = mem_change,
 	.has = mem_has,
+	.find = mem_find,
 	.rows = mem_rows,
 	.next = mem_next,
 	.hurry_domain = mem_hurry_domain,
