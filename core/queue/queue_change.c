@@ -67,6 +67,12 @@ hold_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
 {
 	struct queue_answer *a = p->a;
 
+	if (r != NULL && r->state == RCPT_STUCK) {
+		/* nothing can be stored now: it would be forgotten when its
+		 * record is put back */
+		a->nbusy++;
+		return false;
+	}
 	if (r != NULL && r->is_on_hold)
 		return false;
 	if (a->is_dry)

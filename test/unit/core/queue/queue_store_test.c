@@ -167,6 +167,30 @@ Test(queue_store, requests_are_answered_from_it)
 	cr_assert_eq(qf_listed(&f), 0);
 }
 
+/* What has failed and cannot be stored is put back, and would be tried again. */
+Test(queue_store, what_cannot_be_stored_is_not_said_to_be_on_hold)
+{
+	char *answer;
+
+	mem.is_full = true;
+	mem_arrive(QF_ID(1));
+	qf_pass(&f, 0);
+	qf_done(&f, f.agent, f.jobs[0].job.job, EACCES);
+	qf_pass(&f, 1000);
+	answer = qf_ask(&f, "{\"action\":\"hold\",\"id\":\"all\"}");
+	cr_expect_str_eq(answer,
+	    "{\"held\":2,\"messages\":1,\"busy\":1}\n");
+	free(answer);
+	mem.is_full = false;
+	qf_done(&f, f.agent, f.jobs[1].job.job, 0);
+	qf_done(&f, f.agent, f.jobs[2].job.job, 0);
+	f.njobs = 0;
+	qf_pass(&f, 61000);
+	cr_expect_eq(f.njobs, 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+}
+
 Test(queue_store, what_could_not_be_removed_is_not_logged_as_removed)
 {
 	uint64_t before;
