@@ -12,6 +12,8 @@
 
 #define PIECE_OCTETS	32768	/* sent at once, about */
 #define PIECE_ROWS	256	/* rows looked at for one piece */
+#define PIECE_RCPTS	4096	/* recipients of new messages looked at for one, about */
+#define PIECE_HOLD	(8 << 20) /* octets of new messages copied for one, about */
 
 enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW,
 	STAGE_INPUT, STAGE_END, STAGE_OVER };
@@ -50,6 +52,7 @@ struct queue_answer {
 	uint64_t	 ncut;		/* messages that were not exported whole */
 	struct queue_import *import;
 	struct queue_cursor cursor;	/* of the search of new messages */
+	size_t		 nlooked;	/* recipients of new ones, for this piece */
 	bool		*is_done;	/* of the recipients of the new one that is looked at */
 	size_t		 done_room;
 	/* where the search of the deferred is */
@@ -67,6 +70,7 @@ struct queue_answer {
 	struct queue_answer_changes changes;
 	struct queue_hold *holds;	/* of queue_hold_add() */
 	size_t		 nholds, holds_room;
+	uint64_t	 hold_octets;	/* of their messages */
 	/* the piece */
 	char		*buf;
 	size_t		 len, room;

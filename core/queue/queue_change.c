@@ -210,7 +210,8 @@ queue_change_record(struct queue_answer *a, const struct queue_record *record)
 	else if (a->action == ACTION_RETRY && !a->is_dry)
 		/* what was put back is tried again at once */
 		a->q->store_ops->again(a->q->store, &record->place);
-	return a->nholds >= PIECE_ROWS || a->stage == STAGE_OVER ? -1 : 0;
+	return a->nholds >= PIECE_ROWS || a->hold_octets >= PIECE_HOLD ||
+	    a->stage == STAGE_OVER ? -1 : 0;
 }
 
 /* Store what was taken out of memory to be on hold.  Return 0, or -1: it could not

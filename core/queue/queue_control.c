@@ -29,14 +29,10 @@ export_record(struct queue_answer *a, const struct queue_record *record)
 	return -1;
 }
 
-/* A new message on the way through them.  Return 0 to go on. */
+/* A new message that is meant.  Return 0 to go on. */
 static int
-see_record(void *closure, const struct queue_record *record)
+take_record(struct queue_answer *a, const struct queue_record *record)
 {
-	struct queue_answer *a = closure;
-
-	if (!queue_answer_has_record(a, record))
-		return 0;
 	if (a->action == ACTION_LIST && a->nmessages == a->limit) {
 		a->is_more = true;
 		a->stage = STAGE_END;
@@ -66,6 +62,19 @@ see_record(void *closure, const struct queue_record *record)
 	return -1;
 }
 
+/* A new message on the way through them.  Return 0 to go on. */
+static int
+see_record(void *closure, const struct queue_record *record)
+{
+	struct queue_answer *a = closure;
+
+	if (!queue_answer_has_record(a, record))
+		return 0;
+	a->nlooked += record->envelope->nrcpts;
+	return take_record(a, record) == 0 && a->nlooked < PIECE_RCPTS ? 0 :
+	    -1;
+}
+
 static bool
 is_change(const struct queue_answer *a)
 {
@@ -75,9 +84,10 @@ is_change(const struct queue_answer *a)
 static void
 do_new(struct queue_answer *a)
 {
-	int rc = a->q->store_ops->search(a->q->store, &a->cursor, see_record,
-	    a);
+	int rc;
 
+	a->nlooked = 0;
+	rc = a->q->store_ops->search(a->q->store, &a->cursor, see_record, a);
 	if (is_change(a))
 		queue_change_new(a);
 	if (rc == 1 && a->stage == STAGE_NEW)

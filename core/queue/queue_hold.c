@@ -87,6 +87,8 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 		.flags = env->flags,
 		.is_on_hold = true,
 	};
+	if (a->nholds == 0 || !is_same(h, h - 1))
+		a->hold_octets += record->octets;
 	a->nholds++;
 	return 0;
 }
@@ -177,4 +179,5 @@ queue_hold_free(struct queue_answer *a)
 {
 	while (a->nholds > 0)
 		free(a->holds[--a->nholds].texts);
+	a->hold_octets = 0;
 }

@@ -549,6 +549,114 @@ make_many(void)
 	qf_open(&f);
 }
 
+static unsigned int nlooked, nkept, most_looked, most_kept;
+
+struct looked {
+	queue_record_func each;
+	void		*closure;
+};
+
+static int
+count_record(void *closure, const struct queue_record *record)
+{
+	struct looked *l = closure;
+
+	nlooked += record->envelope->nrcpts;
+	return l->each(l->closure, record);
+}
+
+static int
+search(void *store, struct queue_cursor *cursor, queue_record_func each,
+    void *closure)
+{
+	struct looked l = { .each = each, .closure = closure };
+
+	return queue_spool_ops.search(store, cursor, count_record, &l);
+}
+
+static int
+keep(void *store, struct queue_place *place)
+{
+	nkept++;
+	return queue_spool_ops.keep(store, place);
+}
+
+/* Ask, and note the most recipients that a piece of the answer has looked at, and
+ * the most messages that it has copied. */
+static void
+ask_looked(const char *request)
+{
+	struct queue_answer *a = queue_control(f.q, request, strlen(request));
+	const char *piece;
+	size_t len;
+
+	most_looked = most_kept = 0;
+	cr_assert_not_null(a);
+	do {
+		most_looked = nlooked > most_looked ? nlooked : most_looked;
+		most_kept = nkept > most_kept ? nkept : most_kept;
+		nlooked = nkept = 0;
+	} while (queue_answer_next(a, &f.now, &piece, &len) == 1);
+	queue_answer_free(a);
+}
+
+static void
+open_counting(void)
+{
+	qf_close(&f);
+	counting = queue_spool_ops;
+	counting.search = search;
+	counting.keep = keep;
+	f.config.store = &counting;
+	f.is_deaf = true;
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+}
+
+#define NWIDE	1000
+
+Test(queue_change, new_messages_with_many_recipients_are_looked_at_in_small_steps)
+{
+	static const char *const requests[] = {
+		"{\"action\":\"list\",\"filter\":{\"recipient\":\"no@*\"}}",
+		"{\"action\":\"top\"}",
+		"{\"action\":\"remove\",\"id\":\"all\",\"dry_run\":true}",
+		"{\"action\":\"export\",\"filter\":{\"recipient\":"
+		"\"no@*\"}}" };
+	const char *rcpts[NWIDE];
+	size_t i;
+
+	open_counting();
+	for (i = 0; i < NWIDE; i++)
+		rcpts[i] = "u";
+	for (i = 0; i < 20; i++)
+		qf_append(&s, QF_ID(i), "one@s.test", rcpts, NWIDE, "\r\n");
+	qf_committed(&f, &s, true);
+	for (i = 0; i < 4; i++) {
+		ask_looked(requests[i]);
+		cr_expect_geq(most_looked, NWIDE, "%s", requests[i]);
+		cr_expect_leq(most_looked, 4096 + NWIDE, "%s: %u",
+		    requests[i], most_looked);
+	}
+}
+
+Test(queue_change, large_new_messages_are_held_in_small_steps)
+{
+	char *body = malloc(1 << 20);
+	int i;
+
+	cr_assert_not_null(body);
+	memset(body, 'y', 1 << 20);
+	open_counting();
+	for (i = 0; i < 30; i++)
+		qf_large(&f, &s, QF_ID(i), body, 1 << 20);
+	free(body);
+	qf_committed(&f, &s, true);
+	ask_looked("{\"action\":\"hold\",\"id\":\"all\"}");
+	cr_expect_eq(most_kept, 8, "%u messages of 1 MB", most_kept);
+	cr_expect_null(strstr(listed(""), "=waiting"));
+}
+
 /* The answer to ${request}.  Note the most rows that a piece of it has looked at. */
 static char *
 ask_counted(const char *request)
