@@ -325,7 +325,7 @@ do_begin(struct queue_answer *a)
 bool
 queue_answer_wants(const struct queue_answer *a)
 {
-	return a->stage == STAGE_INPUT;
+	return a->stage == STAGE_INPUT && !queue_import_has_more(a->import);
 }
 
 void
@@ -338,10 +338,13 @@ queue_answer_feed(struct queue_answer *a, const struct timeval *now,
 		a->stage = STAGE_END;
 }
 
-/* It waits for queue_answer_feed(). */
+/* With what was fed and is left; else it waits for queue_answer_feed(). */
 static void
-do_input(struct queue_answer *)
+do_input(struct queue_answer *a)
 {
+	queue_import_more(a, a->import);
+	if (queue_import_is_over(a->import))
+		a->stage = STAGE_END;
 }
 
 int
@@ -363,7 +366,8 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 	a->now_s = now->tv_sec;
 	a->q->wall_ms = queue_ms(now);
 	steps[a->stage](a);
-	a->nquiet = a->len == 0 ? a->nquiet + 1 : 0;
+	/* a peer that sends does not read */
+	a->nquiet = a->len == 0 && a->stage != STAGE_INPUT ? a->nquiet + 1 : 0;
 	if (a->nquiet == QUIET_PIECES && a->stage != STAGE_OVER) {
 		queue_answer_put(a, "\n");	/* white space, in JSON */
 		a->nquiet = 0;

@@ -39,6 +39,8 @@ struct queue_import {
 	struct spool_sum *sum;
 	uint64_t	 octets, left;
 	bool		 has_gap;	/* the empty line has come */
+	char		*rest;		/* of the octets that were fed, owned */
+	size_t		 rest_len, rest_used, rest_room;
 	char		 error[256];
 };
 
@@ -73,6 +75,7 @@ queue_import_free(struct queue_import *im)
 	end_message(im);
 	spool_sum_free(im->sum);
 	free(im->line);
+	free(im->rest);
 	free(im);
 }
 
@@ -423,17 +426,49 @@ feed_body(struct queue_answer *a, struct queue_import *im, const char *buf,
 	return (ssize_t)n;
 }
 
+bool
+queue_import_has_more(const struct queue_import *im)
+{
+	return im->rest_used < im->rest_len && !queue_import_is_over(im);
+}
+
+void
+queue_import_more(struct queue_answer *a, struct queue_import *im)
+{
+	uint64_t before = a->nmessages;
+	const char *buf;
+	size_t len;
+	ssize_t n;
+
+	while (queue_import_has_more(im) && a->nmessages == before) {
+		buf = im->rest + im->rest_used;
+		len = im->rest_len - im->rest_used;
+		if ((n = im->state == IMPORT_BODY ? feed_body(a, im, buf, len) :
+		    feed_line(a, im, buf, len)) == -1)
+			return;
+		im->rest_used += (size_t)n;
+	}
+}
+
 void
 queue_import_feed(struct queue_answer *a, struct queue_import *im,
     const char *buf, size_t len)
 {
-	ssize_t n;
+	char *rest;
 
-	if (len == 0 && !queue_import_is_over(im))
+	if (queue_import_is_over(im))
+		return;
+	if (len == 0) {
 		(void)wrong(im, a->nmessages + 1, "the stream ends before it "
 		    "is complete");
-	for (; len > 0 && !queue_import_is_over(im); buf += n, len -= (size_t)n)
-		if ((n = im->state == IMPORT_BODY ? feed_body(a, im, buf, len) :
-		    feed_line(a, im, buf, len)) == -1)
-			return;
+		return;
+	}
+	if ((rest = array_fit(im->rest, &im->rest_room, len, 1)) == NULL) {
+		(void)wrong(im, a->nmessages + 1, "out of memory: try again");
+		return;
+	}
+	im->rest = memcpy(rest, buf, len);
+	im->rest_len = len;
+	im->rest_used = 0;
+	queue_import_more(a, im);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/queue/queue_spool.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
@@ -38,6 +39,8 @@ stream(const char *request, size_t *len_r)
 	return all;
 }
 
+static unsigned int nstored;	/* messages of an import */
+
 /* The answer to an import of ${len} octets, which come ${step} at a time */
 static const char *
 imported(const char *octets, size_t len, size_t step)
@@ -54,11 +57,15 @@ imported(const char *octets, size_t len, size_t step)
 		if (queue_answer_wants(a)) {
 			n = len - used < step ? len - used : step;
 			queue_answer_feed(a, &f.now, octets + used, n);
+			cr_assert_leq(nstored, 1, "each waits for the disk");
+			nstored = 0;
 			used += n;
 			continue;
 		}
 		if (queue_answer_next(a, &f.now, &piece, &n) != 1)
 			break;
+		cr_assert_leq(nstored, 1, "each waits for the disk");
+		nstored = 0;
 		if (n > 0)
 			snprintf(text, sizeof(text), "%.*s",
 			    (int)strcspn(piece, "\n"), piece);
@@ -328,6 +335,37 @@ Test(queue_import, what_is_no_export_is_refused)
 	    strlen(ENVELOPE "xy" TAIL), 1), "{\"imported\":1,\"messages\":1}");
 	qf_pass(&f, 0);
 	cr_expect_eq(f.njobs, 1);
+}
+
+static struct queue_store_ops counting;
+
+static int
+import(void *store, const struct spool_view *view, int fd,
+    const struct deferred_row *rows, size_t n, uint64_t *id_r)
+{
+	nstored++;
+	return queue_spool_ops.import(store, view, fd, rows, n, id_r);
+}
+
+Test(queue_import, many_small_messages_are_stored_one_in_a_pass)
+{
+	static char all[100 * 128];
+	size_t i, len = 0;
+
+	qf_close(&f);
+	counting = queue_spool_ops;
+	counting.import = import;
+	f.config.store = &counting;
+	qf_open(&f);
+	for (i = 0; i < 100; i++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len,
+		    ENVELOPE "xy\n{\"complete\":true}\n");
+	len += (size_t)snprintf(all + len, sizeof(all) - len,
+	    "{\"messages\":100}\n");
+	cr_assert_lt(len, sizeof(all));
+	cr_expect_str_eq(imported(all, len, 32768),
+	    "{\"imported\":100,\"messages\":100}");
+	cr_expect_eq(qf_listed(&f), 100);
 }
 
 Test(queue_import, a_line_has_a_bound)
