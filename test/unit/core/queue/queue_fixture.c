@@ -360,8 +360,9 @@ qf_pass(struct qf *f, int ms)
 	queue_pass(f->q, &f->now, f->ms);
 }
 
-void
-qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
+/* Read the record of job number ${i}, of which one of the texts is put into ${buf}. */
+static void
+read_job(struct qf *f, size_t i, bool is_text, char *buf, size_t len)
 {
 	struct spool_readbuf *rb = spool_readbuf_new();
 	struct spool_damage damage;
@@ -373,29 +374,27 @@ qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
 	cr_assert_not_null(r);
 	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
 	    &damage), 1);
-	strlcpy(buf, spool_envelope_rcpt(&view.envelope,
-	    f->jobs[i].job.origin.rcpt), len);
+	cr_assert(!is_text || view.body != NULL);
+	if (is_text)
+		snprintf(buf, len, "%.*s", (int)view.record.body_octets,
+		    view.body);
+	else
+		strlcpy(buf, spool_envelope_rcpt(&view.envelope,
+		    f->jobs[i].job.origin.rcpt), len);
 	spool_reader_free(r);
 	spool_readbuf_free(rb);
 }
 
 void
+qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
+{
+	read_job(f, i, false, buf, len);
+}
+
+void
 qf_text(struct qf *f, size_t i, char *buf, size_t len)
 {
-	struct spool_readbuf *rb = spool_readbuf_new();
-	struct spool_damage damage;
-	struct spool_reader *r;
-	struct spool_view view;
-
-	cr_assert_lt(i, f->njobs);
-	r = spool_reader_new(f->sources[f->jobs[i].job.source], rb, 0);
-	cr_assert_not_null(r);
-	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
-	    &damage), 1);
-	cr_assert_not_null(view.body);
-	snprintf(buf, len, "%.*s", (int)view.record.body_octets, view.body);
-	spool_reader_free(r);
-	spool_readbuf_free(rb);
+	read_job(f, i, true, buf, len);
 }
 
 void
