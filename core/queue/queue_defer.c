@@ -250,31 +250,40 @@ has_rows(const struct queue_message *m)
 	return i < m->nrcpts;
 }
 
-/* Files first, flushed, then the rows.  A message that cannot be copied is
- * taken out of ${batch}, lest it keep the others from being stored. */
+/* ${m} cannot be stored, and keeps the others of ${batch} from nothing: the row of
+ * one that was delivered would bring it to an agent again. */
+static void
+take_out(struct queue *q, struct queue_messages *batch,
+    struct queue_message *m)
+{
+	TAILQ_REMOVE(batch, m, settle);
+	m->is_settling = false;
+	not_stored(q, m);
+	queue_message_check(q, m);
+}
+
+/* Files first, flushed, then the rows.  Without room for files, the rows that
+ * need none are written all the same. */
 static int
 store_all(struct queue *q, struct queue_messages *batch,
     struct queue_reports *reports)
 {
 	struct queue_message *m, *next;
+	bool is_full = false;
 
 	TAILQ_FOREACH_SAFE (m, batch, settle, next) {
-		if (m->place.file == NULL || !has_rows(m) ||
-		    q->store_ops->keep(q->store, &m->place) == 0)
+		if (m->place.file == NULL || !has_rows(m) || (!is_full &&
+		    q->store_ops->keep(q->store, &m->place) == 0))
 			continue;
-		if (errno == EBADMSG)
+		if (!is_full && errno == EBADMSG) {
 			give_up(q, m);
-		else if (is_of_store(errno))
-			return -1;
-		else {
-			TAILQ_REMOVE(batch, m, settle);
-			m->is_settling = false;
-			not_stored(q, m);
-			queue_message_check(q, m);
+			continue;
 		}
+		is_full = is_full || is_of_store(errno);
+		take_out(q, batch, m);
 	}
-	if (queue_reports_make(q, batch, reports) == -1)
-		return -1;
+	if (queue_reports_make(q, batch, reports) == -1 || is_full)
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	return store_rows(q, batch, reports);
 }
 

@@ -318,7 +318,8 @@ void queue_log_bounced(const struct queue_message *m,
 
 /* core/queue/queue_report.c: the reports of one transaction
  * queue_reports_make(q, batch, reports): Write those that are due of the messages
- * in ${batch}.  Return 0, or -1 with errno: the store cannot be written.
+ * in ${batch}.  Return 0, or -1 with errno: some cannot be written now, and whom
+ * they tell of keeps his row.
  * queue_reports_change(q, reports, changes): Their rows, one each.
  * queue_reports_find(reports, m): The id of the report about ${m}; 0: none.
  * queue_reports_end(q, reports, is_stored): They are on disk: log them; or they

@@ -245,32 +245,59 @@ make(struct queue *q, struct queue_message *m, struct queue_report_made *made)
 
 /* --- all of a transaction --------------------------------------------------- */
 
+/* The report about ${m} cannot be written now.  Those it is to tell of keep their
+ * rows, which note what has become of them: no agent gets them again. */
+static void
+put_off(const struct queue *q, struct queue_message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_OK && is_told(q, m, &m->rcpts[i]))
+			m->rcpts[i].state = RCPT_FAILED;
+}
+
+/* What is to be told of delays is told in this transaction, or to nobody. */
+static void
+note_warnings(const struct queue *q, struct queue_message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++)
+		m->rcpts[i].warned |= (unsigned char)
+		    queue_warning(q, m, &m->rcpts[i]);
+}
+
 int
 queue_reports_make(struct queue *q, const struct queue_messages *batch,
     struct queue_reports *reports)
 {
 	struct queue_message *m;
+	int rc = 0, errnum = 0;
 	size_t n = 0;
-	uint32_t i;
-	int rc;
 
 	TAILQ_FOREACH (m, batch, settle)
 		n += needs_report(q, m);
 	if (n == 0)
 		return 0;
 	if ((reports->v = calloc(n, sizeof(reports->v[0]))) == NULL)
-		return -1;
+		rc = -1;
 	TAILQ_FOREACH (m, batch, settle) {
 		if (!needs_report(q, m))
 			continue;
-		if ((rc = make(q, m, &reports->v[reports->n])) == -1)
-			return -1;
+		/* after one that failed the next would, too */
+		if (rc != -1)
+			rc = make(q, m, &reports->v[reports->n]);
+		if (rc == -1) {
+			errnum = errnum != 0 ? errnum : errno;
+			put_off(q, m);
+			continue;
+		}
 		reports->n += rc == 1;
-		for (i = 0; i < m->nrcpts; i++)
-			m->rcpts[i].warned |= (unsigned char)
-			    queue_warning(q, m, &m->rcpts[i]);
+		note_warnings(q, m);
 	}
-	return 0;
+	errno = errnum;
+	return rc == -1 ? -1 : 0;
 }
 
 void

@@ -12,6 +12,7 @@
 
 #include "core/process/stats.h"
 #include "core/queue/queue.h"
+#include "core/queue/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define SENDER	"a@b.test"
@@ -496,6 +497,77 @@ Test(queue_report, without_memory_for_it_it_is_made_later)
 	cr_assert_eq(f.njobs, 1);
 	qf_text(&f, 0, text, sizeof(text));
 	cr_assert(has("rcpt=a@x.test orcpt=(null) outcome=1 code=550"));
+	deliver();
+}
+
+/* A report that cannot be written, or a message that cannot be kept, keeps no row
+ * of what was delivered: an agent would get it again. */
+Test(queue_report, what_is_delivered_goes_though_a_report_cannot_be_written)
+{
+	arrive(&(struct spool_envelope){ .envid = "x" });
+	qf_finish(&f, EACCES);
+	cr_assert_eq(reports(), 0);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	f.has_no_reports = true;
+	refuse(0);
+	done(1, 0, 0);
+	done(2, 0, 0);
+	cr_assert_eq(reports(), 0);
+	qf_pass(&f, 6000);
+	cr_assert_eq(f.njobs, 0, "none of the three is tried again");
+	f.has_no_reports = false;
+	qf_pass(&f, 6000);
+	cr_assert_eq(f.njobs, 1, "%zu", f.njobs);
+	qf_text(&f, 0, text, sizeof(text));
+	cr_assert(has("rcpt=a@x.test orcpt=(null) outcome=1 code=550"));
+	cr_assert_not(has("rcpt=b@x.test"));
+	deliver();
+}
+
+static bool is_short;
+
+/* As when the reserve is all that is left, which is not for copies */
+static int
+keep(void *store, struct queue_place *place)
+{
+	if (!is_short)
+		return queue_spool_ops.keep(store, place);
+	errno = ENOSPC;
+	return -1;
+}
+
+Test(queue_report, what_is_delivered_goes_though_another_cannot_be_kept)
+{
+	static struct queue_store_ops store;
+
+	store = queue_spool_ops;
+	store.keep = keep;
+	f.config.store = &store;
+	qf_close(&f);
+	qf_open(&f);
+	arrive(&(struct spool_envelope){ .envid = "x" });
+	qf_finish(&f, EACCES);
+	cr_assert_eq(reports(), 0);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 3);
+	qf_segment(&f, &s, 2);
+	qf_mail(&s, QF_ID(2));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 4);
+	is_short = true;
+	done(3, EACCES, 0);
+	done(0, 0, 0);
+	done(1, 0, 0);
+	done(2, 0, 0);
+	f.njobs = 0;
+	qf_pass(&f, 0);
+	is_short = false;
+	cr_assert_eq(qf_listed(&f), 1, "the one that is kept where it is");
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 1, "%zu", f.njobs);
+	cr_assert_eq(f.jobs[0].job.origin.rcpt, 0);
 	deliver();
 }
 
