@@ -17,6 +17,7 @@
 #include "core/spool/spool_id.h"
 
 #define REPORT_WORDS	4096	/* octets of a usual report beside the message */
+#define REPORT_RCPT	1024	/* and those of each recipient, in both of its forms */
 
 /* Is ${r} to be in the report? */
 static bool
@@ -28,16 +29,18 @@ is_told(const struct queue *q, const struct queue_message *m,
 	return queue_warning(q, m, r) != 0;
 }
 
-static bool
-needs_report(const struct queue *q, const struct queue_message *m)
+/* How many recipients of ${m} its report tells of */
+static size_t
+count_told(const struct queue *q, const struct queue_message *m)
 {
+	size_t n = 0;
 	uint32_t i;
 
 	if (m->place.file != NULL)
-		return false;		/* not before it is deferred */
-	for (i = 0; i < m->nrcpts && !is_told(q, m, &m->rcpts[i]); i++)
-		continue;
-	return i < m->nrcpts;
+		return 0;		/* not before it is deferred */
+	for (i = 0; i < m->nrcpts; i++)
+		n += is_told(q, m, &m->rcpts[i]);
+	return n;
 }
 
 /* --- what it says ----------------------------------------------------------- */
@@ -164,12 +167,26 @@ log_none(const struct queue_message *m, const char *to, const char *why)
 	log_errx("report-none", "id=%s to=%s reason=%s", id, to, why);
 }
 
-/* Find whom to tell: the sender, or the postmaster of double_bounce if the sender
- * cannot be.  Return 1 with *to_r; 0: nobody; -1 with errno: not now. */
+/* Is the report to tell of one that has failed? */
+static bool
+has_failure(const struct queue_message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++)
+		if (m->rcpts[i].state == RCPT_OK &&
+		    queue_has_failed(&m->rcpts[i]))
+			return true;
+	return false;
+}
+
+/* Find whom to tell: the sender, or the postmaster of double_bounce of a failure
+ * if the sender cannot be.  Return 1 with *to_r; 0: nobody; -1 with errno: not now. */
 static int
 find_whom(struct queue *q, const struct queue_message *m, const char **to_r)
 {
-	const char *whom[] = { m->sender, q->config.double_bounce };
+	const char *whom[] = { m->sender, has_failure(m) ?
+	    q->config.double_bounce : NULL };
 	char why[JOB_TEXT];
 	unsigned int transport;
 	size_t i;
@@ -191,17 +208,11 @@ find_whom(struct queue *q, const struct queue_message *m, const char **to_r)
 static bool
 is_returned(const struct queue *q, const struct queue_message *m)
 {
-	uint32_t i;
-
 	if ((m->env_flags & SPOOL_ENV_RET_FULL) == 0 ||
 	    (m->env_flags & SPOOL_ENV_BINARYMIME) != 0 ||
 	    m->octets > q->config.return_octets)
 		return false;
-	for (i = 0; i < m->nrcpts; i++)
-		if (m->rcpts[i].state == RCPT_OK &&
-		    queue_has_failed(&m->rcpts[i]))
-			return true;
-	return false;
+	return has_failure(m);
 }
 
 /* How much of ${m} is looked at for its report */
@@ -215,7 +226,9 @@ octets_of(const struct queue *q, const struct queue_message *m)
 size_t
 queue_report_octets(const struct queue *q, const struct queue_message *m)
 {
-	return needs_report(q, m) ? REPORT_WORDS + octets_of(q, m) : 0;
+	size_t n = count_told(q, m);
+
+	return n > 0 ? REPORT_WORDS + n * REPORT_RCPT + octets_of(q, m) : 0;
 }
 
 /* Write the report about ${m}.  Return 1; 0: there is to be none; -1 with
@@ -277,13 +290,13 @@ queue_reports_make(struct queue *q, const struct queue_messages *batch,
 	size_t n = 0;
 
 	TAILQ_FOREACH (m, batch, settle)
-		n += needs_report(q, m);
+		n += count_told(q, m) > 0;
 	if (n == 0)
 		return 0;
 	if ((reports->v = calloc(n, sizeof(reports->v[0]))) == NULL)
 		rc = -1;
 	TAILQ_FOREACH (m, batch, settle) {
-		if (!needs_report(q, m))
+		if (count_told(q, m) == 0)
 			continue;
 		/* after one that failed the next would, too */
 		if (rc != -1)

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 
 #include "core/process/stats.h"
-#include "core/queue/queue.h"
+#include "core/queue/queue_int.h"
 #include "core/queue/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
@@ -66,6 +66,18 @@ reports(void)
 		qf_text(&f, 0, text, sizeof(text));
 	}
 	return f.njobs;
+}
+
+static void
+change_rows(const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
 }
 
 static bool
@@ -392,6 +404,47 @@ Test(queue_report, without_a_way_to_the_sender_it_is_in_the_log_alone)
 	deliver();
 }
 
+/* The postmaster wants failures. */
+Test(queue_report, without_a_way_to_the_sender_nobody_hears_of_a_delivery)
+{
+	static const char *const rcpts[] = { "joe@example.test" };
+
+	f.config.double_bounce = SENDER;
+	qf_close(&f);
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "far@nowhere.test", rcpts, 1, "body\r\n");
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	done(0, EACCES, 0);
+	cr_assert_eq(reports(), 0);
+	qf_close(&f);
+	change_rows("UPDATE deferred SET notify = 2");	/* SUCCESS */
+	qf_open(&f);
+	qf_pass(&f, 61 * 1000);
+	cr_assert_eq(f.njobs, 1);
+	done(0, 0, JOB_FINAL);
+	cr_assert_eq(reports(), 0);
+	cr_assert_eq(qf_listed(&f), 0);
+}
+
+/* By it a pass is bounded. */
+Test(queue_report, each_recipient_is_part_of_the_octets_of_a_report)
+{
+	enum { N = 1000 };
+	struct queue_message *m = queue_message_new(N, 1);
+	size_t i;
+
+	cr_assert_not_null(m);
+	m->sender = SENDER;
+	for (i = 0; i < N; i++) {
+		m->rcpts[i].state = RCPT_OK;
+		m->rcpts[i].outcome = QUEUE_FAILED;
+	}
+	cr_expect_geq(queue_report_octets(f.q, m), N * 500);
+	free(m);
+}
+
 Test(queue_report, the_message_is_returned_as_ret_says)
 {
 	arrive(&(struct spool_envelope){ .flags = SPOOL_ENV_RET_FULL });
@@ -569,18 +622,6 @@ Test(queue_report, what_is_delivered_goes_though_another_cannot_be_kept)
 	cr_assert_eq(f.njobs, 1, "%zu", f.njobs);
 	cr_assert_eq(f.jobs[0].job.origin.rcpt, 0);
 	deliver();
-}
-
-static void
-change_rows(const char *sql)
-{
-	char path[128];
-	sqlite3 *db;
-
-	snprintf(path, sizeof(path), "%s/deferred.db", f.path);
-	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
 }
 
 /* It was deferred by a version that did not note what NOTIFY has said. */
