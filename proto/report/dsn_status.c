@@ -10,6 +10,7 @@
 #include "proto/report/dsn_int.h"
 
 #define FOLD	" "
+#define TYPE_MAX	100	/* octets of an address's type, beside which an address fits in a line */
 
 static void
 put_date(struct dsn_text *t, const char *name, int64_t seconds)
@@ -69,6 +70,8 @@ put_original(struct dsn_text *t, const char *orcpt, bool is_utf8)
 {
 	const char *address = strchr(orcpt, ';');
 
+	if (address != NULL && address - orcpt > TYPE_MAX)
+		address = NULL;
 	dsn_put(t, "Original-Recipient: ");
 	if (address == NULL) {
 		dsn_put(t, "unknown; ");

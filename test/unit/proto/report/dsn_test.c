@@ -208,6 +208,23 @@ Test(dsn, what_the_envelope_has_said_is_in_it)
 	cr_assert(has("Original-Recipient: unknown; nonsense\r\n"));
 }
 
+/* A worker that is not honest may have written any ORCPT into the spool. */
+Test(dsn, a_long_type_of_an_address_makes_no_long_line)
+{
+	const char *line, *end;
+	char orcpt[2001];
+
+	memset(orcpt, 'x', sizeof(orcpt) - 1);
+	orcpt[sizeof(orcpt) - 1] = '\0';
+	orcpt[900] = ';';
+	rcpts[0].orcpt = orcpt;
+	compose();
+	line = strstr(text, "Original-Recipient: ");
+	cr_assert_not_null(line);
+	end = strstr(line, "\r\n");
+	cr_assert_leq(end - line, 998);
+}
+
 Test(dsn, the_whole_message_is_returned_if_its_octets_allow_it)
 {
 	d.is_whole = true;
