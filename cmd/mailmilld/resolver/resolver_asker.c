@@ -40,6 +40,7 @@ struct resolver_ask {
 	enum lookup_type	 type;
 	struct part		 parts[2];
 	unsigned int		 nwaiting;
+	bool			 is_cancelled;
 	bool			 has_answer;
 	struct lookup_answer	 answer;	/* of the parts that have come */
 	size_t			 len;
@@ -61,7 +62,10 @@ ask_free(struct resolver_ask *a)
 	size_t i;
 
 	RB_REMOVE(resolver_asks, &a->asker->asks, a);
-	a->asker->nasks--;
+	if (a->is_cancelled)
+		a->asker->ncancelled--;
+	else
+		a->asker->nasks--;
 	for (i = 0; i < sizeof(a->parts) / sizeof(a->parts[0]); i++)
 		questions_leave(&a->parts[i].waiter);
 	free(a->records);
@@ -172,7 +176,8 @@ on_part(struct waiter *w, const struct lookup_answer *answer)
 		a->answer.records = a->records;
 		a->answer.len = a->len;
 	}
-	send_answer(a->asker, a->id, &a->answer);
+	if (!a->is_cancelled)
+		send_answer(a->asker, a->id, &a->answer);
 	ask_free(a);
 }
 
@@ -233,23 +238,29 @@ on_ask(void *closure, struct channel_msg *msg)
 	    lookup_name(text, name) == -1) {
 		complain(k, "not a question");
 		refuse(k, base.ask);
-	} else if (k->nasks == LIM_LOOKUPS) {
+	} else if (k->nasks == LIM_LOOKUPS || k->ncancelled == LIM_LOOKUPS) {
 		complain(k, "too many questions at once");
 		refuse(k, base.ask);
 	} else
 		ask_begin(k, &base, name);
 }
 
+/* The questions to the name servers go on, and count until they are over: who asks
+ * and cancels again and again would take those of all others (QUESTIONS_MAX). */
 static void
 on_cancel(void *closure, struct channel_msg *msg)
 {
+	struct resolver_asker *k = closure;
 	struct resolver_ask *a;
 	struct msg_lookup base;
 
 	memcpy(&base, msg->base, sizeof(base));
 	/* its answer may be on the way */
-	if ((a = ask_find(closure, base.ask)) != NULL)
-		ask_free(a);
+	if ((a = ask_find(k, base.ask)) == NULL || a->is_cancelled)
+		return;
+	a->is_cancelled = true;
+	k->nasks--;
+	k->ncancelled++;
 }
 
 /* --- channels ------------------------------------------------------------- */

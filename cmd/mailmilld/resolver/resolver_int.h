@@ -24,7 +24,8 @@ struct resolver_asker {
 	struct chanev		*ce;
 	struct msg_peer		 who;
 	struct resolver_asks	 asks;		/* by id */
-	unsigned int		 nasks;
+	unsigned int		 nasks;		/* that want an answer */
+	unsigned int		 ncancelled;	/* that want none, and whose questions go on */
 	struct log_bound	 complaints;
 };
 TAILQ_HEAD(resolver_askers, resolver_asker);

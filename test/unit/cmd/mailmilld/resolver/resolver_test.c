@@ -360,6 +360,28 @@ Test(resolver, so_many_questions_at_once)
 	cr_expect_eq(resolver.questions.n, LIM_LOOKUPS + 1);
 }
 
+/* What is cancelled goes on at the name servers: an asker gets no more of them. */
+Test(resolver, who_cancels_may_not_ask_for_more_than_others)
+{
+	static struct got g;
+	char name[32];
+	unsigned int i;
+
+	for (i = 0; i < 3 * LIM_LOOKUPS; i++) {
+		snprintf(name, sizeof(name), "a%u.example", i);
+		begin(&g, LOOKUP_MX, name);
+		lookup_cancel(&g.ask);
+		pass();
+	}
+	cr_expect_eq(nqueries, LIM_LOOKUPS);
+	/* each answer makes room for one more */
+	packet_begin(&packet, PACKET_ANSWER, "a0.example", DNS_MX);
+	reply(0);
+	begin(&g, LOOKUP_MX, "b.example");
+	pass();
+	cr_expect_eq(nqueries, LIM_LOOKUPS + 1);
+}
+
 /* --- a resolver that ends ------------------------------------------------- */
 
 Test(resolver, the_next_one_is_asked_again)
