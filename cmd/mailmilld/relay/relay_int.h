@@ -160,7 +160,7 @@ struct relay_conn {
 	struct tls_client	*tls;		/* NULL: there is none */
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
-	enum relay_conn_state	 state;		/* assigned by relay_hop.c alone */
+	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
 	size_t			 hop_addr;	/* which address of its next hop */
 	char			 remote[JOB_REMOTE];
 };
@@ -180,7 +180,8 @@ void relay_conn_stop(struct relay_conn *conn);
 void relay_conn_kill(struct relay_conn *conn);
 void relay_conn_free(struct relay_conn *conn);
 
-/* --- relay_hop.c: next hops, their connections, what waits for them --------- */
+/* --- relay_hops.c, relay_hop.c, relay_hop_open.c: next hops, their connections,
+ * what waits for them -------------------------------------------------------- */
 
 struct relay_hops;
 struct relay_hop;

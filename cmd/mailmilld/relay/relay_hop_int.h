@@ -1,0 +1,104 @@
+/* What the files of next hops share: relay_hop.c, relay_hop_open.c and
+ * relay_hops.c; each uses those before it alone. */
+
+#ifndef CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
+#define CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
+
+#include "cmd/mailmilld/relay/relay_int.h"
+
+struct relay_hop {
+	TAILQ_ENTRY(relay_hop)	 link;
+	TAILQ_ENTRY(relay_hop)	 wanting;	/* while something waits */
+	struct relay_hops	*h;
+	char			*target;
+	const char		*helo;		/* the settings' */
+	const struct settings_domain *domain;	/* the first of those that it is for */
+	uint64_t		 clear_ms;	/* no TLS until then */
+	struct route_addr	 addrs[SETTINGS_ROUTES_MAX];
+	size_t			 naddrs;
+	size_t			 current;	/* where connections are opened */
+	size_t			 nfailed;	/* addresses, since one was right */
+	uint64_t		 first_ms;	/* when addrs[0] is tried again */
+	size_t			 max;		/* connections */
+	size_t			 limit;		/* the server has taken only so many, ... */
+	uint64_t		 limit_ms;	/* ... which counts until then */
+	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
+	struct relay_mails	 waiting;
+	size_t			 nwaiting;
+	size_t			 nfor_new;	/* of them: is_for_new */
+	struct relay_conns	 conns;		/* the idle ones first */
+	size_t			 nconns;
+	size_t			 count[NCONN_STATES]; /* of them */
+};
+TAILQ_HEAD(relay_hop_list, relay_hop);
+
+struct relay_hops {
+	const struct settings	*settings;
+	struct spool_sources	*sources;
+	const struct relay_tls	*tls;
+	const struct relay_conn_ops *conn_ops;	/* of all connections */
+	const struct relay_ops	*ops;
+	void			*closure;
+	size_t			 max;
+	size_t			 nconns;
+	size_t			 nleaving;	/* of them */
+	struct relay_conns	 idle;
+	struct relay_hop_list	 list;		/* for good: there are not more than Domain sections */
+	struct relay_hop_list	 wanting;
+	struct relay_hop	**of_domain;	/* by index of the section */
+	size_t			 nmails;	/* that wait, or that a connection has */
+	Event			*timer;
+	bool			 is_draining, is_ending;
+	bool			 is_stopped;	/* is_draining, too: what is unsent goes back */
+};
+
+/* --- relay_hop.c: mails and connections of one next hop --------------------- */
+
+/* relay_hop_put(hop, m, is_first): ${m} waits, before all others or after them.
+ * relay_hop_take(hop, is_new): The one whose turn it is, of those that are for
+ * connections that have had mail unless ${is_new}; NULL: none.  It is counted
+ * until relay_hop_mail_end(), which frees it. */
+void relay_hop_put(struct relay_hop *hop, struct relay_mail *m, bool is_first);
+struct relay_mail *relay_hop_take(struct relay_hop *hop, bool is_new);
+void relay_hop_mail_end(struct relay_hops *h, struct relay_mail *m);
+
+/* As relay_ops; nothing is told while ${h} is freed. */
+void relay_hop_tell_error(struct relay_hops *h, const struct job_error *je);
+void relay_hop_tell_done(struct relay_hops *h, const struct job_result *results,
+    size_t n);
+
+/* relay_hop_fail_mail(h, m, why, errnum, flags): All recipients of ${m}, which
+ * waits no more, have failed.
+ * relay_hop_give_back(h, m): ${m}, which waits no more, is for whoever comes next.
+ * relay_hop_fail_waiting(hop, why, errnum): The next hop cannot be had.
+ * The mails are freed. */
+void relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
+    const struct job_error *why, int errnum, uint32_t flags);
+void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m);
+void relay_hop_fail_waiting(struct relay_hop *hop, const struct job_error *why,
+    int errnum);
+
+/* relay_hop_set_state(hop, conn, state): Count it there.
+ * relay_hop_nready(hop): Connections that are past the greeting. */
+void relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
+    enum relay_conn_state state);
+size_t relay_hop_nready(const struct relay_hop *hop);
+
+/* --- relay_hop_open.c: opening connections ----------------------------------- */
+
+/* relay_hop_go(hop): As relay_hops_go(), for one.
+ * relay_hop_leave(hop, conn): Have an idle connection say QUIT. */
+void relay_hop_go(struct relay_hop *hop);
+void relay_hop_leave(struct relay_hop *hop, struct relay_conn *conn);
+
+/* relay_hop_without_tls(hop, why): The handshake of TLS has failed.  Without TLS
+ * it may go better: as good as what the server would get if it did not offer any
+ * (RFC 7435).  Return whether it is tried.
+ * relay_hop_unopened(hop, addr, why, errnum): A connection to that address has
+ * ended before it asked for a message.  If others are opened elsewhere by now,
+ * that is known already. */
+bool relay_hop_without_tls(struct relay_hop *hop, const struct job_error *why);
+void relay_hop_unopened(struct relay_hop *hop, size_t addr,
+    const struct job_error *why, int errnum);
+
+#endif
