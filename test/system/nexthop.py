@@ -1,6 +1,7 @@
 """A server of SMTP or LMTP that does what a test tells it: answers as it should,
 refuses, says nothing, closes, answers too often or too rarely."""
 import os
+import select
 import socket
 import ssl
 import threading
@@ -14,6 +15,14 @@ DEFAULTS = {'BANNER': '220 next.test ready', 'MAIL': '250 2.1.0 OK',
             'RCPT': '250 2.1.5 OK', 'DATA': '354 Go ahead',
             'DOT': '250 2.0.0 Taken', 'RSET': '250 2.0.0 OK',
             'QUIT': '221 2.0.0 Bye'}
+
+
+def is_left(s):
+    """Has the client closed its end?  The kernel knows that before its next
+    connection; the thread of this one may learn of it, or run, much later."""
+    p = select.poll()
+    p.register(s, select.POLLRDHUP)
+    return bool(p.poll(0))
 
 
 class Message:
@@ -38,7 +47,7 @@ class NextHop:
         self.lock = threading.Lock()
         self.messages = []              # of which one reply to the end was 250
         self.lines, self.octets = [], []
-        self.nsessions = self.nopen = self.most = 0
+        self.nsessions = self.most = 0
         self.sockets, self.listener = set(), None
         self.go_on = threading.Event()  # of a reply that waits for the test
 
@@ -46,6 +55,15 @@ class NextHop:
     def route(self):
         return f'unix:{self.address}' if isinstance(self.address, str) \
             else '%s:%d' % self.address
+
+    @property
+    def nopen(self):
+        """Sessions that neither end has closed."""
+        with self.lock:
+            return self._count()
+
+    def _count(self):
+        return sum(not is_left(s) for s in self.sockets)
 
     def start(self):
         if isinstance(self.address, str):
@@ -91,22 +109,21 @@ class NextHop:
                 return
             with self.lock:
                 self.nsessions += 1
-                self.nopen += 1
-                self.most = max(self.most, self.nopen)
                 self.sockets.add(s)
+                self.most = max(self.most, self._count())
             threading.Thread(target=self._serve, args=(s,),
                              daemon=True).start()
 
     def _serve(self, s):
+        session = Session(self, s)
         try:
-            Session(self, s).run()
+            session.run()
         except (OSError, EOFError):
             pass
         finally:
             with self.lock:
-                self.nopen -= 1
-                self.sockets.discard(s)
-            s.close()
+                self.sockets.discard(session.s)
+                session.s.close()
 
     def bodies(self):
         with self.lock:
@@ -185,6 +202,15 @@ class Session:
             with self.hop.lock:
                 self.hop.messages.append(m)
 
+    def start_tls(self):
+        """The socket that is encrypted takes the other's descriptor."""
+        with self.hop.lock:
+            self.hop.sockets.discard(self.s)
+            self.s = self.hop.context.wrap_socket(
+                self.s, server_side=True, do_handshake_on_connect=False)
+            self.hop.sockets.add(self.s)
+        self.s.do_handshake()
+
     def run(self):
         self.reply('BANNER')
         while True:
@@ -209,7 +235,7 @@ class Session:
                     self.message.rcpts.append(line)
             elif verb == 'STARTTLS' and self.hop.context:
                 self.s.sendall(b'220 2.0.0 Go ahead\r\n')
-                self.s = self.hop.context.wrap_socket(self.s, server_side=True)
+                self.start_tls()
             elif verb == 'DATA':
                 self.data()
             else:
