@@ -13,8 +13,9 @@ import subprocess
 import threading
 import time
 
-from harness import (BUILD, NOBODY, ROOT, SLOW, Client, Server, Skip,
-                     cmdline, descendants, mount_tmpfs, text_message,
+from dovecot import Dovecot
+from harness import (BUILD, ROOT, SLOW, Client, Server, cmdline,
+                     descendants, mount_tmpfs, text_message,
                      unshare_mounts, wait_for)
 from test_auth_mechs import Scram, auth, connect, offered
 
@@ -342,82 +343,28 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(d):
 
 
 # ------------------------------------------------------------------ Dovecot
-class Dovecot:
-    """The auth service of Dovecot alone, on a socket in d."""
-
-    def __init__(self, d, users, more=''):
-        program = shutil.which('dovecot', path='/usr/sbin:/usr/bin:/bin')
-        if not program:
-            raise Skip('no dovecot')
-        self.dir, self.socket = f'{d}/dovecot', f'{d}/auth'
-        os.mkdir(self.dir)
-        os.chmod(self.dir, 0o755)
-        with open(f'{d}/dovecot-users', 'w') as f:
-            f.write(users)
-        os.chmod(f'{d}/dovecot-users', 0o644)
-        self.command = [program, '-F', '-c', f'{d}/dovecot.conf']
-        user = pwd.getpwuid(os.getuid()).pw_name
-        group = grp.getgrgid(os.getgid()).gr_name
-        me = '' if ROOT else f'''
+def dovecot_auth(d, users, more=''):
+    """The auth service alone, on the socket d/auth."""
+    user = pwd.getpwuid(os.getuid()).pw_name
+    group = grp.getgrgid(os.getgid()).gr_name
+    me = '' if ROOT else f'''
 default_internal_user = {user}
 default_internal_group = {group}
 default_login_user = {user}
 '''
-        with open(f'{d}/dovecot.conf', 'w') as f:
-            f.write(f'''
-base_dir = {self.dir}
-state_dir = {self.dir}
-log_path = {d}/dovecot.log
-protocols =
-ssl = no{me}
+    return Dovecot(d, 'auth', 'auth', users, more=f'''{me}
 auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 external
 auth_failure_delay = 0
 auth_verbose = yes
 auth_ssl_username_from_cert = yes
-{more}
-service auth {{
-  unix_listener {self.socket} {{
-    mode = 0666
-  }}
-}}
-passdb {{
-  driver = passwd-file
-  args = {d}/dovecot-users
-}}
-userdb {{
-  driver = static
-  args = uid={NOBODY} gid={NOBODY} home=/nonexistent
-}}
-''')
-
-    def start(self):
-        with open(f'{self.dir}/out', 'w') as out:
-            self.proc = subprocess.Popen(self.command, stdout=out, stderr=out)
-
-        def up():
-            assert self.proc.poll() is None, open(f'{self.dir}/out').read()
-            return os.path.exists(self.socket)
-        wait_for('dovecot', up)
-        return self
-
-    def stop(self):
-        self.proc.send_signal(signal.SIGTERM)
-        self.proc.wait(30 * SLOW)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.socket)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *rest):
-        self.stop()
+{more}''')
 
 
 USERS = 'alice:{PLAIN}geheim\noff:{PLAIN}geheim::::::nologin\n'
 
 
 def test_dovecot_does_the_mechanisms(d):
-    with Dovecot(d, USERS) as dovecot, server(
+    with dovecot_auth(d, USERS) as dovecot, server(
             d, f'dovecot:{dovecot.socket}',
             ('SCRAM-SHA-256', 'SCRAM-SHA-1', 'PLAIN', 'LOGIN')) as s:
         plain(s, 'alice', 'geheim', '235')
@@ -445,7 +392,7 @@ def test_dovecot_does_the_mechanisms(d):
 
 
 def test_many_at_once_by_dovecot(d):
-    with Dovecot(d, USERS) as dovecot, server(
+    with dovecot_auth(d, USERS) as dovecot, server(
             d, f'dovecot:{dovecot.socket}') as s:
         bad = []
 
@@ -464,7 +411,7 @@ def test_many_at_once_by_dovecot(d):
 
 
 def test_dovecot_comes_and_goes(d):
-    dovecot = Dovecot(d, USERS)
+    dovecot = dovecot_auth(d, USERS)
     with server(d, f'dovecot:{dovecot.socket}',
                 conf='auth_timeout = 2\n') as s:
         plain(s, 'alice', 'geheim', '454 4.7.0')

@@ -4,13 +4,13 @@ import glob
 import os
 import random
 import re
-import shutil
 import signal
 import ssl
 import subprocess
 import threading
 import time
 
+from dovecot import Dovecot
 from harness import (NOBODY, POSTFIX, ROOT, SLOW, Client, Server, Skip,
                      text_message, wait_for)
 from keys import make_pair
@@ -872,62 +872,25 @@ def test_postfix_smtp_sink(d):
             sink.wait()
 
 
-class DovecotLmtp:
-    """Dovecot with its LMTP server on a socket in d, and Maildirs."""
+class DovecotLmtp(Dovecot):
+    """Its LMTP server, and Maildirs."""
 
     def __init__(self, d):
-        program = shutil.which('dovecot', path='/usr/sbin:/usr/bin')
-        if not program or not os.path.exists('/usr/lib/dovecot/lmtp'):
+        if not os.path.exists('/usr/lib/dovecot/lmtp'):
             raise Skip('no dovecot-lmtpd')
         if not ROOT:
             raise Skip('needs root')
-        self.dir, self.socket = f'{d}/dovecot', f'{d}/dovecot.lmtp'
         self.mail = f'{d}/dovemail'
-        os.mkdir(self.dir)
         os.mkdir(self.mail)
         os.chown(self.mail, NOBODY, NOBODY)
-        with open(f'{d}/dovecot-users', 'w') as f:
-            f.write('alice@dove.test:{PLAIN}x\nbob@dove.test:{PLAIN}x\n')
-        os.chmod(f'{d}/dovecot-users', 0o644)
-        with open(f'{d}/dovecot.conf', 'w') as f:
-            f.write(f'''
-base_dir = {self.dir}
-state_dir = {self.dir}
-log_path = {d}/dovecot.log
-protocols = lmtp
-ssl = no
+        super().__init__(
+            d, 'lmtp', 'dovecot.lmtp',
+            'alice@dove.test:{PLAIN}x\nbob@dove.test:{PLAIN}x\n',
+            home=f'{self.mail}/%n', protocols='lmtp', more=f'''
 mail_location = maildir:{self.mail}/%n
 first_valid_uid = 1
 first_valid_gid = 1
-service lmtp {{
-  unix_listener {self.socket} {{
-    mode = 0666
-  }}
-}}
-passdb {{
-  driver = passwd-file
-  args = {d}/dovecot-users
-}}
-userdb {{
-  driver = static
-  args = uid={NOBODY} gid={NOBODY} home={self.mail}/%n
-}}
 ''')
-        self.command = [program, '-F', '-c', f'{d}/dovecot.conf']
-
-    def __enter__(self):
-        with open(f'{self.dir}/out', 'w') as out:
-            self.proc = subprocess.Popen(self.command, stdout=out, stderr=out)
-
-        def up():
-            assert self.proc.poll() is None, open(f'{self.dir}/out').read()
-            return os.path.exists(self.socket)
-        wait_for('dovecot', up)
-        return self
-
-    def __exit__(self, *rest):
-        self.proc.send_signal(signal.SIGTERM)
-        self.proc.wait(30 * SLOW)
 
     def subjects(self, user):
         return [re.search(rb'\nSubject: number (\d+)', open(p, 'rb').read())[1]
