@@ -116,7 +116,6 @@ landlock_rules(const struct landlock_path *paths, size_t n,
 {
 	int version = (int)syscall(NR_CREATE_RULESET, NULL, 0, VERSION);
 	struct ruleset set = { .handled_fs = FS_ALL };
-	bool is_any = nports == LANDLOCK_ANY_PORT;
 	size_t octets = sizeof(set), i;
 	int fd, saved;
 
@@ -131,9 +130,8 @@ landlock_rules(const struct landlock_path *paths, size_t n,
 	if (version < VERSION_TRUNCATE)
 		set.handled_fs &= ~(uint64_t)FS_TRUNCATE;
 	if (version >= VERSION_NET) {
-		set.handled_net = NET_BIND_TCP |
-		    (is_any ? 0 : NET_CONNECT_TCP);
-		*has_r |= is_any ? 0 : LANDLOCK_NET;
+		set.handled_net = NET_BIND_TCP | NET_CONNECT_TCP;
+		*has_r |= LANDLOCK_NET;
 	} else
 		octets = offsetof(struct ruleset, handled_net);
 	if (version >= VERSION_SCOPE) {
@@ -147,7 +145,7 @@ landlock_rules(const struct landlock_path *paths, size_t n,
 	for (i = 0; i < n; i++)
 		if (add_path(fd, &paths[i], set.handled_fs) == -1)
 			goto err1;
-	for (i = 0; i < nports && !is_any && set.handled_net != 0; i++)
+	for (i = 0; i < nports && set.handled_net != 0; i++)
 		if (add_port(fd, ports[i]) == -1)
 			goto err1;
 	return fd;

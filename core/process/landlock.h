@@ -22,12 +22,10 @@ enum {
 
 /* landlock_rules(paths, n, ports, nports, &has_r): Make a set of rules: only the
  * files of ${paths} can be opened, and none can be executed; TCP sockets can be
- * connected to ${ports} alone.  A path that does not exist is left out.  With
- * LANDLOCK_ANY_PORT as ${nports} they may be connected to any, so that
- * LANDLOCK_NET does not hold.  *has_r is what the rules enforce (LANDLOCK_FILES,
- * ...).  Return the descriptor of the set, close-on-exec, or -1 with errno: ENOSYS
- * or EOPNOTSUPP, the kernel has no Landlock, or one that is too old. */
-#define LANDLOCK_ANY_PORT	SIZE_MAX
+ * connected to ${ports} alone.  A path that does not exist is left out.  *has_r is
+ * what the rules enforce (LANDLOCK_FILES, ...).  Return the descriptor of the set,
+ * close-on-exec, or -1 with errno: ENOSYS or EOPNOTSUPP, the kernel has no
+ * Landlock, or one that is too old. */
 int landlock_rules(const struct landlock_path *paths, size_t n,
     const unsigned int *ports, size_t nports, unsigned int *has_r);
 

@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <netinet/in.h>
+
+#include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -57,6 +60,23 @@ trick_look(uint64_t arg, unsigned int)
 		close(fd);
 	}
 	hostile_say("opened", n);
+	return true;
+}
+
+bool
+trick_connect(uint64_t arg, unsigned int)
+{
+	const struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons((in_port_t)arg),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* 0: it is connected */
+	hostile_say("connect", fd == -1 || connect(fd,
+	    (const struct sockaddr *)&sin, sizeof(sin)) == -1 ?
+	    (uint64_t)errno : 0);
+	if (fd != -1)
+		close(fd);
 	return true;
 }
 

@@ -1,10 +1,12 @@
 """Somebody runs code in one of the processes: what he cannot do.  Workers:
 test_hostile_worker.py, but for their messages."""
+import errno
 import re
 import ssl
 
-from harness import TOP, Client, wait_for
+from harness import TOP, Client, Skip, wait_for
 from hostile import ATTEMPTS, Hostile, Traffic, attempted, need_sandbox
+from nexthop import NextHop
 
 NFUZZ = 4000
 BUT_THE_MASTER = 1 << 32
@@ -190,6 +192,23 @@ def test_a_deliver_that_looks_around(d):
         assert s.said('opened') == 0
         s.play('relay 1', 'look', s.pid('deliver 1'))
         assert s.said('opened') == 0
+
+
+def test_a_relay_that_connects_to_a_port_of_no_route(d):
+    need_sandbox()
+    with NextHop() as hop, NextHop() as other, Hostile(
+            d, extra=f'Domain "next.test" {{ Delivery = smtp '
+            f'Route = {{ "127.0.0.1:1", "{hop.route}" }} }}\n') as s:
+        if not any(p['measures']['net']
+                   for p in s.ctl_json('status')['processes']
+                   if p['role'] == 'logger'):
+            raise Skip('the kernel has no Landlock for TCP')
+        for port, said in ((hop.address[1], 0),
+                           (other.address[1], errno.EACCES),
+                           (s.port, errno.EACCES)):
+            assert s.play('relay 1', 'connect', port)
+            assert s.said('connect') == said, port
+        assert hop.nsessions == 1 and other.nsessions == 0
 
 
 def test_calls_with_arguments_that_no_role_uses(d):

@@ -9,6 +9,8 @@
 
 #include <sys/resource.h>
 
+#include <arpa/inet.h>
+
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -316,6 +318,26 @@ out:
 	return status;
 }
 
+/* Of all values of Route, whatever their address: a value that is a Unix socket
+ * has none. */
+static bool
+relay_port(const struct settings *s, size_t i, unsigned int *port_r)
+{
+	const struct settings_domain *d;
+	struct route_addr addr;
+	size_t at = i % SETTINGS_ROUTES_MAX;
+
+	if (i / SETTINGS_ROUTES_MAX >= s->ndomains)
+		return false;
+	d = &s->domains[i / SETTINGS_ROUTES_MAX];
+	if (at >= d->route.n)
+		return true;
+	relay_hop_addr(d, at, &addr);
+	if (addr.kind != ROUTE_UNIX)
+		*port_r = ntohs(addr.port);
+	return true;
+}
+
 const struct role role_relay = {
 	.id = ROLE_RELAY,
 	ROLE_ACCOUNT(relay_user),
@@ -327,7 +349,7 @@ const struct role role_relay = {
 		 * does not restrict */
 		.calls = "connect pread64 setsockopt:nodelay socket:tcp "
 		    "socket:unix",
-		.may_connect = true,
+		.port = relay_port,
 		.file_max = role_writes_nothing
 	}
 };

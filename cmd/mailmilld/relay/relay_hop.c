@@ -11,6 +11,8 @@
 
 #include "core/process/log.h"
 
+#define SMTP_PORT	25
+
 /* --- finding one ---------------------------------------------------------- */
 
 static const char *
@@ -26,6 +28,15 @@ max_of(const struct relay_hops *h, const struct settings_domain *d)
 	size_t max = (size_t)(d->max_connections / h->settings->relayers);
 
 	return max > 0 ? max : 1;
+}
+
+void
+relay_hop_addr(const struct settings_domain *d, size_t i,
+    struct route_addr *addr_r)
+{
+	/* the settings have been checked */
+	(void)route_addr_parse(d->route.v[i], addr_r);
+	route_addr_default(addr_r, SMTP_PORT);
 }
 
 static struct relay_hop *
@@ -45,10 +56,8 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	hop->domain = d;
 	hop->helo = helo_of(h, d);
 	hop->max = hop->limit = max_of(h, d);
-	for (i = 0; i < d->route.n && i < SETTINGS_ROUTES_MAX; i++) {
-		(void)route_addr_parse(d->route.v[i], &hop->addrs[i]);
-		route_addr_default(&hop->addrs[i], 25);
-	}
+	for (i = 0; i < d->route.n && i < SETTINGS_ROUTES_MAX; i++)
+		relay_hop_addr(d, i, &hop->addrs[i]);
 	hop->naddrs = i;
 	TAILQ_INIT(&hop->waiting);
 	TAILQ_INIT(&hop->conns);

@@ -203,6 +203,11 @@ struct relay_hops *relay_hops_new(const struct settings *settings,
     const struct relay_ops *ops, void *closure);
 void relay_hops_free(struct relay_hops *h);
 
+/* relay_hop_addr(d, i, addr_r): The ${i}th address of the next hops of ${d}, with
+ * its port. */
+void relay_hop_addr(const struct settings_domain *d, size_t i,
+    struct route_addr *addr_r);
+
 /* relay_hop_find(h, route): Where ${route} leads.  NULL: ENOMEM.
  * relay_hop_add(hop, job, batch): One more recipient that waits; those of one
  * ${batch} for one message go together.  Return 0, or -1 (ENOMEM).

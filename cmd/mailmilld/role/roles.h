@@ -47,10 +47,8 @@ struct role_profile {
 	 * last.  NULL: none */
 	bool		 (*path)(const struct settings *s, size_t i,
 			    struct role_path *path_r);
-	/* it connects TCP sockets to any port: MEASURE_NET does not hold */
-	bool		 may_connect;
-	/* port(s, i, port_r): the ${i}th TCP port that it connects to.  Return
-	 * false after the last.  NULL: none, unless may_connect */
+	/* port(s, i, port_r): the ${i}th TCP port that it connects to; it is 0
+	 * at first, and may stay so.  Return false after the last.  NULL: none */
 	bool		 (*port)(const struct settings *s, size_t i,
 			    unsigned int *port_r);
 	/* file_max(s): octets of the largest file that it writes

@@ -24,9 +24,9 @@
 #include "core/process/landlock.h"
 #include "core/process/log.h"
 #include "core/process/syscalls.h"
+#include "core/util/array.h"
 
 #define PATHS_MAX	256	/* different ones of a profile */
-#define PORTS_MAX	64	/* that a profile names */
 #define PACKET_MAX	64
 
 /* What libc, the loop, the log, the channels and memory need, also where they
@@ -162,19 +162,38 @@ find_files(struct sandbox *sb)
 	return 0;
 }
 
-/* The ports of the profile.  Return how many, or LANDLOCK_ANY_PORT. */
-static size_t
-find_ports(const struct sandbox *sb, unsigned int ports_r[PORTS_MAX])
+static bool
+has_port(const unsigned int *ports, size_t n, unsigned int port)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (ports[i] == port)
+			return true;
+	return port == 0;
+}
+
+/* Find the profile's ports, each once; *ports_r is to be freed.  Return 0, or -1
+ * with errno. */
+static int
+find_ports(const struct sandbox *sb, unsigned int **ports_r, size_t *n_r)
 {
 	const struct role_profile *p = &sb->role->profile;
-	size_t n = 0;
+	unsigned int port = 0, *grown;
+	size_t room = 0, i;
 
-	if (p->may_connect)
-		return LANDLOCK_ANY_PORT;
-	if (p->port != NULL)
-		while (n < PORTS_MAX && p->port(sb->settings, n, &ports_r[n]))
-			n++;
-	return n;
+	for (i = 0; p->port != NULL && p->port(sb->settings, i, &port); i++) {
+		if (!has_port(*ports_r, *n_r, port)) {
+			grown = array_fit(*ports_r, &room, *n_r + 1,
+			    sizeof(*grown));
+			if (grown == NULL)
+				return -1;
+			*ports_r = grown;
+			grown[(*n_r)++] = port;
+		}
+		port = 0;
+	}
+	return 0;
 }
 
 /* The rules for Landlock, made while all paths can still be looked up.  Return
@@ -183,17 +202,16 @@ static int
 file_rules(struct sandbox *sb, unsigned int *has_r)
 {
 	struct landlock_path paths[PATHS_MAX];
-	unsigned int ports[PORTS_MAX];
-	size_t i;
+	unsigned int *ports = NULL;
+	size_t nports = 0, i;
 	int fd = -1;
 
-	if (find_files(sb) == 0) {
+	if (find_files(sb) == 0 && find_ports(sb, &ports, &nports) == 0) {
 		for (i = 0; i < sb->nfiles; i++)
 			paths[i] = (struct landlock_path){
 			    sb->files[i].path.path,
 			    sb->files[i].path.can_write };
-		fd = landlock_rules(paths, sb->nfiles, ports, find_ports(sb,
-		    ports), has_r);
+		fd = landlock_rules(paths, sb->nfiles, ports, nports, has_r);
 	}
 	if (fd == -1) {
 		say(sb, MEASURE_FILES, errno == ENOSYS || errno == EOPNOTSUPP ?
@@ -201,6 +219,7 @@ file_rules(struct sandbox *sb, unsigned int *has_r)
 		    strerror(errno));
 		sb->nfiles = 0;
 	}
+	free(ports);
 	return fd;
 }
 
