@@ -9,13 +9,15 @@ BASE = 'cmd/mailmilld/'
 
 def messages_have_a_function_where_they_go(root, objects):
     """Each row of msg.def has its [ID] = in the folder of each role it goes
-    to, or in lookup/, which is a part of all that ask the resolver."""
+    to, or in lookup/ or agent/, which are a part of all that ask the resolver,
+    and of those that call agent_join()."""
     base = f'{root}/{BASE}'
     folder = dict(re.findall(r'^ROLE\((\w+),\s*(\w+)\)',
                              text(base + 'role/role.def'), re.M))
     tables = {f: '\n'.join(text(p) for p in sources(base, f)
                            if p.endswith('.c'))
-              for f in [*folder.values(), 'role', 'lookup']}
+              for f in [*folder.values(), 'role', 'lookup',
+                       'agent']}
     agents = ' | '.join(f'R({r})' for r in re.findall(
         r'^TRANSPORT\(\w+,[^,]*,\s*(\w+)',
         text(f'{root}/cmd/settings/transport.def'), re.M))
@@ -28,7 +30,9 @@ def messages_have_a_function_where_they_go(root, objects):
                 r'\bR\((\w+)\)', to.replace('AGENTS', agents))] \
                 or ['role']:
             if not re.search(rf'\[{msg}\] = \w',
-                             tables[f] + tables['lookup']):
+                             tables[f] + tables['lookup'] + (
+                                 tables['agent'] if 'agent_join(' in tables[f]
+                                 else '')):
                 yield f'{base}{f}: no function for {msg}'
 
 

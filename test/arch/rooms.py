@@ -92,10 +92,12 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role',
+    # what gets jobs from the queue
+    'cmd/mailmilld/agent':      LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
-                                ' cmd/mailmilld/role',
+                                ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
-                                ' cmd/mailmilld/role',
+                                ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
@@ -138,7 +140,8 @@ ALSO = {
     # how large a request for a signature is, and a signature
     'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do
-    'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
+    'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role',
+                         'cmd/mailmilld/agent'},
     # the master chooses the numbers in the names of the spool's files
     'core/spool/spool_id.h': {'cmd/mailmilld/master/needs'},
     'core/spool/spool_segment.h': {'cmd/mailmilld/master/needs'},

@@ -1,6 +1,7 @@
 /* The role deliver: a process that puts messages into Maildirs.
- * Owns: the channel to the queue, the pace of the batches.
- * Knows nothing of how a batch is written: core/maildir/deliver.c does.
+ * Owns: the pace of the batches.
+ * Knows nothing of how a batch is written (core/maildir/deliver.c), and of the
+ * channel to the queue (agent/agent.c).
  *
  * The pace: a job that comes when the agent is idle is done at once.  Under load
  * jobs gather after a batch for twice the time that it took, or until the next
@@ -8,13 +9,13 @@
  * writes also what the workers have to write: too many of them slow down the
  * commits. */
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/agent/agent.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/route.h"
@@ -27,12 +28,11 @@
 #define GATHER_MIN_MS	20	/* between batches that are not full */
 #define GATHER_MAX_MS	100
 #define FLUSH_MS	15	/* renames wait for another batch's flush */
-#define LAST_WORDS_MS	2000	/* for the queue to take the last results */
 
 struct role_state {
 	struct child	*child;
-	struct chanev	*queue;		/* NULL: there is none now */
-	struct deliver	*deliver;	/* of that queue */
+	struct agent	 agent;
+	struct deliver	*deliver;	/* of its queue process; NULL: there is none now */
 	Event		*timer;
 	uint64_t	 ran_ms;	/* end of the last batch */
 	uint64_t	 took_ms;	/* by that batch */
@@ -41,15 +41,11 @@ struct role_state {
 
 /* --- results -------------------------------------------------------------- */
 
-/* If a result cannot be sent, the queue would wait for it for ever.  So the
- * agent ends, and the queue gives all its jobs out again. */
 static void
-tell(struct role_state *s, unsigned int type, const void *base,
-    const void *entries, unsigned int n)
+unsent(void *closure)
 {
-	if (chanev_send(s->queue, type, base, entries, n, -1) == 0 ||
-	    errno == EPIPE)
-		return;
+	struct role_state *s = closure;
+
 	log_err("deliver-results", "effect=%s", "ending, to be started again");
 	child_exit(s->child);
 }
@@ -57,18 +53,19 @@ tell(struct role_state *s, unsigned int type, const void *base,
 static void
 error(void *closure, uint64_t job, const char *text)
 {
+	struct role_state *s = closure;
 	struct job_error je = { .job = job };
 
 	strlcpy(je.text, text, sizeof(je.text));
-	tell(closure, D_ERROR, &je, NULL, 0);
+	agent_say_error(&s->agent, &je);
 }
 
 static void
 done(void *closure, const struct job_result *results, unsigned int n)
 {
-	struct msg_empty empty = { 0 };
+	struct role_state *s = closure;
 
-	tell(closure, D_DONE, &empty, results, n);
+	agent_say_results(&s->agent, results, n);
 }
 
 static int
@@ -94,9 +91,9 @@ is_left(void *closure)
 	struct role_state *s = closure;
 	struct pollfd pfd = { .events = 0 };
 
-	if (s->queue == NULL)
+	if (s->agent.queue == NULL)
 		return true;
-	pfd.fd = chanev_fd(s->queue);
+	pfd.fd = chanev_fd(s->agent.queue);
 	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
 }
 
@@ -191,40 +188,33 @@ set_timer(struct role_state *s)
 
 /* --- the queue ------------------------------------------------------------ */
 
-static void
-on_source(void *closure, struct channel_msg *msg)
+static int
+on_source(void *closure, uint64_t source, int fd)
 {
 	struct role_state *s = closure;
-	struct msg_source ms;
 
-	memcpy(&ms, msg->base, sizeof(ms));
-	deliver_forget(s->deliver, ms.source);
-	/* without it its jobs fail with ESTALE, and the queue tells again */
-	if (deliver_source(s->deliver, ms.source, msg->fd) == -1)
-		log_warn("deliver-source", "source=%llu",
-		    (unsigned long long)ms.source);
-	else
-		msg->fd = -1;
+	deliver_forget(s->deliver, source);
+	if (deliver_source(s->deliver, source, fd) == 0)
+		return 0;
+	log_warn("deliver-source", "source=%llu", (unsigned long long)source);
+	return -1;
 }
 
 static void
-on_forget(void *closure, struct channel_msg *msg)
+on_forget(void *closure, uint64_t source)
 {
 	struct role_state *s = closure;
-	struct msg_source ms;
 
-	memcpy(&ms, msg->base, sizeof(ms));
-	deliver_forget(s->deliver, ms.source);
+	deliver_forget(s->deliver, source);
 }
 
 static void
-on_jobs(void *closure, struct channel_msg *msg)
+on_jobs(void *closure, const struct job *jobs, unsigned int n)
 {
 	struct role_state *s = closure;
-	const struct job *jobs = msg->entries;
 	unsigned int i;
 
-	for (i = 0; i < msg->nentries; i++)
+	for (i = 0; i < n; i++)
 		if (deliver_add(s->deliver, &jobs[i]) == -1) {
 			log_err("deliver-jobs", "effect=%s",
 			    "ending, to be started again");
@@ -234,19 +224,12 @@ on_jobs(void *closure, struct channel_msg *msg)
 	set_timer(s);
 }
 
-/* What is here takes no longer than a flush. */
-static void
-on_stop(void *, struct channel_msg *)
-{
-}
-
 /* The queue process has ended: forget its jobs.  Files that are in new/ already
  * stay there; the next queue process gives these jobs out as repeated. */
 static void
 leave_queue(struct role_state *s)
 {
-	chanev_free(s->queue);
-	s->queue = NULL;
+	agent_leave(&s->agent);
 	deliver_free(s->deliver);
 	s->deliver = NULL;
 	set_timer(s);
@@ -261,14 +244,13 @@ queue_gone(void *closure)
 	exit_if_done(s);
 }
 
-static const struct chanev_ops queue_ops = {
-	.on = {
-		[D_SOURCE] = on_source,
-		[D_FORGET] = on_forget,
-		[D_JOBS] = on_jobs,
-		[D_STOP] = on_stop
-	},
-	.gone = queue_gone
+/* D_STOP asks for nothing: what is here takes no longer than a flush. */
+static const struct agent_ops agent_ops = {
+	.source = on_source,
+	.forget = on_forget,
+	.jobs = on_jobs,
+	.gone = queue_gone,
+	.unsent = unsent
 };
 
 static void
@@ -284,8 +266,7 @@ on_peer(void *closure, const struct msg_peer *, int fd)
 		close(fd);
 		return;
 	}
-	s->queue = chanev_open(fd, ROLE_DELIVER, ROLE_QUEUE, &queue_ops, s);
-	if (s->queue == NULL) {
+	if (agent_join(&s->agent, ROLE_DELIVER, fd) == -1) {
 		log_err("deliver-connect", "peer=%s", "queue");
 		leave_queue(s);
 	}
@@ -311,12 +292,12 @@ deliver_main(struct child *c)
 	struct role_state s = { .child = c };
 	int status;
 
+	s.agent = (struct agent){ .ops = &agent_ops, .closure = &s };
 	privs_raise_nofile();
 	if (child_drop(c) == -1)
 		return 1;
 	status = child_run(c, &child_ops, &s);
-	if (s.queue != NULL)
-		(void)chanev_flush_wait(s.queue, LAST_WORDS_MS);
+	agent_last_words(&s.agent);
 	after_cancel(&s.timer);
 	leave_queue(&s);
 	return status;

@@ -1,7 +1,7 @@
 /* The role relay: a process that hands messages to next hops, by SMTP and LMTP.
- * Owns: the channel to the queue, which next hop gets a job.
- * Knows nothing of connections (relay_hop.c, relay_conn.c) and of the protocol
- * (proto/client).
+ * Owns: which next hop gets a job.
+ * Knows nothing of connections (relay_hops.c, relay_conn.c), of the protocol
+ * (proto/client), and of the channel to the queue (agent/agent.c).
  *
  * A job may be done twice: a next hop that has taken a message does not know it
  * again, unlike a Maildir.  So a job is reported at once, and one that was given
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/relay/relay_int.h"
+#include "cmd/mailmilld/agent/agent.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "core/loop/after.h"
@@ -23,16 +24,15 @@
 #include "core/scheduler.h"
 
 #define DRAIN_MS	30000	/* for what connections have; as the queue's */
-#define LAST_WORDS_MS	2000	/* for the queue to take the last results */
 #define CONNS_MAX	4096
 #define CONNS_MIN	16
 #define SPARE_FDS	64	/* the log, channels, the loop */
 
 struct role_state {
 	struct child		*child;
-	struct chanev		*queue;		/* NULL: there is none now */
+	struct agent		 agent;
 	struct relay_tls	*tls;
-	struct spool_sources	*sources;	/* of that queue; NULL: likewise */
+	struct spool_sources	*sources;	/* of its queue process; NULL: there is none now */
 	struct relay_hops	*hops;		/* likewise */
 	uint64_t		 batch;		/* number of the last D_JOBS */
 	size_t			 max_conns;
@@ -41,15 +41,11 @@ struct role_state {
 
 /* --- results -------------------------------------------------------------- */
 
-/* If a result cannot be sent, the queue would wait for it for ever.  So the
- * process ends, and the queue gives all its jobs out again. */
 static void
-tell(struct role_state *s, unsigned int type, const void *base,
-    const void *entries, unsigned int n)
+unsent(void *closure)
 {
-	if (chanev_send(s->queue, type, base, entries, n, -1) == 0 ||
-	    errno == EPIPE)
-		return;
+	struct role_state *s = closure;
+
 	log_err("relay-results", "effect=%s", "ending, to be started again");
 	child_exit(s->child);
 }
@@ -57,15 +53,17 @@ tell(struct role_state *s, unsigned int type, const void *base,
 static void
 on_error(void *closure, const struct job_error *je)
 {
-	tell(closure, D_ERROR, je, NULL, 0);
+	struct role_state *s = closure;
+
+	agent_say_error(&s->agent, je);
 }
 
 static void
 on_results(void *closure, const struct job_result *results, unsigned int n)
 {
-	struct msg_empty empty = { 0 };
+	struct role_state *s = closure;
 
-	tell(closure, D_DONE, &empty, results, n);
+	agent_say_results(&s->agent, results, n);
 }
 
 static void
@@ -127,17 +125,17 @@ add_job(struct role_state *s, const struct job *job,
 }
 
 static void
-on_jobs(void *closure, struct channel_msg *msg)
+on_jobs(void *closure, const struct job *jobs, unsigned int n)
 {
 	struct role_state *s = closure;
-	const struct job *jobs = msg->entries, *last = NULL;
+	const struct job *last = NULL;
 	struct spool_view view;
 	unsigned int i;
 
 	if (s->child->is_draining)
 		return;		/* the queue gives them to another one */
 	s->batch++;
-	for (i = 0; i < msg->nentries; i++) {
+	for (i = 0; i < n; i++) {
 		if (last != NULL && jobs[i].source == last->source &&
 		    jobs[i].offset == last->offset)
 			;	/* another recipient of the same record */
@@ -161,37 +159,30 @@ on_jobs(void *closure, struct channel_msg *msg)
 
 /* --- the queue ------------------------------------------------------------ */
 
-static void
-on_source(void *closure, struct channel_msg *msg)
+static int
+on_source(void *closure, uint64_t source, int fd)
 {
 	struct role_state *s = closure;
-	struct msg_source ms;
 
-	memcpy(&ms, msg->base, sizeof(ms));
-	spool_sources_drop(s->sources, ms.source);
-	/* without it its jobs fail with ESTALE, and the queue tells again */
-	if (msg->fd == -1 ||
-	    spool_sources_add(s->sources, ms.source, msg->fd) == -1)
-		log_warn("relay-source", "source=%llu",
-		    (unsigned long long)ms.source);
-	else
-		msg->fd = -1;
+	spool_sources_drop(s->sources, source);
+	if (fd != -1 && spool_sources_add(s->sources, source, fd) == 0)
+		return 0;
+	log_warn("relay-source", "source=%llu", (unsigned long long)source);
+	return -1;
 }
 
 static void
-on_forget(void *closure, struct channel_msg *msg)
+on_forget(void *closure, uint64_t source)
 {
 	struct role_state *s = closure;
-	struct msg_source ms;
 
-	memcpy(&ms, msg->base, sizeof(ms));
-	spool_sources_drop(s->sources, ms.source);
+	spool_sources_drop(s->sources, source);
 }
 
 /* The queue process waits for its jobs, and the one that follows it, at a reload,
  * waits for its end.  What has not been sent to its end goes back. */
 static void
-on_stop(void *closure, struct channel_msg *)
+on_stop(void *closure)
 {
 	struct role_state *s = closure;
 
@@ -204,8 +195,7 @@ on_stop(void *closure, struct channel_msg *)
 static void
 leave_queue(struct role_state *s)
 {
-	chanev_free(s->queue);
-	s->queue = NULL;
+	agent_leave(&s->agent);
 	relay_hops_free(s->hops);
 	s->hops = NULL;
 	spool_sources_free(s->sources);
@@ -222,14 +212,13 @@ queue_gone(void *closure)
 		child_exit(s->child);
 }
 
-static const struct chanev_ops queue_ops = {
-	.on = {
-		[D_SOURCE] = on_source,
-		[D_FORGET] = on_forget,
-		[D_JOBS] = on_jobs,
-		[D_STOP] = on_stop
-	},
-	.gone = queue_gone
+static const struct agent_ops agent_ops = {
+	.source = on_source,
+	.forget = on_forget,
+	.jobs = on_jobs,
+	.stop = on_stop,
+	.gone = queue_gone,
+	.unsent = unsent
 };
 
 static void
@@ -246,8 +235,7 @@ on_peer(void *closure, const struct msg_peer *, int fd)
 		leave_queue(s);
 		return;
 	}
-	s->queue = chanev_open(fd, ROLE_RELAY, ROLE_QUEUE, &queue_ops, s);
-	if (s->queue == NULL) {
+	if (agent_join(&s->agent, ROLE_RELAY, fd) == -1) {
 		log_err("relay-connect", "peer=%s", "queue");
 		leave_queue(s);
 	}
@@ -302,6 +290,7 @@ relay_main(struct child *c)
 	struct role_state s = { .child = c };
 	int status = 1;
 
+	s.agent = (struct agent){ .ops = &agent_ops, .closure = &s };
 	privs_raise_nofile();
 	s.max_conns = find_max_conns();
 	if (child_load_crypto(c) == -1 ||
@@ -309,8 +298,7 @@ relay_main(struct child *c)
 	    child_drop(c) == -1)
 		goto out;
 	status = child_run(c, &child_ops, &s);
-	if (s.queue != NULL)
-		(void)chanev_flush_wait(s.queue, LAST_WORDS_MS);
+	agent_last_words(&s.agent);
 	after_cancel(&s.timer);
 	leave_queue(&s);
 out:
