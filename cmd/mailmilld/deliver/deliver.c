@@ -194,7 +194,7 @@ on_source(void *closure, uint64_t source, int fd)
 	struct role_state *s = closure;
 
 	deliver_forget(s->deliver, source);
-	if (deliver_source(s->deliver, source, fd) == 0)
+	if (fd != -1 && deliver_source(s->deliver, source, fd) == 0)
 		return 0;
 	log_warn("deliver-source", "source=%llu", (unsigned long long)source);
 	return -1;
