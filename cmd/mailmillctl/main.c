@@ -269,6 +269,59 @@ run(const struct command *c, const char *path, json_t *request,
 }
 
 static void
+take_filter(struct options *o, const char *name, int kind, const char *arg)
+{
+	if (o->filter == NULL)
+		o->filter = json_object();
+	if (filter_add(o->filter, name, kind, arg) == -1)
+		exit(EXIT_USAGE);
+}
+
+/* The option with the letter ${ch} */
+static void
+take_option(struct options *o, int ch, const char *arg)
+{
+	switch (ch) {
+	case 'l':
+		if ((o->limit = limit_parse(arg)) == -1)
+			exit(EXIT_USAGE);
+		break;
+	case 'n':
+		o->is_dry = true;
+		break;
+	case 'H':
+		o->part = PART_HEADERS;
+		break;
+	case 'B':
+		o->part = PART_BODY;
+		break;
+	case 'R':
+		o->part = PART_RAW;
+		break;
+	case 'E':
+		o->by = "error";
+		break;
+	case 'S':
+		o->by = "sender";
+		break;
+	case 'V':
+		printf("mailmillctl %s\n", MAILMILL_VERSION);
+		exit(0);
+	case 'c':
+		o->filename = arg;
+		break;
+	case 'j':
+		o->is_json = true;
+		break;
+	case 's':
+		o->socket = arg;
+		break;
+	default:
+		usage();
+	}
+}
+
+static void
 parse_options(int argc, char **argv, const char *letters, struct options *o)
 {
 	static const struct option options[] = {
@@ -290,55 +343,11 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 
 	optind = 0;
 	while ((ch = getopt_long(argc, argv, letters, options,
-	    &which)) != -1) {
-		switch (ch) {
-		case FILTER_TEXT:
-		case FILTER_TIME:
-		case FILTER_SIZE:
-			if (o->filter == NULL)
-				o->filter = json_object();
-			if (filter_add(o->filter, options[which].name, ch,
-			    optarg) == -1)
-				exit(EXIT_USAGE);
-			break;
-		case 'l':
-			if ((o->limit = limit_parse(optarg)) == -1)
-				exit(EXIT_USAGE);
-			break;
-		case 'n':
-			o->is_dry = true;
-			break;
-		case 'H':
-			o->part = PART_HEADERS;
-			break;
-		case 'B':
-			o->part = PART_BODY;
-			break;
-		case 'R':
-			o->part = PART_RAW;
-			break;
-		case 'E':
-			o->by = "error";
-			break;
-		case 'S':
-			o->by = "sender";
-			break;
-		case 'V':
-			printf("mailmillctl %s\n", MAILMILL_VERSION);
-			exit(0);
-		case 'c':
-			o->filename = optarg;
-			break;
-		case 'j':
-			o->is_json = true;
-			break;
-		case 's':
-			o->socket = optarg;
-			break;
-		default:
-			usage();
-		}
-	}
+	    &which)) != -1)
+		if (ch >= FILTER_TEXT)
+			take_filter(o, options[which].name, ch, optarg);
+		else
+			take_option(o, ch, optarg);
 }
 
 int
