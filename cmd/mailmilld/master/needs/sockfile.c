@@ -86,6 +86,13 @@ refuse(int errnum, const char *why, const char **why_r)
 	return -1;
 }
 
+static bool
+may_own(const struct stat *st, const struct sockfile_spec *spec)
+{
+	return st->st_uid == 0 || st->st_uid == geteuid() ||
+	    st->st_uid == spec->uid;
+}
+
 /* Who can write to the folder can put a socket of his own there, and read the
  * mail. */
 static int
@@ -99,17 +106,32 @@ check_folder(int dirfd, const struct sockfile_spec *spec, const char **why_r)
 		return refuse(EPERM, "other accounts can write to the folder, "
 		    "and so replace the socket: chmod go-w, or choose another "
 		    "folder", why_r);
-	if (st.st_uid != 0 && st.st_uid != geteuid() &&
-	    st.st_uid != spec->uid)
+	if (!may_own(&st, spec))
 		return refuse(EPERM, "the folder must belong to root, to the "
 		    "account of the server, or to File_Owner", why_r);
 	return 0;
 }
 
 /* And who can write to a folder above can replace this one, unless that is like
- * /tmp. */
+ * /tmp; its owner can in any case. */
 static int
-check_above(int dirfd, const char **why_r)
+check_one_above(const struct stat *st, const struct sockfile_spec *spec,
+    const char **why_r)
+{
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 &&
+	    (st->st_mode & S_ISVTX) == 0)
+		return refuse(EPERM, "other accounts can write to a folder "
+		    "above, and so replace the socket's: chmod go-w, or choose "
+		    "another folder", why_r);
+	if (!may_own(st, spec))
+		return refuse(EPERM, "a folder above must belong to root, to "
+		    "the account of the server, or to File_Owner: chown it, or "
+		    "choose another folder", why_r);
+	return 0;
+}
+
+static int
+check_above(int dirfd, const struct sockfile_spec *spec, const char **why_r)
 {
 	struct stat st, up;
 	int fd, at = dirfd, rc = 0;
@@ -120,11 +142,8 @@ check_above(int dirfd, const char **why_r)
 			rc = -1;
 		else if (st.st_dev == up.st_dev && st.st_ino == up.st_ino)
 			rc = 1;
-		else if ((up.st_mode & S_IWOTH) != 0 &&
-		    (up.st_mode & S_ISVTX) == 0)
-			rc = refuse(EPERM, "everybody can write to a folder "
-			    "above, and so replace the socket's: chmod o-w, "
-			    "or choose another folder", why_r);
+		else
+			rc = check_one_above(&up, spec, why_r);
 		if (at != dirfd)
 			fileio_close(at);
 		at = fd;
@@ -150,7 +169,8 @@ open_folder(const struct sockfile_spec *spec, const char **name_r,
 	fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return -1;
-	if (check_folder(fd, spec, why_r) == 0 && check_above(fd, why_r) == 0)
+	if (check_folder(fd, spec, why_r) == 0 &&
+	    check_above(fd, spec, why_r) == 0)
 		return fd;
 	fileio_close(fd);
 	return -1;

@@ -209,7 +209,9 @@ Test(sockfile, something_else_is_left_alone)
 
 Test(sockfile, a_folder_that_others_can_write_to_is_refused)
 {
+	static const mode_t wide[] = { 0777, 0775, 0757 };
 	char inner[96];
+	size_t i;
 
 	cr_assert_eq(chmod(top, 0770), 0);
 	expect_refused(EPERM, "other accounts can write to the folder");
@@ -223,10 +225,37 @@ Test(sockfile, a_folder_that_others_can_write_to_is_refused)
 	snprintf(path, sizeof(path), "%s/s", inner);
 	cr_assert_eq(mkdir(inner, 0700), 0);
 	cr_expect_eq(sockfile_check(&spec, &why), 0);
-	cr_assert_eq(chmod(top, 0777), 0);
-	expect_refused(EPERM, "everybody can write to a folder above");
-	cr_assert_eq(chmod(top, 01777), 0);
-	cr_expect_eq(sockfile_check(&spec, &why), 0);
+	for (i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
+		cr_assert_eq(chmod(top, wide[i]), 0);
+		expect_refused(EPERM, "can write to a folder above");
+		cr_assert_eq(chmod(top, wide[i] | S_ISVTX), 0);
+		cr_expect_eq(sockfile_check(&spec, &why), 0);
+	}
+}
+
+/* The owner of a folder above can replace what is in it, sticky or not. */
+Test(sockfile, a_folder_above_is_of_an_account_that_is_trusted)
+{
+	static const mode_t modes[] = { 0755, 01777 };
+	char inner[96];
+	size_t i;
+
+	if (geteuid() != 0)
+		cr_skip_test("this needs root");
+	snprintf(inner, sizeof(inner), "%s/in", top);
+	snprintf(path, sizeof(path), "%s/s", inner);
+	cr_assert_eq(mkdir(inner, 0755), 0);
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		cr_assert_eq(chmod(top, modes[i]), 0);
+		cr_assert_eq(chown(top, 12346, 0), 0);
+		spec.uid = 0;
+		expect_refused(EPERM, "a folder above must belong to root");
+		spec.uid = 12346;
+		cr_expect_eq(sockfile_check(&spec, &why), 0);
+		cr_assert_eq(chown(top, 0, 12346), 0);
+		spec.uid = 0;
+		cr_expect_eq(sockfile_check(&spec, &why), 0);
+	}
 }
 
 /* The lock's file must be ours alone. */
