@@ -49,8 +49,7 @@ def three(s):
     ids = [send(s, 'a@one.test', 'joe@example.test', 'ann@example.test'),
            send(s, 'b@two.test', 'joe@example.test', size=9000, n=1),
            send(s, '', 'bob@example.test', n=2)]
-    wait_for('the queue', lambda: len([x for x in rcpts(s)
-                                       if x[2] == 'deferred']) == 4)
+    wait_for('the queue', lambda: [x[2] for x in rcpts(s)] == ['deferred'] * 4)
     return ids
 
 
