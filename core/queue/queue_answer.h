@@ -161,9 +161,13 @@ void queue_answer_said(json_t *message,
 /* core/queue/queue_raw.c: the message itself
  * queue_raw_begin(a, record): It is that of ${record}: say how long it is.
  * queue_raw_next(a): The next piece.
+ * queue_raw_is_whole(a, record): Has it as many octets as ${record} says?  A worker
+ * may have written that, and as many zeros would be sent in place of those missing.
  * queue_raw_export(a, record, after): Its octets follow the JSON of the message, which
  * is in the piece; then comes the stage ${after}. */
 int queue_raw_begin(void *a, const struct queue_record *record);
+bool queue_raw_is_whole(struct queue_answer *a,
+    const struct queue_record *record);
 void queue_raw_next(struct queue_answer *a);
 void queue_raw_export(struct queue_answer *a, const struct queue_record *record,
     enum stage after);

@@ -21,10 +21,17 @@ static int
 export_record(struct queue_answer *a, const struct queue_record *record)
 {
 	uint64_t before = a->nmessages;
+	size_t len = a->len;
 
 	queue_answer_record(a, record);
 	if (a->nmessages == before)
 		return a->stage == STAGE_OVER ? -1 : 0;
+	if (!queue_raw_is_whole(a, record)) {
+		a->len = len;
+		a->nmessages = before;
+		a->ncut++;
+		return 0;
+	}
 	queue_raw_export(a, record, a->id != 0 ? STAGE_DEFERRED : STAGE_NEW);
 	return -1;
 }

@@ -16,16 +16,48 @@
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
 
+static struct queue_body
+body_of(const struct queue_record *record)
+{
+	struct queue_body body = { .place = record->place,
+		.is_new = record->place.file != NULL,
+		.octets = record->octets, .at = record->body_at };
+
+	body.place.file = NULL;
+	return body;
+}
+
 static void
 begin(struct queue_answer *a, const struct queue_record *record)
 {
-	a->body = (struct queue_body){ .place = record->place,
-		.is_new = record->place.file != NULL,
-		.octets = record->octets, .at = record->body_at };
-	a->body.place.file = NULL;
+	a->body = body_of(record);
 	a->body_done = 0;
 	a->is_cut = false;
 	a->stage = STAGE_RAW;
+}
+
+static void
+warn_unread(const struct queue_body *body)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	if (errno == ESTALE || errno == ENOENT)
+		return;
+	spool_id_text(body->place.id, id);
+	log_warn("queue-show", "id=%s", id);
+}
+
+bool
+queue_raw_is_whole(struct queue_answer *a, const struct queue_record *record)
+{
+	struct queue_body body = body_of(record);
+	char last;
+
+	if (body.octets == 0 || a->q->store_ops->read_body(a->q->store, &body,
+	    body.octets - 1, &last, 1) == 1)
+		return true;
+	warn_unread(&body);
+	return false;
 }
 
 void
@@ -85,7 +117,7 @@ end_export(struct queue_answer *a)
 void
 queue_raw_next(struct queue_answer *a)
 {
-	char *p = queue_answer_room(a, PIECE_OCTETS), id[SPOOL_ID_TEXT + 1];
+	char *p = queue_answer_room(a, PIECE_OCTETS);
 	ssize_t n;
 
 	if (p == NULL)
@@ -95,10 +127,8 @@ queue_raw_next(struct queue_answer *a)
 	else
 		n = a->q->store_ops->read_body(a->q->store, &a->body,
 		    a->body_done, p, PIECE_OCTETS);
-	if (n == -1 && errno != ESTALE && errno != ENOENT) {
-		spool_id_text(a->body.place.id, id);
-		log_warn("queue-show", "id=%s", id);
-	}
+	if (n == -1)
+		warn_unread(&a->body);
 	if (n <= 0 && a->action == ACTION_SHOW) {
 		a->stage = STAGE_OVER;
 		return;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +367,49 @@ Test(queue_import, many_small_messages_are_stored_one_in_a_pass)
 	cr_expect_str_eq(imported(all, len, 32768),
 	    "{\"imported\":100,\"messages\":100}");
 	cr_expect_eq(qf_listed(&f), 100);
+}
+
+/* As a worker can leave it that is not one any more: no zeros come in its place. */
+Test(queue_import, a_message_without_all_its_octets_is_left_out)
+{
+	char name[SPOOL_NAME], *text;
+	size_t len;
+	int fd;
+
+	make_three();
+	spool_body_name(QF_ID(3), name);
+	fd = openat(f.incoming, name, O_WRONLY | O_CLOEXEC);
+	cr_assert_neq(fd, -1);
+	cr_assert_eq(ftruncate(fd, sizeof(large) - 2), 0);
+	close(fd);
+	text = stream(EXPORT, &len);
+	cr_expect_null(strstr(text, "false"), "%s", text);
+	cr_expect_not_null(strstr(text, "{\"messages\":2,\"incomplete\":1}"),
+	    "%s", text);
+	remove_all();
+	cr_expect_str_eq(imported(text, len, 4096),
+	    "{\"imported\":3,\"messages\":2}");
+	free(text);
+}
+
+Test(queue_import, a_deferred_message_without_all_its_octets_is_left_out)
+{
+	char command[128], *text;
+	size_t len;
+
+	make_three();
+	text = stream("{\"action\":\"export\",\"filter\":{\"larger\":90000}}",
+	    &len);
+	remove_all();
+	cr_assert_str_eq(imported(text, len, 4096),
+	    "{\"imported\":1,\"messages\":1}");
+	free(text);
+	snprintf(command, sizeof(command), "truncate -s -5000 %s/deferred/*",
+	    f.path);
+	cr_assert_eq(system(command), 0);
+	text = stream(EXPORT, &len);
+	cr_expect_str_eq(text, "{\"messages\":0,\"incomplete\":1}\n");
+	free(text);
 }
 
 Test(queue_import, a_line_has_a_bound)
