@@ -268,7 +268,8 @@ size_t queue_in_flight(const struct queue *q);
  * "next_attempt", "last_error"}: state is "waiting", "delivering", "deferred",
  * "held" (until the time that its sender has said), "hold" (by an administrator),
  * or what is about to be reported: "failed", "expired", "late", "delivered" or
- * "relayed"; next_attempt is unix seconds or null; last_error text or null.
+ * "relayed"; next_attempt is unix seconds or null; last_error text or null;
+ * export has none of these three.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"

@@ -133,6 +133,17 @@ queue_answer_message(const struct queue_answer *a, uint64_t id, const char *stat
 	    "octets", (json_int_t)octets, "recipients");
 }
 
+/* They are not exported: another server begins anew, and its line has a bound. */
+static void
+put_tries(json_t *rcpt, uint32_t attempts, json_int_t next_attempt,
+    const char *error)
+{
+	json_object_set_new(rcpt, "attempts", json_integer(attempts));
+	json_object_set_new(rcpt, "next_attempt", next_attempt == 0 ?
+	    json_null() : json_integer(next_attempt));
+	json_object_set_new(rcpt, "last_error", queue_answer_text(error));
+}
+
 void
 queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
     uint32_t index, const char *rcpt, const char *state, uint32_t attempts,
@@ -145,12 +156,10 @@ queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
 		    json_integer((json_int_t)(n + 1 - LIST_RCPTS)));
 		return;
 	}
-	json = json_pack("{s:o, s:s, s:I, s:o, s:o}",
-	    "recipient", queue_answer_text(rcpt), "state", state,
-	    "attempts", (json_int_t)attempts,
-	    "next_attempt", next_attempt == 0 ? json_null() :
-	    json_integer(next_attempt),
-	    "last_error", queue_answer_text(error));
+	json = json_pack("{s:o, s:s}", "recipient", queue_answer_text(rcpt),
+	    "state", state);
+	if (a->action != ACTION_EXPORT)
+		put_tries(json, attempts, next_attempt, error);
 	if (a->action != ACTION_LIST)
 		json_object_set_new(json, "index", json_integer(index));
 	json_array_append_new(rcpts, json);

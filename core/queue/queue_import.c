@@ -21,7 +21,7 @@
 #include "core/util/array.h"
 #include "core/util/fileio.h"
 
-#define LINE_MAX_OCTETS	(4 << 20)	/* an envelope of LIM_ENVELOPE, in JSON, with what is known of its recipients */
+#define LINE_MAX_OCTETS	(16 * LIM_ENVELOPE)	/* what is exported fits: the shortest recipient has 4 octets in an envelope, and up to 56 in JSON */
 
 enum import_state {
 	IMPORT_HEAD,		/* a line of JSON begins a message, or ends all */

@@ -369,6 +369,31 @@ Test(queue_import, many_small_messages_are_stored_one_in_a_pass)
 	cr_expect_eq(qf_listed(&f), 100);
 }
 
+/* As many of the shortest recipients as an envelope has room for */
+Test(queue_import, the_longest_line_that_is_exported_is_imported)
+{
+	const size_t n = LIM_ENVELOPE_RCPTS / 4;
+	char *first, *again, expected[64];
+	size_t i, len, again_len;
+	FILE *fp = open_memstream(&first, &len);
+
+	cr_assert_not_null(fp);
+	fputs("{\"octets\":1,\"sender\":\"\",\"recipients\":[", fp);
+	for (i = 0; i < n; i++)
+		fprintf(fp, "%s{\"recipient\":\"a\"}", i == 0 ? "" : ",");
+	fputs("]}\nx\n{\"complete\":true}\n{\"messages\":1}\n", fp);
+	fclose(fp);
+	snprintf(expected, sizeof(expected), "{\"imported\":%zu,"
+	    "\"messages\":1}", n);
+	cr_assert_str_eq(imported(first, len, 32768), expected);
+	free(first);
+	again = stream(EXPORT, &again_len);
+	/* what was tried would make it longer than any bound */
+	cr_expect_null(strstr(again, "\"last_error\""));
+	cr_expect_str_eq(imported(again, again_len, 32768), expected);
+	free(again);
+}
+
 /* As a worker can leave it that is not one any more: no zeros come in its place. */
 Test(queue_import, a_message_without_all_its_octets_is_left_out)
 {
@@ -414,11 +439,11 @@ Test(queue_import, a_deferred_message_without_all_its_octets_is_left_out)
 
 Test(queue_import, a_line_has_a_bound)
 {
-	char *line = malloc(8 << 20);
+	char *line = malloc(LIM_ENVELOPE * 17);
 
 	cr_assert_not_null(line);
-	memset(line, ' ', 8 << 20);
-	cr_expect_not_null(strstr(imported(line, 8 << 20, 32768),
+	memset(line, ' ', LIM_ENVELOPE * 17);
+	cr_expect_not_null(strstr(imported(line, LIM_ENVELOPE * 17, 32768),
 	    "its line is too long"));
 	free(line);
 }
