@@ -378,7 +378,8 @@ send_folder(int fd, const char *dir)
 static const char cut_import[] = "the answer ended early, and some of the "
     "messages may be in the queue already: the log of the server has a line "
     "event=imported for each of them, whose was= is the name of its file; "
-    "remove those files, and import the others";
+    "if no server runs, compare the files with what \"mailmillctl queue "
+    "list\" shows; remove those files, and import the others";
 
 int
 import_check(const char *from)
