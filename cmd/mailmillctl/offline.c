@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -131,6 +132,58 @@ open_queue(struct offline *o, const struct settings *s)
 	return q;
 }
 
+/* Nobody may keep the lock by not reading what is printed, or by sending nothing.
+ * Return whether ${events} have come within ${limit_s} seconds. */
+static bool
+wait_for(const struct offline *o, short events, int limit_s)
+{
+	struct pollfd pfd = { .fd = o->fd, .events = events };
+	int rc;
+
+	do {
+		rc = poll(&pfd, 1, limit_s * 1000);
+	} while (rc == -1 && errno == EINTR);
+	return rc == 1;
+}
+
+/* Octets of what is imported, or 0: no more come. */
+static size_t
+read_input(const struct offline *o, char buf[INPUT_OCTETS])
+{
+	ssize_t n;
+
+	if (!wait_for(o, POLLIN, QUEUE_ANSWER_INPUT_S)) {
+		fprintf(stderr, "mailmillctl: nothing more to import has come "
+		    "for %d seconds: the spool is closed, so that a server can "
+		    "start; import the rest from a file\n",
+		    QUEUE_ANSWER_INPUT_S);
+		return 0;
+	}
+	n = read(o->fd, buf, INPUT_OCTETS);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static int
+write_output(const struct offline *o, const char *piece, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; piece += n, len -= (size_t)n) {
+		if (!wait_for(o, POLLOUT, QUEUE_ANSWER_STALL_S)) {
+			fprintf(stderr, "mailmillctl: nobody has read the "
+			    "answer for %d seconds: the spool is closed, so "
+			    "that a server can start; write the answer to a "
+			    "file, and read that\n", QUEUE_ANSWER_STALL_S);
+			return -1;
+		}
+		n = send(o->fd, piece, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n == -1 && errno != EAGAIN)
+			return -1;
+		n = n == -1 ? 0 : n;
+	}
+	return 0;
+}
+
 static void __attribute__((noreturn))
 answer(struct offline *o, const struct settings *s, const char *request)
 {
@@ -140,8 +193,9 @@ answer(struct offline *o, const struct settings *s, const char *request)
 	const char *piece;
 	struct queue *q;
 	size_t len;
-	ssize_t n;
 
+	/* the signals of a terminal are for the reader, whose end is seen here */
+	(void)setsid();
 	log_init("mailmillctl", LOG_TO_STDERR, STDERR_FILENO,
 	    LOG_LEVEL_WARNING);
 	/* a reader that has seen enough: close the queue all the same */
@@ -155,10 +209,10 @@ answer(struct offline *o, const struct settings *s, const char *request)
 	for (;;) {
 		gettimeofday(&now, NULL);
 		if (queue_answer_wants(a)) {
-			n = read(o->fd, buf, sizeof(buf));
-			queue_answer_feed(a, &now, buf, n > 0 ? (size_t)n : 0);
+			len = read_input(o, buf);
+			queue_answer_feed(a, &now, buf, len);
 		} else if (queue_answer_next(a, &now, &piece, &len) != 1 ||
-		    fileio_write(o->fd, piece, len) == -1)
+		    write_output(o, piece, len) == -1)
 			break;
 	}
 	queue_answer_free(a);

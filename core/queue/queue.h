@@ -277,6 +277,11 @@ size_t queue_in_flight(const struct queue *q);
  * (an array of "never", "success", "failure", "delay") and "orcpt". */
 struct queue_answer;
 
+/* How long the reader of an answer may take nothing, and the sender of an import,
+ * which may wait itself, may send nothing, before the answer is given up */
+#define QUEUE_ANSWER_STALL_S	30
+#define QUEUE_ANSWER_INPUT_S	600
+
 /* queue_control(q, request, len): Begin to answer.  NULL: ENOMEM. */
 struct queue_answer *queue_control(struct queue *q, const char *request,
     size_t len);

@@ -1,5 +1,6 @@
 """mailmillctl queue: filters, hold and release, counts, the message itself; also when
 no server runs."""
+import fcntl
 import json
 import os
 import re
@@ -240,6 +241,39 @@ def test_import_reads_only_files_of_its_folder(d):
                 f'mailmillctl: {name}: it is '), p
     assert len(s.ctl_json('queue', 'list')['messages']) == 3
     s.stop()
+
+
+def is_free(lock):
+    with open(lock) as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_an_answer_that_nobody_reads_does_not_keep_the_lock(d):
+    """As with "queue list | less", without a server."""
+    s = Server(d, conf=CONF)
+    s.start()
+    block(s)
+    id = send(s, 'a@one.test', 'joe@example.test', size=3000000)
+    wait_for('the queue', lambda: [x[2] for x in rcpts(s)] == ['deferred'])
+    s.stop()
+    p = subprocess.Popen([f'{BUILD}/mailmillctl', '-c', s.conf_file, 'queue',
+                          'export', '-', id], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE)
+    assert p.stdout.read(1) == b'{'
+    lock = f'{s.spool}/queue/lock'
+    assert not is_free(lock)
+    # it is another session: the terminal's signals are not for it
+    [child] = [int(x) for x in open(f'/proc/{p.pid}/task/{p.pid}/children')
+               .read().split()]
+    assert os.getsid(child) == child and os.getsid(p.pid) != child
+    wait_for('the lock', lambda: is_free(lock), timeout=60)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 1 and len(out) < 3000000, p
+    assert b'nobody has read the answer for 30 seconds' in err, err
 
 
 def answered(d, lines, *words):

@@ -15,9 +15,7 @@
 #include "core/util/monotonic.h"
 
 #define CTLS_MAX	16
-#define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
 #define PIECES_PER_PASS	16	/* of one answer, before other events have their turn */
-#define INPUT_S		600	/* the same, and has sent nothing: it waits itself, for what it is to import */
 #define INPUT_OCTETS	32768	/* read at once */
 #define PASS_MS		10	/* the same: no piece is begun after that */
 
@@ -100,7 +98,8 @@ on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 		return 0;
 	}
 	e->trigger = *now;
-	e->trigger.tv_sec += needmask & E_READ ? INPUT_S : STALL_S;
+	e->trigger.tv_sec += needmask & E_READ ? QUEUE_ANSWER_INPUT_S :
+	    QUEUE_ANSWER_STALL_S;
 	return needmask | E_TIMEOUT;
 }
 
