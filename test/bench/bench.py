@@ -24,6 +24,7 @@ import against
 import bdat
 import due
 import proc
+import relay
 import server
 import tls
 
@@ -36,7 +37,8 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS, *bdat.RUNS)
+OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS, *bdat.RUNS,
+          *relay.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -502,6 +504,8 @@ def main():
                 tls.RUNS[name](a, median, spread, note)
             elif name in bdat.RUNS:
                 bdat.RUNS[name](a, median, spread, note)
+            elif name in relay.RUNS:
+                relay.RUNS[name](a, median, spread, note)
             else:
                 globals()['run_' + name](a)
     finally:

@@ -102,8 +102,8 @@ class Contestant:
 class Sink(Contestant):
     name = 'smtp-sink'
 
-    def start(self, a):
-        self.log = f'{a.state}/sink.log'
+    def start(self, a, log='sink.log'):
+        self.log = f'{a.state}/{log}'
         with open(self.log, 'w') as log:
             self.proc = subprocess.Popen(
                 [f'{a.postfix}/bin/smtp-sink', '-c', '-m', '5000']
@@ -116,7 +116,7 @@ class Sink(Contestant):
 class Mailmill(Contestant):
     name = 'mailmill'
 
-    def start(self, a, workers=2, options=(), listen=''):
+    def start(self, a, workers=2, options=(), listen='', domains=''):
         self.dir, self.fs = a.state, a.fs
         self.build = a.build
         self.log = f'{a.state}/mailmilld.log'
@@ -143,6 +143,7 @@ ESMTP_Listener {{
 Domain "example.test" {{
     Maildir = "{self.fs}/mail/%d/%u"
 }}
+{domains}
 ''')
         cmd = [f'{a.build}/mailmilld', '-f', '-c', self.conf]
         for o in list(options) + a.define:
