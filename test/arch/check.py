@@ -330,6 +330,16 @@ SPOIL = {
          lambda s: s.replace('[M_DRAIN]', '[0]')),
         ('cmd/settings/transport.def',
          append('TRANSPORT(SIGN, "sign", KEYD, 1, maildir_prefix)\n'))],
+    roles.messages_are_in_the_manual: [
+        ('cmd/mailmilld/role/msg.def', lambda s: s.replace(
+            'MSG(S_ROOM,', 'MSG(S_SPACE,')),
+        ('cmd/mailmilld/role/msg.def', lambda s: re.sub(
+            r'^(MSG\(K_SIGN,\s*)R\(WORKER\)', r'\1R(WORKER) | R(RELAY)', s,
+            flags=re.M)),
+        ('man/mailmilld.8', lambda s: s.replace(
+            'M_CERTS Pq master to worker , keyd', 'M_CERTS Pq master to keyd')),
+        ('cmd/settings/transport.def',
+         append('TRANSPORT(SIGN, "sign", KEYD, 1, maildir_prefix)\n'))],
     roles.roles_are_described_in_their_folders: [
         ('cmd/mailmilld/master/procs/links.c',
          append('\nint a[] = { [ROLE_KEYD] = 1 };\n')),

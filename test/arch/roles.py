@@ -36,6 +36,35 @@ def messages_have_a_function_where_they_go(root, objects):
                 yield f'{base}{f}: no function for {msg}'
 
 
+def messages_are_in_the_manual(root, objects):
+    """Each row of msg.def, with its senders and receivers: mailmilld(8) says what
+    an attacker can do with it."""
+    names = dict(re.findall(r'^ROLE\((\w+),\s*(\w+)\)', text(
+        f'{root}/{BASE}role/role.def'), re.M))
+    agents = re.findall(r'^TRANSPORT\(\w+,[^,]*,\s*(\w+)', text(
+        f'{root}/cmd/settings/transport.def'), re.M)
+
+    def roles(column):
+        if column == 'ALL_CHILDREN':
+            return 'all'
+        return ' , '.join(names[r] for r in (
+            agents if column == 'AGENTS' else re.findall(r'R\((\w+)\)', column)))
+    page = f'{root}/man/mailmilld.8'
+    items = re.findall(r'^\.It Cm ([A-Z]_[A-Z_]+) Pq (.*)$', text(page), re.M)
+    want = [(msg, f'{roles(senders)} to {roles(receivers)}')
+            for msg, senders, receivers in re.findall(
+                r'^MSG\((\w+),\s*([^,]*),\s*([^,]*),', text(
+                    f'{root}/{BASE}role/msg.def'), re.M)]
+    if not want:
+        yield f'{BASE}role/msg.def: no rows'
+    for msg, way in want:
+        if items.count((msg, way)) != 1:
+            yield f'{page}: expected an item "{msg} Pq {way}"'
+    for msg, way in items:
+        if (msg, way) not in want:
+            yield f'{page}: "{msg} Pq {way}" is no row of msg.def'
+
+
 def roles_are_described_in_their_folders(root, objects):
     """What holds for one role alone is a member of its struct role: there is
     no table by role elsewhere, and role/ names none of the children."""
@@ -64,4 +93,5 @@ def the_server_queues_no_jobs(root, objects):
 
 
 CHECKS = [messages_have_a_function_where_they_go,
-          roles_are_described_in_their_folders, the_server_queues_no_jobs]
+          messages_are_in_the_manual, roles_are_described_in_their_folders,
+          the_server_queues_no_jobs]
