@@ -69,10 +69,11 @@ def drain(a, c, n, newcomer):
     before = int(c.counters()['delivered'])
     os.unlink(mailbox(c, 'old'))
     began = time.monotonic()
-    subprocess.run([f'{c.build}/mailmillctl', '-c', c.conf, 'queue', 'retry',
-                    'all'], check=True, stdout=subprocess.DEVNULL)
+    # before they are due: to make them so is work of the queue's, too
     if newcomer:
         newcomer.start()
+    subprocess.run([f'{c.build}/mailmillctl', '-c', c.conf, 'queue', 'retry',
+                    'all'], check=True, stdout=subprocess.DEVNULL)
     while True:
         new = len(newcomer.waits) if newcomer else 0
         if int(c.counters()['delivered']) - before - new >= n:
