@@ -208,7 +208,7 @@ queue_log_bounced(const struct queue_message *m,
 	if (report != 0)
 		spool_id_text(report, rid);
 	log_event(LOG_LEVEL_WARNING, "bounced",
-	    "id=%s rcpt=%s sender=%s attempts=%u outcome=%s report=%s "
+	    "id=%s rcpt=%s from=%s attempts=%u outcome=%s report=%s "
 	    "remote=%s code=%u error=%s", id, r->rcpt, m->sender,
 	    r->attempts + 1, queue_outcome_name(r->outcome), rid,
 	    r->reply != NULL ? r->reply->remote : "",

@@ -364,7 +364,7 @@ queue_reports_end(struct queue *q, struct queue_reports *reports,
 		spool_id_text(made->place.id, id);
 		spool_id_text(made->m->place.id, of);
 		log_event(LOG_LEVEL_INFO, "report",
-		    "id=%s of=%s to=%s recipients=%u size=%zu", id, of,
+		    "id=%s of=%s to=%s nrcpts=%u size=%zu", id, of,
 		    made->to, made->nrcpts, made->octets);
 	}
 	free(reports->v);

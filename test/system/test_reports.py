@@ -111,7 +111,7 @@ def test_what_expires_comes_back(d):
         assert [int(stats[x]) for x in ('bounced', 'expired', 'reports')] == \
             [1, 1, 1], stats
         assert re.search(rf'event=bounced id={id} rcpt=gone@example.test '
-                         r'sender=user@example.test attempts=\d+ '
+                         r'from=user@example.test attempts=\d+ '
                          r'outcome=expired report=\w{13} ', s.log()), s.log()
         assert len(s.delivered('other')) == 1
 
@@ -268,7 +268,7 @@ def test_the_postmaster_is_told_instead(d):
             c.hello()
             send(c, '<>', ['<postmaster@example.test>'])
         wait_for('it to be given up', lambda: 'rcpt=postmaster@example.test '
-                 'sender="" attempts=' in s.log() and not left(s))
+                 'from="" attempts=' in s.log() and not left(s))
         assert int(s.stats()['reports']) == 2
 
 

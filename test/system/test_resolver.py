@@ -327,7 +327,7 @@ def test_the_name_servers_of_the_machine(d):
     with open('/etc/resolv.conf') as f:
         want = re.findall(r'^nameserver\s+([\d.]+)\s*$', f.read(), re.M)
     with Server(d) as s:
-        m = re.search(r'event=resolver servers=(\S+) from=/etc/resolv.conf',
+        m = re.search(r'event=resolver servers=(\S+) file=/etc/resolv.conf',
                       s.log())
         have = m[1].split(',')
         assert [f'{x}:53' for x in want] == [

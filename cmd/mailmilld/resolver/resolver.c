@@ -102,9 +102,9 @@ open_wire(const struct settings *s)
 		    "resolver", "c-ares", servers == NULL ?
 		    "/etc/resolv.conf" : "-", err);
 	else
-		log_event(LOG_LEVEL_INFO, "resolver", "servers=%s from=%s",
+		log_event(LOG_LEVEL_INFO, "resolver", "servers=%s file=%s",
 		    dns_wire_servers(w, text, sizeof(text)), servers == NULL ?
-		    "/etc/resolv.conf" : "Resolver");
+		    "/etc/resolv.conf" : "-");
 	free(servers);
 	return w;
 }
