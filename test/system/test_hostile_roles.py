@@ -5,7 +5,8 @@ import re
 import ssl
 
 from harness import TOP, Client, Skip, wait_for
-from hostile import ATTEMPTS, Hostile, Traffic, attempted, need_sandbox
+from hostile import (ATTEMPTS, Hostile, Traffic, attempted, killed,
+                     need_sandbox)
 from nexthop import NextHop
 
 NFUZZ = 4000
@@ -16,6 +17,9 @@ with open(f'{TOP}/cmd/mailmilld/role/msg.def') as f:
 with open(f'{TOP}/cmd/mailmilld/role/role.def') as f:
     # the first is the master
     ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', f.read(), re.M)[1:]
+# those without a number in their title, and those that open files by their names
+SINGLE = 'queue', 'authd', 'logger', 'spoold'
+OPENS_FILES = 'queue', 'deliver', 'authd', 'spoold'
 
 
 # ------------------------------------------------------------------ any message
@@ -185,13 +189,43 @@ def starttls(s):
         return True
 
 
-def test_a_deliver_that_looks_around(d):
+def has_landlock(s, measure):
+    """The logger has it, if the kernel does."""
+    return any(p['measures'][measure] for p in s.ctl_json('status')['processes']
+               if p['role'] == 'logger')
+
+
+def test_a_process_that_looks_around(d):
+    """It opens nothing of another process, of the system or of the folder that it
+    is in, but for spoold, whose root and folder is the one of its files; most roles
+    do not even try twice."""
     need_sandbox()
     with Hostile(d) as s:
-        s.play('deliver 1', 'look', s.pid('queue'))
-        assert s.said('opened') == 0
-        s.play('relay 1', 'look', s.pid('deliver 1'))
-        assert s.said('opened') == 0
+        if not has_landlock(s, 'files'):
+            raise Skip('the kernel has no Landlock')
+        other = s.pid('worker 2')
+        for role in ROLES:
+            title = role if role in SINGLE else f'{role} 1'
+            if role in OPENS_FILES:
+                at = len(s.log_now())
+                assert s.play(title, 'look', other), role
+                assert s.said('opened', at) == 2 * (role == 'spoold'), role
+            else:
+                killed(s, title, 'look', other, 'openat', 'open')
+        assert s.stats()['sandbox_kills'] == len(ROLES) - len(OPENS_FILES)
+        assert s.pid('worker 2') == other
+        s.all_run()
+        s.serves()
+
+
+def connects(s, title, ports):
+    """To none but the first of the ports, whatever listens there."""
+    if not has_landlock(s, 'net'):
+        raise Skip('the kernel has no Landlock for TCP')
+    for port in ports:
+        assert s.play(title, 'connect', port)
+        assert s.said('connect') == (
+            0 if port == ports[0] else errno.EACCES), port
 
 
 def test_a_relay_that_connects_to_a_port_of_no_route(d):
@@ -199,16 +233,17 @@ def test_a_relay_that_connects_to_a_port_of_no_route(d):
     with NextHop() as hop, NextHop() as other, Hostile(
             d, extra=f'Domain "next.test" {{ Delivery = smtp '
             f'Route = {{ "127.0.0.1:1", "{hop.route}" }} }}\n') as s:
-        if not any(p['measures']['net']
-                   for p in s.ctl_json('status')['processes']
-                   if p['role'] == 'logger'):
-            raise Skip('the kernel has no Landlock for TCP')
-        for port, said in ((hop.address[1], 0),
-                           (other.address[1], errno.EACCES),
-                           (s.port, errno.EACCES)):
-            assert s.play('relay 1', 'connect', port)
-            assert s.said('connect') == said, port
+        connects(s, 'relay 1', (hop.address[1], other.address[1], s.port))
         assert hop.nsessions == 1 and other.nsessions == 0
+
+
+def test_a_resolver_that_connects_to_a_port_of_no_name_server(d):
+    """Over TCP; a name server may be anywhere, so over UDP it may."""
+    need_sandbox()
+    with NextHop() as server, NextHop() as other, Hostile(
+            d, conf=f'Resolver = {{ "{server.route}" }}\n') as s:
+        connects(s, 'resolver 1', (server.address[1], other.address[1], s.port))
+        assert server.nsessions == 1 and other.nsessions == 0
 
 
 def test_calls_with_arguments_that_no_role_uses(d):
@@ -226,9 +261,9 @@ def test_calls_with_arguments_that_no_role_uses(d):
                     ('queue', 'get_signals'), ('deliver 1', 'link_unnamed'),
                     ('keyd 1', 'merge_memory'), ('authd', 'lock_priority'),
                     ('logger', 'filter'), ('worker 2', 'take_room'),
-                    ('relay 1', 'make_mptcp')):
+                    ('relay 1', 'make_mptcp'), ('resolver 1', 'make_ping')):
                 attempted(s, title, name)
             t.wait(20)
         s.all_run()
         t.has_arrived()
-        assert s.stats()['sandbox_kills'] == 9
+        assert s.stats()['sandbox_kills'] == 10

@@ -333,12 +333,14 @@ def killed_with(s, role, call, *args):
 
 def test_a_call_of_another_role_kills_and_is_named(d):
     need_sandbox()
+    calls = {'worker': ('socket', socket.AF_INET, socket.SOCK_STREAM),
+             'deliver': ('execve',), 'queue': ('ptrace',), 'keyd': ('openat',),
+             'authd': ('ioctl', 0, 0x5412),                  # TIOCSTI
+             'logger': ('openat',), 'spoold': ('execve',), 'relay': ('openat',),
+             'resolver': ('ptrace',)}
     with server(d, workers=1) as s:
-        killed_with(s, 'worker', 'socket', socket.AF_INET, socket.SOCK_STREAM)
-        killed_with(s, 'deliver', 'execve')
-        killed_with(s, 'queue', 'ptrace')
-        killed_with(s, 'keyd', 'openat')
-        killed_with(s, 'authd', 'ioctl', 0, 0x5412)          # TIOCSTI
+        for role in ROLES:
+            killed_with(s, role, *calls[role])
         c = Client(s.port)
         c.hello()
         c.mail(b'Subject: still\r\n\r\nhere\r\n')
