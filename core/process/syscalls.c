@@ -109,6 +109,8 @@ static const struct rule {
 	{ "renameat2", "renameat2", 1, { IS_BUT(4, RENAME_NOREPLACE, 0) } },
 	{ "linkat", "linkat", 1, { IS(4, 0) } },
 	{ "unlinkat", "unlinkat", 1, { IS(2, 0) } },
+	/* memory that others get as a file, and that is never code here */
+	{ "memfd_create", "memfd_create", 1, { IS(1, MFD_CLOEXEC) } },
 	/* open files for reading, without any change */
 	{ "openat:read", "openat", 1, { NONE(2, FILE_CHANGES) } },
 	/* does a process exist? */

@@ -127,11 +127,12 @@ struct queue_ops {
 	 * when there is none, and in ${text_r}, JOB_TEXT octets, what to do. */
 	int	(*route)(void *closure, const char *rcpt,
 		    unsigned int *transport_r, char *text_r);
-	/* source(closure, agent, source, fd): Tell ${agent} that jobs will name
-	 * ${source}; ${fd} stays the queue's.  forget(): they will no more.
+	/* source(closure, agent, source, fd, is_shared): Tell ${agent} that jobs
+	 * will name ${source}; ${fd} stays the queue's.  ${is_shared}: the file
+	 * has other mail, too, or will have.  forget(): they will no more.
 	 * Return 0, or -1: not now. */
 	int	(*source)(void *closure, unsigned int agent, uint64_t source,
-		    int fd);
+		    int fd, bool is_shared);
 	void	(*forget)(void *closure, unsigned int agent, uint64_t source);
 	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
 	int	(*jobs)(void *closure, unsigned int agent,

@@ -32,7 +32,8 @@ queue_forget(struct queue *q, struct queue_file *file)
 
 /* Tell ${agent} of ${file}, open as ${fd}, which is closed. */
 static int
-tell(struct queue *q, struct queue_file *file, int fd, unsigned int agent)
+tell(struct queue *q, struct queue_file *file, int fd, unsigned int agent,
+    bool is_shared)
 {
 	int rc;
 
@@ -40,7 +41,7 @@ tell(struct queue *q, struct queue_file *file, int fd, unsigned int agent)
 		return -1;
 	if (file->source == 0)
 		file->source = q->next_source++;
-	rc = q->ops->source(q->closure, agent, file->source, fd);
+	rc = q->ops->source(q->closure, agent, file->source, fd, is_shared);
 	close(fd);
 	if (rc == -1) {
 		errno = EAGAIN;
@@ -61,14 +62,15 @@ queue_tell(struct queue *q, struct queue_message *m, unsigned int agent)
 
 	if (file == NULL)
 		return (m->own.told & bit) != 0 ? 0 : tell(q, &m->own,
-		    ops->open_file(q->store, &m->place), agent);
+		    ops->open_file(q->store, &m->place), agent, false);
 	if ((file->told & bit) == 0 && tell(q, file,
-	    ops->open_file(q->store, &m->place), agent) == -1) {
+	    ops->open_file(q->store, &m->place), agent, true) == -1) {
 		/* its records were read, so it is there */
 		errno = EAGAIN;
 		return -1;
 	}
 	if (!m->place.has_body || (m->own.told & bit) != 0)
 		return 0;
-	return tell(q, &m->own, ops->open_body(q->store, &m->place), agent);
+	return tell(q, &m->own, ops->open_body(q->store, &m->place), agent,
+	    false);
 }

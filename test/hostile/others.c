@@ -2,7 +2,10 @@
 
 #include "test/hostile/hostile.h"
 
+#include <sys/stat.h>
+
 #include <string.h>
+#include <unistd.h>
 
 #include "tls/remote.h"
 
@@ -44,6 +47,46 @@ trick_done(uint64_t arg, unsigned int)
 			(void)hostile_send(ROLE_QUEUE, D_ERROR, &error, NULL,
 			    0);
 	}
+	return true;
+}
+
+#define PEEK_FDS	4096
+#define PEEK_PIECE	65536
+
+/* How often ${text} is in the file; not over the end of a piece. */
+static unsigned int
+count_in(int fd, const char *text)
+{
+	static char piece[PEEK_PIECE];
+	size_t len = strlen(text);
+	unsigned int found = 0;
+	const char *p;
+	off_t at = 0;
+	ssize_t n;
+
+	while ((n = pread(fd, piece, sizeof(piece), at)) > 0) {
+		for (p = piece; (p = memmem(p, (size_t)(piece + n - p), text,
+		    len)) != NULL; p += len)
+			found++;
+		at += n;
+	}
+	return found;
+}
+
+bool
+trick_peek(uint64_t, unsigned int)
+{
+	unsigned int own = 0, others = 0;
+	struct stat st;
+	int fd;
+
+	for (fd = 0; fd < PEEK_FDS; fd++)
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+			own += count_in(fd, "Subject: for the agent");
+			others += count_in(fd, "Subject: for others");
+		}
+	hostile_say("own", own);
+	hostile_say("others", others);
 	return true;
 }
 

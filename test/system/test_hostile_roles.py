@@ -7,7 +7,7 @@ import ssl
 from harness import TOP, Client, Skip, wait_for
 from hostile import (ATTEMPTS, Hostile, Traffic, attempted, killed,
                      need_sandbox)
-from nexthop import NextHop
+from nexthop import HANG, NextHop
 
 NFUZZ = 4000
 BUT_THE_MASTER = 1 << 32
@@ -187,6 +187,31 @@ def starttls(s):
             return False
         c.hello()
         return True
+
+
+def test_a_relay_that_reads_what_it_was_not_given(d):
+    """All of the mail is in one segment."""
+    hop = NextHop(replies={'RCPT': HANG})
+    with hop, Hostile(d, workers=1, extra='Domain "next.test" { Delivery = smtp '
+                      f'Route = "{hop.route}" }}\n') as s:
+        def send(first):
+            with Client(s.port) as c:
+                c.hello()
+                for i in range(first, first + 5):
+                    c.mail(b'Subject: for others\r\n\r\n%d\r\n' % i)
+                    c.mail(b'Subject: for the agent\r\n\r\n%d\r\n' % i,
+                           'a@next.test')
+
+        def mine():
+            assert s.play('relay 1', 'peek')
+            return s.said('own')
+        send(0)
+        assert wait_for('it to have mail', mine) <= 5
+        s.wait_mail(5)
+        send(5)
+        s.wait_mail(10)
+        wait_for('it to have more', lambda: mine() > 5)
+        assert s.said('others') == 0
 
 
 def has_landlock(s, measure):

@@ -65,16 +65,23 @@ find_agent(struct queue_role *r, unsigned int agent)
 }
 
 static int
-op_source(void *closure, unsigned int agent, uint64_t source, int fd)
+op_source(void *closure, unsigned int agent, uint64_t source, int fd,
+    bool is_shared)
 {
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_source ms = { .source = source };
 
-	if (p == NULL || (fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
+	if (p == NULL)
+		return -1;
+	is_shared = is_shared && p->has_copies;
+	if ((fd = is_shared ? queue_copy_open(p, source, fd) :
+	    fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
 		return -1;
 	if (chanev_send(p->ce, D_SOURCE, &ms, NULL, 0, fd) == 0)
 		return 0;
 	close(fd);
+	if (is_shared)
+		queue_copy_close(p, source);
 	return -1;
 }
 
@@ -84,19 +91,30 @@ op_forget(void *closure, unsigned int agent, uint64_t source)
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_source ms = { .source = source };
 
-	if (p != NULL)
-		(void)chanev_send(p->ce, D_FORGET, &ms, NULL, 0, -1);
+	if (p == NULL)
+		return;
+	queue_copy_close(p, source);
+	(void)chanev_send(p->ce, D_FORGET, &ms, NULL, 0, -1);
 }
 
 static int
 op_jobs(void *closure, unsigned int agent, const struct job *jobs,
     unsigned int n)
 {
+	static struct job v[JOBS_AT_ONCE];
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_empty empty = { 0 };
 
-	return p == NULL ? -1 :
-	    chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1);
+	if (p == NULL)
+		return -1;
+	if (!p->has_copies)
+		return chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1);
+	memcpy(v, jobs, n * sizeof(*jobs));
+	if (queue_copy_jobs(p, v, &n) == -1)
+		return -1;
+	/* to be told in the next pass */
+	p->role->is_news |= !STAILQ_EMPTY(&p->unread);
+	return n == 0 ? 0 : chanev_send(p->ce, D_JOBS, &empty, v, n, -1);
 }
 
 static int
@@ -135,6 +153,7 @@ peer_free(void *closure)
 		queue_agent_gone(r->queue, p->agent);
 	else if (r->queue != NULL && p->is_writer)
 		queue_writer_gone(r->queue, p->number);
+	queue_copy_close_all(p);
 	chanev_free(p->ce);
 	if (p->fd != -1)
 		close(p->fd);
@@ -211,6 +230,7 @@ peer_open(struct queue_peer *p)
 		if (queue_agent_add(r->queue, transport, &p->agent) == -1)
 			goto err1;
 		p->is_agent = true;
+		p->has_copies = transport != TRANSPORT_MAILDIR;
 	} else {
 		p->number = spool_number(p->who.instance);
 		queue_writer_add(r->queue, p->number);
@@ -252,6 +272,8 @@ on_peer(void *closure, const struct msg_peer *who, int fd)
 	p->role = r;
 	p->who = *who;
 	p->fd = fd;
+	LIST_INIT(&p->copies);
+	STAILQ_INIT(&p->unread);
 	TAILQ_INSERT_TAIL(&r->peers, p, link);
 	r->npeers++;
 	if (r->queue != NULL)
@@ -404,10 +426,13 @@ exit_if_done(struct queue_role *r)
 static void
 pass(struct queue_role *r)
 {
+	struct queue_peer *p;
 	uint64_t now;
 	int due;
 
 	r->is_news = false;
+	TAILQ_FOREACH (p, &r->peers, link)
+		queue_copy_tell(p, scheduler_now());
 	due = queue_pass(r->queue, scheduler_now(),
 	    (int64_t)monotonic_ms());
 	now = monotonic_ms();
@@ -621,6 +646,8 @@ const struct role role_queue = {
 		    "ftruncate getdents64 getppid kill:0 openat pread64 "
 		    "pwrite64 pwritev renameat renameat2 syncfs unlinkat "
 		    "utimensat "
+		    /* what agents get of segments */
+		    "memfd_create "
 		    /* connections of mailmillctl */
 		    "fcntl:nonblock "
 		    /* SQLite */

@@ -12,7 +12,9 @@
 #include "core/queue/queue.h"
 #include "core/util/bucket.h"
 
+struct queue_copy;
 struct queue_ctl;
+struct queue_unread;
 
 struct queue_role {
 	struct child		*child;
@@ -42,6 +44,9 @@ struct queue_peer {
 	struct chanev		*ce;
 	unsigned int		 agent;
 	bool			 is_agent;
+	bool			 has_copies;	/* an agent that gets no segment: queue_copy.c */
+	LIST_HEAD(, queue_copy)	 copies;	/* of segments */
+	STAILQ_HEAD(, queue_unread) unread;	/* jobs that have failed before the agent got them */
 	bool			 is_writer;	/* the queue knows its number */
 	unsigned int		 number;	/* which is in the numbers of a worker's files */
 	bool			 is_held_lost;	/* it has not heard what logins may have held */
@@ -50,6 +55,21 @@ struct queue_peer {
 	struct msg_room		 told;		/* the last Q_ROOM; 0, 0: none */
 	uint64_t		 refused_ms;	/* when it was logged that some are not; 0: never */
 };
+
+/* cmd/mailmilld/queue/queue_copy.c: what an agent can read of a segment, in which
+ * there is mail of others.
+ * queue_copy_open(p, source, fd): A file in memory in the place of the segment
+ * ${fd}.  Return a descriptor of it, for the agent, or -1 with errno.
+ * queue_copy_close(p, source), queue_copy_close_all(p): Jobs name it no more.
+ * queue_copy_jobs(p, jobs, n): Put the records of these jobs into such files.
+ * Jobs whose records cannot be read are taken out of ${jobs} and ${n}.  Return 0,
+ * or -1 with errno: not now.
+ * queue_copy_tell(p, now): Tell the queue of the jobs that were taken out. */
+int queue_copy_open(struct queue_peer *p, uint64_t source, int fd);
+void queue_copy_close(struct queue_peer *p, uint64_t source);
+void queue_copy_close_all(struct queue_peer *p);
+int queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n);
+void queue_copy_tell(struct queue_peer *p, const struct timeval *now);
 
 /* cmd/mailmilld/queue/queue_held.c: what workers are told of how much logins may
  * still have held.

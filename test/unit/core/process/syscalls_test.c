@@ -114,7 +114,7 @@ pair(void)
 static int
 memfd(void)
 {
-	int fd = memfd_create("test", 0);
+	int fd = memfd_create("test", MFD_CLOEXEC);
 
 	must(fd != -1);
 	return fd;

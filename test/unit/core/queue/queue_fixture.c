@@ -19,7 +19,7 @@ const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
 
 static int
 op_source(void *closure, unsigned int, uint64_t source,
-    int fd)
+    int fd, bool)
 {
 	struct qf *f = closure;
 

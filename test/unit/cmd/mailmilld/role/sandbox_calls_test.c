@@ -54,7 +54,7 @@ is_rule(const char *word)
 {
 	static const char *const rules[] = { "mmap", "mprotect", "madvise",
 		"futex", "fcntl", "fallocate", "renameat2", "linkat", "unlinkat",
-		"getsockopt", "setsockopt", "sendto" };
+		"getsockopt", "setsockopt", "sendto", "memfd_create" };
 	size_t i;
 
 	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
