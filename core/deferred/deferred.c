@@ -21,14 +21,14 @@
 			" segment, generation, seq," \
 			" hold_until, deliver_by, priority, flags, holder," \
 			" on_hold, since, notify, warned, outcome," \
-			" last_attempt, code, enhanced, remote"
+			" last_attempt, code, enhanced, remote, waits_for"
 /* Of ST_SHIFT */
 #define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
 #define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
 #define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
 			" THEN min(max(hold_until + ?1, 1), ?3)" \
 			" ELSE min(hold_until, ?3) END"
-#define VERSION		7	/* of the table; PRAGMA user_version */
+#define VERSION		8	/* of the table; PRAGMA user_version */
 #define NAMES_MAX	1000	/* tried for a damaged database */
 
 /* What each login has held, by writer: the table "held", which triggers keep.
@@ -191,6 +191,13 @@ static const char *const upgrades[VERSION] = {
 	"UPDATE deferred SET since = received_us / 1000000;"
 	"PRAGMA user_version = 7;"
 	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN waits_for TEXT NOT NULL DEFAULT '';"
+	"CREATE INDEX deferred_waits ON deferred (waits_for)"
+	" WHERE waits_for <> '';"
+	"PRAGMA user_version = 8;"
+	"COMMIT;",
 };
 
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
@@ -202,7 +209,7 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
 	    " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,"
-	    " ?28)"
+	    " ?28, ?29)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -220,14 +227,16 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " notify = excluded.notify, warned = excluded.warned,"
 	    " outcome = excluded.outcome,"
 	    " last_attempt = excluded.last_attempt, code = excluded.code,"
-	    " enhanced = excluded.enhanced, remote = excluded.remote"
+	    " enhanced = excluded.enhanced, remote = excluded.remote,"
+	    " waits_for = excluded.waits_for"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
 	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
 	    " last_error = ?5, transport = ?6, warned = ?7, outcome = ?8,"
-	    " last_attempt = ?9, code = ?10, enhanced = ?11, remote = ?12"
+	    " last_attempt = ?9, code = ?10, enhanced = ?11, remote = ?12,"
+	    " waits_for = ?13"
 	    " WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?4"
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3"
@@ -296,6 +305,16 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ORDER BY id, rcpt_index LIMIT ?3",
 	[ST_OF] = "SELECT " COLUMNS " FROM deferred WHERE id = ?1"
 	    " ORDER BY rcpt_index",
+	/* with the index, the oldest first */
+	[ST_WAITS] = "SELECT " COLUMNS " FROM deferred"
+	    " INDEXED BY deferred_waits"
+	    " WHERE waits_for <> '' AND waits_for = ?1 AND on_hold = 0"
+	    " ORDER BY id, rcpt_index LIMIT ?2",
+	[ST_WAITED_FOR] = "SELECT waits_for FROM deferred"
+	    " INDEXED BY deferred_waits"
+	    " WHERE waits_for <> '' AND waits_for > ?1"
+	    " AND length(CAST(waits_for AS BLOB)) <= ?2"
+	    " ORDER BY waits_for LIMIT 1",
 	[ST_NEXT] = "SELECT next_attempt FROM deferred WHERE on_hold = 0"
 	    " ORDER BY next_attempt LIMIT 1",
 	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"

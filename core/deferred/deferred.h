@@ -54,6 +54,7 @@ struct deferred_row {
 	unsigned int	 code;		/* of the next hop's reply; 0: none */
 	const char	*enhanced;
 	const char	*remote;
+	const char	*waits_for;	/* the target, as the queue names it, that this waits for without an attempt; NULL or "": none */
 };
 
 #define DEFERRED_NOTIFY_UNKNOWN	16	/* an earlier version has deferred it: the file says */
@@ -99,8 +100,9 @@ int deferred_last_of(struct deferred *d, uint64_t segment,
 int deferred_put(struct deferred *d, const struct deferred_row *row);
 int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
-/* deferred_touch(d, row): Another attempt is over: change of a row what is told of
- * the attempt, and what of that is to be reported or was.  0, or -1 with errno. */
+/* deferred_touch(d, row): Another attempt is over, or it waits for its target:
+ * change of a row what is told of the attempt, what of that is to be reported or
+ * was, and what it waits for.  0, or -1 with errno. */
 int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
 /* For one recipient of the message ${id}, or with DEFERRED_ANY for all of them:
@@ -152,19 +154,27 @@ struct deferred_query {
 	enum {
 		DEFERRED_DUE,		/* at ${now}, longest due first */
 		DEFERRED_PAGE,		/* behind (id, rcpt_index), in the order of both; id 0: from the start */
-		DEFERRED_OF		/* of the message ${id} */
+		DEFERRED_OF,		/* of the message ${id} */
+		DEFERRED_WAITS		/* for the target ${waits_for}, in the order of ids */
 	} what;
 	uint64_t	 id;
 	uint32_t	 rcpt_index;
 	int64_t		 now;
-	unsigned int	 limit;		/* rows; of DUE and PAGE */
+	unsigned int	 limit;		/* rows; not of OF */
 	const char	*domain;	/* of PAGE: only recipients at this one, in lower case; NULL: all */
+	const char	*waits_for;	/* of WAITS */
 };
 
 /* deferred_rows(d, query, each, closure): Return rows seen, or -1 with
  * errno. */
 int deferred_rows(struct deferred *d, const struct deferred_query *query,
     deferred_func each, void *closure);
+
+/* deferred_waited_for(d, behind, name_r, len): The next target behind ${behind},
+ * "": the first, that rows wait for; those with names longer than ${len} - 1
+ * octets are left out.  ${name_r} may be ${behind}.  1, 0: none; -1 with errno. */
+int deferred_waited_for(struct deferred *d, const char *behind, char *name_r,
+    size_t len);
 
 /* deferred_holders(d, limit, each, closure): Call ${each} for each login and
  * writer through which it has messages held that were not tried yet: the

@@ -251,6 +251,8 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 21, row->since);
 	sqlite3_bind_int64(st, 22, row->notify);
 	bind_told(st, 23, row);
+	sqlite3_bind_text(st, 29, row->waits_for != NULL ? row->waits_for : "",
+	    -1, SQLITE_STATIC);
 	if (run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -288,6 +290,8 @@ deferred_touch(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 6, row->transport, -1, SQLITE_STATIC);
 	bind_told(st, 7, row);
+	sqlite3_bind_text(st, 13, row->waits_for != NULL ? row->waits_for : "",
+	    -1, SQLITE_STATIC);
 	return run(d, ST_TOUCH);
 }
 
@@ -495,6 +499,7 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->code = (unsigned int)sqlite3_column_int64(st, 24);
 	row->enhanced = column_text(st, 25);
 	row->remote = column_text(st, 26);
+	row->waits_for = column_text(st, 27);
 	return 0;
 }
 
@@ -518,6 +523,11 @@ bind_query(struct deferred *d, const struct deferred_query *query)
 			sqlite3_bind_text(d->st[page], 4, query->domain, -1,
 			    SQLITE_STATIC);
 		return page;
+	case DEFERRED_WAITS:
+		sqlite3_bind_text(d->st[ST_WAITS], 1, query->waits_for, -1,
+		    SQLITE_STATIC);
+		sqlite3_bind_int64(d->st[ST_WAITS], 2, query->limit);
+		return ST_WAITS;
 	case DEFERRED_OF:
 		break;
 	}
@@ -550,6 +560,20 @@ deferred_next(struct deferred *d, int64_t *next_r)
 	if (rc == SQLITE_ROW)
 		*next_r = sqlite3_column_int64(d->st[ST_NEXT], 0);
 	return end(d, ST_NEXT, rc);
+}
+
+int
+deferred_waited_for(struct deferred *d, const char *behind, char *name_r,
+    size_t len)
+{
+	sqlite3_stmt *st = d->st[ST_WAITED_FOR];
+	int rc;
+
+	sqlite3_bind_text(st, 1, behind, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)len - 1);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		strlcpy(name_r, column_text(st, 0), len);
+	return end(d, ST_WAITED_FOR, rc);
 }
 
 static uint64_t

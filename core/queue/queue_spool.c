@@ -503,6 +503,14 @@ spool_rows(void *store, const struct deferred_query *query,
 }
 
 static int
+spool_waited_for(void *store, const char *behind, char *name_r, size_t len)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_waited_for(sp->deferred, behind, name_r, len);
+}
+
+static int
 spool_next(void *store, int64_t *next_r)
 {
 	struct queue_spool *sp = store;
@@ -582,6 +590,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.import_file = queue_import_file,
 	.import = queue_import_store,
 	.rows = spool_rows,
+	.waited_for = spool_waited_for,
 	.next = spool_next,
 	.hurry_domain = spool_hurry_domain,
 	.holders = spool_holders,

@@ -214,6 +214,8 @@ struct queue_store_ops {
 
 	int	 (*rows)(void *store, const struct deferred_query *query,
 		    deferred_func each, void *closure);
+	int	 (*waited_for)(void *store, const char *behind, char *name_r,
+		    size_t len);
 	int	 (*next)(void *store, int64_t *next_r);
 	int	 (*hurry_domain)(void *store, const char *domain,
 		    bool has_subdomains, struct deferred_domain *at,

@@ -235,7 +235,7 @@ def test_a_spool_of_version_1_is_read_and_delivered(d):
                 versions.add(f.read(12)[8])
     assert versions <= {2}, versions
     db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
-    assert db.execute('PRAGMA user_version').fetchone() == (7,)
+    assert db.execute('PRAGMA user_version').fetchone() == (8,)
     db.close()
 
 
@@ -309,7 +309,7 @@ def test_a_database_of_a_later_version_is_refused_and_left_alone(d):
         r'event=deferred-version .*version=99', s.log()))
     db = sqlite3.connect(path)
     assert db.execute('PRAGMA user_version').fetchone() == (99,)
-    db.execute('PRAGMA user_version = 7')
+    db.execute('PRAGMA user_version = 8')
     db.commit()
     db.close()
     s.wait_ready()

@@ -197,12 +197,13 @@ static void
 put_row(struct mem_row *r, const struct deferred_row *row)
 {
 	const char *const strings[] = { row->sender, row->rcpt, row->transport,
-		row->last_error, row->outcome, row->enhanced, row->remote };
+		row->last_error, row->outcome, row->enhanced, row->remote,
+		row->waits_for };
 	size_t i;
 
 	r->row = *row;
-	for (i = 0; i < 7; i++)
-		strlcpy(r->texts[i], strings[i] != NULL ? strings[i] : "",
+	for (i = 0; i < 8; i++)
+		strlcpy(r->texts[i], strings[i] == NULL ? "" : strings[i],
 		    sizeof(r->texts[i]));
 }
 
@@ -218,6 +219,7 @@ new_row(void)
 static int
 mem_change(void *, const struct queue_change *changes, size_t n)
 {
+	struct deferred_row row;
 	struct mem_row *r;
 	size_t i;
 
@@ -244,7 +246,10 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 			r->row.is_on_hold = changes[i].kind == CHANGE_HOLD;
 		if (changes[i].kind >= CHANGE_HURRY)
 			continue;
-		put_row(r == NULL ? new_row() : r, &changes[i].row);
+		row = changes[i].row;
+		row.origin = r == NULL ? changes[i].place->origin :
+		    r->row.origin;
+		put_row(r == NULL ? new_row() : r, &row);
 	}
 	return 0;
 }
@@ -276,6 +281,8 @@ is_wanted(const struct deferred_row *row, const struct deferred_query *query)
 		cr_assert_null(query->domain, "no index here");
 		return row->id > query->id || (row->id == query->id &&
 		    row->rcpt_index > query->rcpt_index);
+	case DEFERRED_WAITS:
+		return strcmp(row->waits_for, query->waits_for) == 0;
 	case DEFERRED_OF:
 		break;
 	}
@@ -299,6 +306,7 @@ mem_rows(void *, const struct deferred_query *query, deferred_func each,
 		row.outcome = mem.rows[i].texts[4];
 		row.enhanced = mem.rows[i].texts[5];
 		row.remote = mem.rows[i].texts[6];
+		row.waits_for = mem.rows[i].texts[7];
 		if (!is_wanted(&row, query))
 			continue;
 		seen++;
@@ -307,6 +315,21 @@ mem_rows(void *, const struct deferred_query *query, deferred_func each,
 			break;
 	}
 	return seen;
+}
+
+static int
+mem_waited_for(void *, const char *behind, char *name_r, size_t len)
+{
+	const char *next = NULL;
+	size_t i;
+
+	for (i = 0; i < mem.nrows; i++)
+		if (strcmp(mem.rows[i].texts[7], behind) > 0 &&
+		    (next == NULL || strcmp(mem.rows[i].texts[7], next) < 0))
+			next = mem.rows[i].texts[7];
+	if (next != NULL)
+		strlcpy(name_r, next, len);
+	return next != NULL;
 }
 
 static int
@@ -462,6 +485,7 @@ const struct queue_store_ops mem_ops = {
 	.has = mem_has,
 	.find = mem_find,
 	.rows = mem_rows,
+	.waited_for = mem_waited_for,
 	.next = mem_next,
 	.hurry_domain = mem_hurry_domain,
 	.shift = mem_shift,
@@ -476,9 +500,15 @@ const struct queue_store_ops mem_ops = {
 void
 mem_arrive(uint64_t id)
 {
+	mem_arrive_for(id, qf_three, 3);
+}
+
+void
+mem_arrive_for(uint64_t id, const char *const *rcpts, size_t nrcpts)
+{
 	struct mem_message *m = calloc(1, sizeof(*m));
-	struct spool_envelope env = { .sender = "a@b.test", .rcpts = qf_three,
-		.nrcpts = 3, .session = "s1", .client = "192.0.2.1",
+	struct spool_envelope env = { .sender = "a@b.test", .rcpts = rcpts,
+		.nrcpts = nrcpts, .session = "s1", .client = "192.0.2.1",
 		.helo = "client.test" };
 	size_t len = spool_envelope_octets(&env);
 
