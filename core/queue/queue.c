@@ -20,7 +20,6 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
     void *closure, const struct timeval *now, int64_t ms)
 {
 	struct queue *q;
-	size_t i, band;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
@@ -32,11 +31,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->ahead_ms = q->wall_ms - ms;
 	q->next_source = 1;
 	TAILQ_INIT(&q->files);
-	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
-		for (band = 0; band < QUEUE_BANDS; band++) {
-			TAILQ_INIT(&q->todo[i][QUEUE_NEW].bands[band]);
-			TAILQ_INIT(&q->todo[i][QUEUE_DUE].bands[band]);
-		}
+	queue_targets_init(q);
 	TAILQ_INIT(&q->settle);
 	TAILQ_INIT(&q->starts);
 	q->store_ops = config->store;
@@ -64,6 +59,7 @@ queue_close(struct queue *q)
 	for (i = 0; i < QUEUE_BUCKETS; i++)
 		while ((m = LIST_FIRST(&q->buckets[i])) != NULL)
 			queue_message_free(q, m);
+	queue_targets_free(q);
 	q->store_ops->close(q->store);
 	queue_held_free(q);
 	queue_starts_free(q);
@@ -133,9 +129,11 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_unblock(q);
 	q->report_octets = 0;
 	q->store_ops->begin(q->store, ms);
+	queue_targets_run(q);
 	queue_settle(q);
 	queue_starts_run(q);
 	queue_load_due(q);
+	queue_load_backlogs(q);
 	/* jobs in front of room for more, then what there is room for */
 	queue_dispatch(q);
 	is_more = !q->is_stopped && q->store_ops->read(q->store);
@@ -147,6 +145,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	due = MIN(due, queue_held_due(q));
+	due = MIN(due, queue_targets_due(q));
 	due = MIN(due, MAX(queue_starts_due(q), q->store_ms));
 	if (q->is_blocked)
 		due = MIN(due, ms + QUEUE_AGAIN_MS);

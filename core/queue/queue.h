@@ -42,6 +42,7 @@
 #define QUEUE_AGENTS_MAX	64
 #define QUEUE_TRANSPORTS_MAX	4
 #define QUEUE_FILE_MAX		200	/* octets of queue_transport.file() with NUL */
+#define QUEUE_TARGET_MAX	512	/* octets of queue_route.target with NUL */
 
 /* A way in which messages are delivered */
 struct queue_transport {
@@ -120,13 +121,23 @@ struct queue_config {
 	unsigned int	 ntransports;	/* at most QUEUE_TRANSPORTS_MAX */
 };
 
+/* Where a recipient goes */
+struct queue_route {
+	unsigned int	 transport;	/* an index of config.transports */
+	char		 target[QUEUE_TARGET_MAX]; /* such as a next hop, or a domain: the same for all that would fail with it; "": all of the transport */
+	/* of a target that has a text: messages that agents have for it at a time, at
+	 * first and at most; 0: as the queue thinks */
+	unsigned int	 window_first, window_max;
+	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
+};
+
 struct queue_ops {
-	/* route(closure, rcpt, &transport_r, text_r): The transport for
-	 * ${rcpt}, an index of config.transports.  Asked when a message is read
+	/* route(closure, rcpt, route_r, text_r): Where ${rcpt} goes; before,
+	 * ${route_r} has no target and no limits.  Asked when a message is read
 	 * from its segment or the deferred store.  Return 0, or -1 with errno
-	 * when there is none, and in ${text_r}, JOB_TEXT octets, what to do. */
+	 * when there is no way, and in ${text_r}, JOB_TEXT octets, what to do. */
 	int	(*route)(void *closure, const char *rcpt,
-		    unsigned int *transport_r, char *text_r);
+		    struct queue_route *route_r, char *text_r);
 	/* source(closure, agent, source, fd, is_shared): Tell ${agent} that jobs
 	 * will name ${source}; ${fd} stays the queue's.  ${is_shared}: the file
 	 * has other mail, too, or will have.  forget(): they will no more.

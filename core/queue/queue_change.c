@@ -373,6 +373,8 @@ apply(struct queue_answer *a)
 	follow(a);
 	q->is_held_news = true;
 	q->due_ms = 0;
+	if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
+		queue_targets_hurry(q, NULL);
 	return 0;
 }
 

@@ -96,7 +96,12 @@ fill_change(struct queue *q, const struct queue_message *m,
 	    q->config.transports[r->transport].name;
 	c->row.received_us = m->received_us;
 	c->row.octets = m->octets;
-	if (queue_rcpt_is_held(r)) {
+	if (r->is_parked && r->outcome == QUEUE_WAITS) {
+		c->row.attempts = r->attempts;
+		c->row.next_attempt = queue_next_s(q, m, r);
+		c->row.last_error = queue_rcpt_error(r);
+		c->row.waits_for = r->target != NULL ? r->target->name : "";
+	} else if (queue_rcpt_is_held(r)) {
 		/* none, however often it was put back into its segment: one with
 		 * an attempt has been released */
 		c->row.attempts = 0;
@@ -168,6 +173,24 @@ log_deferred(const struct queue *q, const struct queue_message *m,
 	    is_stuck ? "segment" : "deferred", queue_rcpt_error(r));
 }
 
+/* One that is due was parked before: that is no news. */
+static void
+log_parked(struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	if (r->target != NULL)
+		queue_target_parked(q, r->target);
+	if (queue_class(m) == QUEUE_DUE)
+		return;
+	spool_id_text(m->place.id, id);
+	log_event(LOG_LEVEL_INFO, "parked",
+	    "id=%s rcpt=%s transport=%s target=%s reason=%s", id, r->rcpt,
+	    q->config.transports[r->transport].name,
+	    r->target != NULL ? r->target->text : "", queue_rcpt_error(r));
+}
+
 static void
 log_held(const struct queue_message *m, const struct queue_rcpt *r)
 {
@@ -190,6 +213,9 @@ stored(struct queue *q, struct queue_message *m, uint64_t report)
 		r = &m->rcpts[i];
 		if (queue_rcpt_is_held(r) && !r->is_on_hold)
 			log_held(m, r);
+		else if (r->state == RCPT_FAILED && r->is_parked &&
+		    r->outcome == QUEUE_WAITS)
+			log_parked(q, m, r);
 		else if (r->state == RCPT_FAILED && !r->is_held &&
 		    r->outcome == QUEUE_WAITS)
 			log_deferred(q, m, r, false);
@@ -213,7 +239,7 @@ not_stored(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
-		if (r->state == RCPT_FAILED && !r->is_held &&
+		if (r->state == RCPT_FAILED && !r->is_held && !r->is_parked &&
 		    !queue_has_succeeded(r))
 			log_deferred(q, m, r, true);
 		/* one that is delivered is not given to an agent again */
@@ -405,6 +431,7 @@ struct due {
 	struct queue	*q;
 	uint64_t	 ids[DUE_ROWS];
 	unsigned int	 n;
+	const char	*waits_for;	/* rows that wait for it are due, too; NULL: none */
 	/* of one message */
 	uint32_t	 nrcpts;
 	size_t		 strings;
@@ -431,7 +458,9 @@ static bool
 is_due(const struct due *due, const struct deferred_row *row)
 {
 	return !row->is_on_hold &&
-	    row->next_attempt <= due->q->wall_ms / 1000;
+	    (row->next_attempt <= due->q->wall_ms / 1000 ||
+	    (due->waits_for != NULL &&
+	    strcmp(row->waits_for, due->waits_for) == 0));
 }
 
 static int
@@ -529,6 +558,45 @@ load(struct queue *q, struct due *due, uint64_t id)
 	queue_message_insert(q, m);
 	queue_message_route(q, m);
 	return 0;
+}
+
+/* Take messages that are parked for ${t}, as far as it may have some. */
+static int
+load_backlog(struct queue *q, struct queue_target *t)
+{
+	unsigned int i, room = queue_target_backlog_room(q, t);
+	const struct deferred_query query = { .what = DEFERRED_WAITS,
+		.waits_for = t->name,
+		.limit = MIN(t->ndue + 4 * room, DUE_ROWS) };
+	struct due due = { .q = q, .waits_for = t->name };
+	int n = q->store_ops->rows(q->store, &query, collect_id, &due);
+
+	if (n == -1) {
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		return -1;
+	}
+	if (n == 0)
+		queue_target_backlog_over(q, t);
+	for (i = 0; i < MIN(due.n, room) && queue_has_room_for(q, QUEUE_DUE);
+	    i++)
+		if (load(q, &due, due.ids[i]) == -1)
+			return -1;
+	return 0;
+}
+
+void
+queue_load_backlogs(struct queue *q)
+{
+	struct queue_target *t;
+	unsigned int i;
+
+	if (q->store_ms > q->now_ms || q->is_stopped)
+		return;
+	for (i = 0; i < QUEUE_TARGETS_LOOK &&
+	    queue_has_room_for(q, QUEUE_DUE) &&
+	    (t = queue_target_backlog(q)) != NULL; i++)
+		if (load_backlog(q, t) == -1)
+			return;
 }
 
 /* Take messages that are due, as far as there is room for them. */

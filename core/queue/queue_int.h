@@ -7,15 +7,8 @@
 
 #include "core/queue/queue.h"
 #include "core/queue/queue_store.h"
+#include "core/queue/queue_target.h"
 #include "core/spool/spool_id.h"
-
-/* New mail and mail that is due again share nothing that one of them could use
- * up: each class has its own room in memory, and its own window at an agent. */
-enum queue_class { QUEUE_NEW, QUEUE_DUE, QUEUE_CLASSES };
-
-/* Of what waits in memory, urgent messages go first (RFC 6710), but the others
- * have a part of the turns, too. */
-enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_MESSAGES_MAX	8192	/* new ones in memory: four agents' worth of jobs */
 #define QUEUE_ENVELOPES_MAX	(24 << 20) /* octets of envelopes of each class */
@@ -62,13 +55,17 @@ struct queue_reply {
 };
 
 struct queue_rcpt {
+	TAILQ_ENTRY(queue_rcpt) link;	/* while it waits */
+	struct queue_target *target;	/* once it has a route */
 	const char	*rcpt;
+	uint32_t	 at;		/* in the message's array */
 	uint32_t	 index;		/* in the envelope */
 	uint32_t	 attempts;	/* that failed before */
-	enum rcpt_state	 state;
+	enum rcpt_state	 state : 8;
 	bool		 is_repeated;
 	bool		 is_held;	/* until the message's time, or on hold: not failed */
 	bool		 is_on_hold;	/* by an administrator: its row gets this, if it gets one */
+	bool		 is_parked;	/* until the target takes it: not failed */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	unsigned char	 notify;	/* as in struct deferred_row */
@@ -82,10 +79,6 @@ struct queue_rcpt {
 /* A message that is being worked on */
 struct queue_message {
 	LIST_ENTRY(queue_message) hash;
-	struct {
-		TAILQ_ENTRY(queue_message) link;	/* while nwaiting > 0 */
-		uint32_t	 nwaiting;
-	} todo[QUEUE_TRANSPORTS_MAX];
 	TAILQ_ENTRY(queue_message) settle;
 	bool		 is_settling;
 	struct queue_place place;
@@ -97,6 +90,7 @@ struct queue_message {
 	int64_t		 since;		/* when it was accepted, by the wall clock as it is set now */
 	int		 priority;
 	enum queue_band	 band;		/* while it is in the queue */
+	unsigned char	 lane;		/* the same, of its sender */
 	unsigned int	 env_flags;	/* SPOOL_ENV_* */
 	size_t		 memory;
 	const char	*sender;
@@ -121,6 +115,7 @@ struct queue_job {
 	struct queue_message *message;	/* NULL: free */
 	uint32_t	 rcpt;		/* index in message->rcpts */
 	uint32_t	 generation;
+	struct queue_ticket ticket;	/* of the target */
 	unsigned int	 agent;
 	uint32_t	 next_free;
 };
@@ -140,10 +135,7 @@ struct queue {
 	uint64_t	 next_source;
 
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
-	struct queue_todo {
-		struct queue_messages	 bands[QUEUE_BANDS];
-		unsigned int		 turn;
-	} todo[QUEUE_TRANSPORTS_MAX][QUEUE_CLASSES];
+	struct queue_targets targets;
 	struct queue_messages settle;
 	struct {
 		size_t	 nmessages, nfiles, memory;
@@ -206,6 +198,13 @@ queue_ms(const struct timeval *now)
 	return (int64_t)now->tv_sec * 1000 + now->tv_usec / 1000;
 }
 
+static inline struct queue_message *
+queue_rcpt_message(struct queue_rcpt *r)
+{
+	return (struct queue_message *)(void *)((char *)(r - r->at) -
+	    offsetof(struct queue_message, rcpts));
+}
+
 /* core/queue/queue_source.c
  * queue_tell(q, m, agent): Make ${agent} know what ${m} is read from.  Return
  * 0, or -1: EAGAIN, not now; another errno, the file is not to be had.
@@ -250,14 +249,21 @@ void queue_message_terms(const struct queue *q, struct queue_message *m,
     const struct queue_terms *terms);
 void queue_message_insert(struct queue *q, struct queue_message *m);
 /* queue_rcpt_wait(q, m, r): ${r} waits for an agent from now on.
+ * queue_rcpt_again(q, m, r): The same, in front of the others.
  * queue_rcpt_leave(q, m, r, state): It waits no more, and is in ${state}. */
 void queue_rcpt_wait(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r);
+void queue_rcpt_again(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r);
 void queue_rcpt_leave(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, enum rcpt_state state);
 /* queue_rcpt_fail(q, m, r, errnum, text): It goes to the deferred store. */
 void queue_rcpt_fail(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, int errnum, const char *text);
+/* queue_rcpt_park(q, m, r): So does one that waits for too long for its target,
+ * without an attempt. */
+void queue_rcpt_park(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r);
 /* queue_rcpt_hold(q, m, r): It was waiting, and goes on hold without an attempt.
  * queue_rcpt_is_held(r): Has it not failed, but is to wait for its time?
  * queue_rcpt_error(r): Why it has failed. */
@@ -373,6 +379,7 @@ void queue_starts_free(struct queue *q);
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);
 void queue_load_due(struct queue *q);
+void queue_load_backlogs(struct queue *q);	/* what targets take again */
 void queue_due_again(struct queue *q);
 /* queue_reschedule(q, step_ms): The wall clock has been set by ${step_ms}; 0:
  * it may have been.  Return 0, or -1: not now. */

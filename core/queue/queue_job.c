@@ -86,7 +86,7 @@ job_find(struct queue *q, unsigned int agent, uint64_t number)
 	return job;
 }
 
-/* Take ${job} from its agent. */
+/* Take ${job} from its agent.  The target is told by the caller. */
 static void
 job_end(struct queue *q, struct queue_job *job)
 {
@@ -97,35 +97,6 @@ job_end(struct queue *q, struct queue_job *job)
 	a->is_blocked = false;
 	q->in_flight--;
 	job_free(q, job);
-}
-
-static bool
-has_todo(const struct queue_todo *todo)
-{
-	size_t band;
-
-	for (band = 0; band < QUEUE_BANDS; band++)
-		if (!TAILQ_EMPTY(&todo->bands[band]))
-			return true;
-	return false;
-}
-
-/* The message whose turn it is, or NULL.  Of eight turns five are for the
- * urgent first, two for the normal and one for the patient; a turn that the
- * first cannot use goes to the most urgent there is. */
-static struct queue_message *
-next_message(struct queue_todo *todo)
-{
-	static const unsigned char first[8] = { QUEUE_URGENT, QUEUE_URGENT,
-		QUEUE_NORMAL, QUEUE_URGENT, QUEUE_URGENT, QUEUE_NORMAL,
-		QUEUE_URGENT, QUEUE_PATIENT };
-	struct queue_message *m;
-	size_t band;
-
-	m = TAILQ_FIRST(&todo->bands[first[todo->turn++ % 8]]);
-	for (band = 0; m == NULL && band < QUEUE_BANDS; band++)
-		m = TAILQ_FIRST(&todo->bands[band]);
-	return m;
 }
 
 /* How many more jobs of ${class} agent ${a} may have.  A new message waits at
@@ -140,7 +111,7 @@ room_at(const struct queue *q, const struct queue_agent *a,
 
 	if (class == QUEUE_DUE)
 		window = (max + 1) / 2;
-	else if (has_todo(&q->todo[a->transport][QUEUE_DUE]))
+	else if (queue_target_has_turn(q, a->transport, QUEUE_DUE))
 		window = max - (max + 3) / 4;
 	if (n >= max || a->njobs[class] >= window || (class == QUEUE_DUE &&
 	    a->octets[class] >= QUEUE_DUE_OCTETS))
@@ -183,29 +154,27 @@ struct batch {
 	struct job	 jobs[JOBS_AT_ONCE];
 };
 
-/* Put recipients of ${m} that wait for a transport like that of ${agent} into
- * ${b}. */
-static void
-fill(struct queue *q, struct queue_message *m, unsigned int agent,
+/* Put ${r}, and those of the same message that wait behind it and may go with it,
+ * into ${b} for ${agent}.  Return how many. */
+static uint32_t
+fill(struct queue *q, struct queue_rcpt *r, unsigned int agent,
     struct batch *b)
 {
+	uint32_t n, max = queue_target_together(r->target);
+	struct queue_message *m = queue_rcpt_message(r);
 	struct queue_agent *a = &q->agents[agent];
-	unsigned int transport = a->transport;
+	struct queue_rcpt *next;
 	struct queue_job *job;
-	struct queue_rcpt *r;
 	struct job *d;
-	uint32_t i;
 
-	for (i = 0; m->todo[transport].nwaiting > 0 && i < m->nrcpts &&
-	    b->n < b->max && room_at(q, a, queue_class(m)) > 0; i++) {
-		r = &m->rcpts[i];
-		if (r->state != RCPT_WAITING || r->transport != transport)
-			continue;
+	for (n = 0; r != NULL && n < max && b->n < b->max &&
+	    room_at(q, a, queue_class(m)) > 0; n++, r = next) {
 		d = &b->jobs[b->n];
 		if ((job = job_new(q, &d->job)) == NULL)
-			return;
+			break;
+		next = queue_target_next(r);
 		job->message = m;
-		job->rcpt = i;
+		job->rcpt = r->at;
 		job->agent = agent;
 		d->source = m->place.file != NULL ? m->place.file->source :
 		    m->own.source;
@@ -215,11 +184,14 @@ fill(struct queue *q, struct queue_message *m, unsigned int agent,
 		d->is_repeated = r->is_repeated;
 		d->unused = 0;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
+		job->ticket = queue_target_sent(q, r->target,
+		    queue_class(m), n == 0);
 		a->njobs[queue_class(m)]++;
 		a->octets[queue_class(m)] += m->octets;
 		q->in_flight++;
 		b->n++;
 	}
+	return n;
 }
 
 /* Back to where they were; ${is_repeated}: the agent may have begun. */
@@ -229,9 +201,13 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 	struct queue_message *m = job->message;
 	struct queue_rcpt *r = &m->rcpts[job->rcpt];
 
+	queue_target_back(q, r->target, job->ticket);
 	job_end(q, job);
-	if (is_repeated)
-		r->is_repeated = true;
+	if (!is_repeated) {
+		queue_rcpt_again(q, m, r);
+		return;
+	}
+	r->is_repeated = true;
 	queue_rcpt_wait(q, m, r);
 }
 
@@ -262,52 +238,71 @@ fail_unopened(struct queue *q, struct queue_message *m, int errnum)
 	fail_all(q, m, errnum, text);
 }
 
-/* One batch for ${agent}.  Return whether it was sent. */
-static bool
-dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
+/* One turn of the target ${t}, into ${b} for ${agent}.  Return 0, or -1: nothing
+ * more for this agent. */
+static int
+turn(struct queue *q, struct queue_target *t, enum queue_class class,
+    unsigned int agent, struct batch *b)
 {
-	struct queue_agent *a = &q->agents[agent];
-	struct queue_todo *todo = &q->todo[a->transport][class];
-	struct batch b = { .n = 0 };
+	uint32_t left = QUEUE_QUANTUM, n;
 	struct queue_message *m;
-	unsigned int i;
+	struct queue_rcpt *r;
 
-	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
-	while (b.n < b.max && (m = next_message(todo)) != NULL) {
+	for (; left > 0 && b->n < b->max && t->has_turn[class];
+	    left -= MIN(n, left)) {
+		r = queue_target_first(t, class);
+		m = queue_rcpt_message(r);
+		n = 0;
 		if (queue_message_is_late(q, m)) {
 			fail_all(q, m, ETIMEDOUT, queue_late_text);
 			continue;
 		}
 		if (queue_tell(q, m, agent) == -1) {
 			if (errno == EAGAIN)
-				break;
+				return -1;
 			fail_unopened(q, m, errno);
 			continue;
 		}
-		i = b.n;
-		fill(q, m, agent, &b);
-		if (b.n == i)
-			break;		/* no memory */
+		n = fill(q, r, agent, b);
+		if (n == 0)
+			return -1;	/* no memory */
 	}
+	queue_target_turned(q, t, class);
+	return 0;
+}
+
+/* One batch for ${agent}.  Return whether it was sent. */
+static bool
+dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
+{
+	struct queue_agent *a = &q->agents[agent];
+	struct batch b = { .n = 0 };
+	struct queue_target *t;
+	unsigned int i;
+
+	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
+	while (b.n < b.max && (t = queue_target_turn(q, a->transport,
+	    class)) != NULL && turn(q, t, class, agent, &b) == 0)
+		;
 	if (b.n == 0)
 		return false;
 	if (q->ops->jobs(q->closure, agent, b.jobs, b.n) == 0)
 		return true;
-	for (i = 0; i < b.n; i++)
-		take_back(q, job_find(q, agent, b.jobs[i].job), false);
+	/* the last first: each goes in front of the others */
+	for (i = b.n; i > 0; i--)
+		take_back(q, job_find(q, agent, b.jobs[i - 1].job), false);
 	return false;
 }
 
 static void
 dispatch_class(struct queue *q, unsigned int transport, enum queue_class class)
 {
-	struct queue_todo *todo = &q->todo[transport][class];
 	int agent;
 
-	while (has_todo(todo) &&
+	while (queue_target_has_turn(q, transport, class) &&
 	    (agent = choose_agent(q, transport, class)) != -1)
 		if (!dispatch_to(q, (unsigned int)agent, class) &&
-		    has_todo(todo)) {
+		    queue_target_has_turn(q, transport, class)) {
 			q->agents[agent].is_blocked = true;
 			q->is_blocked = true;
 		}
@@ -405,6 +400,22 @@ delivered(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 	queue_message_settle(q, m);
 }
 
+/* What the result of ${job} says of its target */
+static void
+tell_target(struct queue *q, const struct queue_job *job, int errnum,
+    uint32_t flags)
+{
+	struct queue_rcpt *r = &job->message->rcpts[job->rcpt];
+	enum queue_result result = TARGET_ANSWERED;
+
+	if (errnum == 0 || (flags & JOB_REFUSED) != 0)
+		result = TARGET_TOOK;
+	else if ((flags & JOB_TARGET) != 0)
+		result = TARGET_FAILED;
+	queue_target_result(q, r->target, job->ticket, result,
+	    queue_rcpt_error(r));
+}
+
 void
 queue_done(struct queue *q, unsigned int agent,
     const struct job_result *result, const struct timeval *now)
@@ -419,21 +430,23 @@ queue_done(struct queue *q, unsigned int agent,
 	q->wall_ms = queue_ms(now);
 	m = job->message;
 	r = &m->rcpts[job->rcpt];
-	job_end(q, job);
-	if (errnum != 0 && r->reply == NULL)
-		r->reply = queue_reply_text(strerror(errnum));
-	if (r->reply != NULL)
-		r->reply->when = now->tv_sec;
-	if (errnum == 0) {
-		delivered(q, m, r, result->flags & JOB_FLAGS, now);
-	} else if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
+	if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
 		/* it had lost the source: tell it again */
 		queue_untell(q, &m->own, agent);
 		if (m->place.file != NULL)
 			queue_untell(q, m->place.file, agent);
-		queue_rcpt_wait(q, m, r);
+		take_back(q, job, false);
 		return;
-	} else {
+	}
+	if (errnum != 0 && r->reply == NULL)
+		r->reply = queue_reply_text(strerror(errnum));
+	if (r->reply != NULL)
+		r->reply->when = now->tv_sec;
+	tell_target(q, job, errnum, result->flags);
+	job_end(q, job);
+	if (errnum == 0)
+		delivered(q, m, r, result->flags & JOB_FLAGS, now);
+	else {
 		r->is_refused = (result->flags & JOB_REFUSED) != 0;
 		queue_rcpt_fail(q, m, r, errnum, NULL);
 	}

@@ -56,6 +56,7 @@ queue_message_new(uint32_t nrcpts, size_t strings)
 {
 	struct queue_message *m;
 	size_t head = sizeof(*m) + nrcpts * sizeof(m->rcpts[0]);
+	uint32_t i;
 
 	if ((m = malloc(head + strings)) == NULL)
 		return NULL;
@@ -63,6 +64,8 @@ queue_message_new(uint32_t nrcpts, size_t strings)
 	m->memory = head + strings;
 	m->nrcpts = nrcpts;
 	m->sender = queue_message_strings(m);
+	for (i = 0; i < nrcpts; i++)
+		m->rcpts[i].at = i;
 	return m;
 }
 
@@ -98,37 +101,34 @@ void
 queue_message_insert(struct queue *q, struct queue_message *m)
 {
 	m->band = band_of(q, m);
+	m->lane = queue_target_lane(q, m->sender);
 	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);
 	q->held[queue_class(m)].nmessages++;
 	q->held[queue_class(m)].memory += m->memory;
 	q->held[queue_class(m)].nfiles += has_own_file(m);
 }
 
-/* Where ${m} waits for an agent of the transport ${t} */
-static struct queue_messages *
-waiting_list(struct queue *q, const struct queue_message *m, unsigned int t)
-{
-	return &q->todo[t][queue_class(m)].bands[m->band];
-}
-
 void
 queue_rcpt_wait(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
-	unsigned int t = r->transport;
-
 	r->state = RCPT_WAITING;
-	if (m->todo[t].nwaiting++ == 0)
-		TAILQ_INSERT_TAIL(waiting_list(q, m, t), m, todo[t].link);
+	queue_target_add(q, m, r, false);
+}
+
+void
+queue_rcpt_again(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r)
+{
+	r->state = RCPT_WAITING;
+	queue_target_add(q, m, r, true);
 }
 
 void
 queue_rcpt_leave(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, enum rcpt_state state)
 {
-	unsigned int t = r->transport;
-
-	if (r->state == RCPT_WAITING && --m->todo[t].nwaiting == 0)
-		TAILQ_REMOVE(waiting_list(q, m, t), m, todo[t].link);
+	if (r->state == RCPT_WAITING)
+		queue_target_remove(q, m, r);
 	r->state = state;
 }
 
@@ -154,6 +154,14 @@ queue_rcpt_hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 	queue_message_settle(q, m);
 }
 
+void
+queue_rcpt_park(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+{
+	queue_rcpt_leave(q, m, r, RCPT_FAILED);
+	r->is_parked = true;
+	queue_message_settle(q, m);
+}
+
 bool
 queue_rcpt_is_held(const struct queue_rcpt *r)
 {
@@ -163,6 +171,10 @@ queue_rcpt_is_held(const struct queue_rcpt *r)
 const char *
 queue_rcpt_error(const struct queue_rcpt *r)
 {
+	if (r->is_parked)
+		return r->target != NULL && r->target->error != NULL ?
+		    r->target->error :
+		    "waits until its destination takes more mail";
 	if (r->reply != NULL && r->reply->said[0] != '\0')
 		return r->reply->said;
 	if (r->is_held)
@@ -203,14 +215,32 @@ hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 	queue_message_settle(q, m);
 }
 
+/* It waits for an agent; or in the deferred store, where its target cannot take
+ * it soon. */
+static void
+wait_for(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
+    const struct queue_route *route)
+{
+	struct queue_target *t = queue_target_get(q, route);
+
+	r->transport = (unsigned char)route->transport;
+	if (t != NULL)
+		queue_target_use(q, m, r, t);
+	if (t == NULL || !queue_target_admits(q, m, t))
+		queue_rcpt_park(q, m, r);
+	else
+		queue_rcpt_wait(q, m, r);
+}
+
 void
 queue_message_route(struct queue *q, struct queue_message *m)
 {
+	struct queue_route route;
 	char text[JOB_TEXT];
 	struct queue_rcpt *r;
-	unsigned int t;
 	uint32_t i;
 
+	q->targets.admissions++;
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
 		if (r->state != RCPT_NEW)
@@ -231,13 +261,14 @@ queue_message_route(struct queue *q, struct queue_message *m)
 			queue_rcpt_fail(q, m, r, ETIMEDOUT, queue_late_text);
 			continue;
 		}
-		if (q->ops->route(q->closure, r->rcpt, &t, text) == -1) {
+		route.target[0] = '\0';
+		route.window_first = route.window_max = route.max_rate = 0;
+		if (q->ops->route(q->closure, r->rcpt, &route, text) == -1) {
 			r->transport = QUEUE_NO_TRANSPORT;
 			queue_rcpt_fail(q, m, r, errno, text);
 			continue;
 		}
-		r->transport = (unsigned char)t;
-		queue_rcpt_wait(q, m, r);
+		wait_for(q, m, r, &route);
 	}
 }
 
@@ -259,6 +290,7 @@ queue_message_free(struct queue *q, struct queue_message *m)
 	LIST_REMOVE(m, hash);
 	for (i = 0; i < m->nrcpts; i++) {
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
+		queue_target_unuse(q, m, &m->rcpts[i]);
 		free(m->rcpts[i].reply);
 	}
 	if (m->is_settling)

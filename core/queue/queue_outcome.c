@@ -143,6 +143,17 @@ interval_ms(const struct queue *q, const struct queue_message *m,
 	    (int64_t)(h >> 48) / 65536;
 }
 
+/* How long recipients of ${m} are parked, unless their target takes mail before:
+ * nearly the longest interval, and not the same for all that are parked
+ * together. */
+static int64_t
+parked_ms(const struct queue *q, const struct queue_message *m)
+{
+	int64_t part = 768 + (int64_t)((m->place.id >> 12) % 256);
+
+	return q->config.max_retry_s * 1000 * part / 1024;
+}
+
 /* ${at} if it is before *${next}, and still to come */
 static void
 no_later(int64_t *next, int64_t at, int64_t now)
@@ -156,7 +167,8 @@ queue_next_s(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	int64_t now = q->wall_ms / 1000;
-	int64_t next = (q->wall_ms + interval_ms(q, m, r)) / 1000;
+	int64_t next = (q->wall_ms + (r->is_parked && r->target != NULL ?
+	    parked_ms(q, m) : interval_ms(q, m, r))) / 1000;
 
 	/* the last attempt is when it expires; what is to be told is told in
 	 * time */

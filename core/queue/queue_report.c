@@ -188,14 +188,14 @@ find_whom(struct queue *q, const struct queue_message *m, const char **to_r)
 	const char *whom[] = { m->sender, has_failure(m) ?
 	    q->config.double_bounce : NULL };
 	char why[JOB_TEXT];
-	unsigned int transport;
+	struct queue_route route = { .target = "" };
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
 		*to_r = whom[i];
 		if (whom[i] == NULL || whom[i][0] == '\0')
 			continue;
-		if (q->ops->route(q->closure, whom[i], &transport, why) == 0)
+		if (q->ops->route(q->closure, whom[i], &route, why) == 0)
 			return 1;
 		if (errno == ENOMEM)
 			return -1;

@@ -11,6 +11,7 @@
 #include <sys/param.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,9 +107,22 @@ queue_start(struct queue *q, unsigned int slot, const char *domain,
 	return 0;
 }
 
+/* What waits for the domain may wait until a target answers. */
+static void
+wake_target(struct queue *q, const struct queue_start *s)
+{
+	struct queue_route route = { .target = "" };
+	char rcpt[LIM_DOMAIN + 16], text[JOB_TEXT];
+
+	snprintf(rcpt, sizeof(rcpt), "postmaster@%s", s->domain);
+	if (q->ops->route(q->closure, rcpt, &route, text) == 0)
+		queue_targets_hurry(q, &route);
+}
+
 static void
 begin(struct queue *q, struct queue_start *s)
 {
+	wake_target(q, s);
 	s->is_wanted = false;
 	s->is_running = true;
 	s->next_ms = q->now_ms + QUEUE_START_MS;

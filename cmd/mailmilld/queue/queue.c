@@ -32,6 +32,7 @@
 #define DRAIN_MS	30000	/* for agents to finish what they have */
 #define JITTER_PERCENT	10	/* of an interval between attempts */
 #define PEERS_MAX	1024
+#define WINDOW_EACH	5	/* messages at an agent, at most, for each connection that it may have */
 
 static const struct queue_transport transports[NTRANSPORTS] = {
 #define TRANSPORT(id, n, role, max, f) \
@@ -118,7 +119,7 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 }
 
 static int
-op_route(void *closure, const char *rcpt, unsigned int *transport_r,
+op_route(void *closure, const char *rcpt, struct queue_route *route_r,
     char *text_r)
 {
 	struct queue_role *r = closure;
@@ -126,7 +127,16 @@ op_route(void *closure, const char *rcpt, unsigned int *transport_r,
 
 	if (route_deliver(r->child->settings, rcpt, &route, text_r) == -1)
 		return -1;
-	*transport_r = route.transport;
+	route_r->transport = route.transport;
+	/* Maildirs are on one disk, or on a few: one that fails says nothing
+	 * about the others */
+	if (route.transport == TRANSPORT_MAILDIR)
+		return 0;
+	strlcpy(route_r->target, route.target, sizeof(route_r->target));
+	route_r->window_first = (unsigned int)route.domain->initial_concurrency;
+	/* a connection has its next message at hand */
+	route_r->window_max = WINDOW_EACH *
+	    (unsigned int)route.domain->max_connections;
 	return 0;
 }
 

@@ -35,7 +35,7 @@ void ds_put(uint64_t id, uint32_t index, int64_t next);
 void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);
 
-/* What version 6 of the table has added is not there. */
+/* What later versions of the table have added is not there. */
 #define DS_TO_VERSION7 \
 	"DROP INDEX deferred_waits; ALTER TABLE deferred DROP COLUMN waits_for;"
 #define DS_TO_VERSION6 DS_TO_VERSION7 \

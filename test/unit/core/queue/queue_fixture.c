@@ -66,9 +66,10 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 }
 
 static int
-op_route(void *, const char *rcpt, unsigned int *transport_r,
+op_route(void *closure, const char *rcpt, struct queue_route *route_r,
     char *text_r)
 {
+	const struct qf *f = closure;
 	const char *at = strchr(rcpt, '@');
 
 	if (at != NULL && strcmp(at, "@nowhere.test") == 0) {
@@ -76,8 +77,18 @@ op_route(void *, const char *rcpt, unsigned int *transport_r,
 		errno = ENXIO;
 		return -1;
 	}
-	*transport_r = at != NULL && strcmp(at, "@far.test") == 0 ? QF_FAR :
-	    QF_NEAR;
+	route_r->transport = QF_NEAR;
+	if (at != NULL && strcmp(at, "@far.test") == 0)
+		route_r->transport = QF_FAR;
+	if (at != NULL && !f->is_hopless && strlen(at) > 4 &&
+	    strcmp(at + strlen(at) - 4, ".hop") == 0) {
+		route_r->transport = QF_RELAY;
+		strlcpy(route_r->target, f->hop != NULL ? f->hop : at + 1,
+		    sizeof(route_r->target));
+		route_r->window_first = f->hop_first;
+		route_r->window_max = f->hop_max;
+		route_r->max_rate = f->hop_rate;
+	}
 	return 0;
 }
 
@@ -92,6 +103,7 @@ file_name(char *buf, uint64_t received, const char *id,
 static const struct queue_transport transports[] = {
 	[QF_NEAR] = { "near", 2048, file_name },
 	[QF_FAR] = { "far", 2, file_name },
+	[QF_RELAY] = { "relay", 2048, file_name },
 };
 
 static void
@@ -175,7 +187,7 @@ qf_init(struct qf *f)
 	f->config.has_priorities = true;
 	f->config.is_synced = true;
 	f->config.transports = transports;
-	f->config.ntransports = 2;
+	f->config.ntransports = QF_TRANSPORTS;
 }
 
 void

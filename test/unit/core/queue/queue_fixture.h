@@ -12,9 +12,11 @@
 #include "core/spool/spool_segment.h"
 
 #define QF_JOBS		8192
-#define QF_SOURCES	4096
+#define QF_SOURCES	32768
 
-enum { QF_NEAR, QF_FAR };	/* transports; QF_FAR is for far.test */
+/* Transports; QF_FAR is for far.test, QF_RELAY for domains that end with ".hop",
+ * each a target */
+enum { QF_NEAR, QF_FAR, QF_RELAY, QF_TRANSPORTS };
 #define QF_WRITER	1	/* the number of the writer of all these segments */
 #define QF_ID(n)	(((uint64_t)1700000000000000 + (uint64_t)(n)) << 12 | \
 			    QF_WRITER)
@@ -51,6 +53,10 @@ struct qf {
 	unsigned int		 agent;
 	unsigned int		 nreports;	/* that were composed */
 	bool			 has_no_reports;	/* there is no memory for one */
+	/* of QF_RELAY */
+	const char		*hop;	/* the target of all; NULL: the domain is */
+	unsigned int		 hop_first, hop_max, hop_rate;	/* limits of each target */
+	bool			 is_hopless;	/* such domains are QF_NEAR's */
 };
 
 void qf_init(struct qf *f);

@@ -1,0 +1,98 @@
+/* Backlogs: the targets that have parked recipients in the deferred store.
+ * Owns: which there are, whose turn it is to be loaded.
+ * Their rows: queue_defer.c. */
+
+#include "core/queue/queue_int.h"
+
+#include <sys/param.h>
+
+#include <errno.h>
+#include <string.h>
+
+void
+queue_target_parked(struct queue *q, struct queue_target *t)
+{
+	if (t->has_backlog)
+		return;
+	TAILQ_INSERT_TAIL(&q->targets.backlogs, t, backlog);
+	t->has_backlog = true;
+}
+
+void
+queue_target_backlog_over(struct queue *q, struct queue_target *t)
+{
+	TAILQ_REMOVE(&q->targets.backlogs, t, backlog);
+	t->has_backlog = false;
+}
+
+struct queue_target *
+queue_target_backlog(struct queue *q)
+{
+	struct queue_target *t;
+
+	TAILQ_FOREACH (t, &q->targets.backlogs, backlog)
+		if (queue_target_backlog_room(q, t) > 0)
+			break;
+	if (t == NULL)
+		return NULL;
+	TAILQ_REMOVE(&q->targets.backlogs, t, backlog);
+	TAILQ_INSERT_TAIL(&q->targets.backlogs, t, backlog);
+	return t;
+}
+
+/* The transport that the target ${name} begins with.  The configuration may not
+ * have it any more. */
+static unsigned int
+transport_of(const struct queue *q, const char *name)
+{
+	size_t len = strcspn(name, " ");
+	const char *transport;
+	unsigned int i;
+
+	for (i = 0; i < q->config.ntransports; i++) {
+		transport = q->config.transports[i].name;
+		if (strlen(transport) == len &&
+		    strncmp(name, transport, len) == 0)
+			return i;
+	}
+	return QUEUE_NO_TRANSPORT;
+}
+
+/* Rows name targets that nobody knows: of the process before this one, and of
+ * those for which there was no room.  Look for some of them. */
+void
+queue_backlogs_scan(struct queue *q)
+{
+	struct queue_targets *ts = &q->targets;
+	struct queue_target *t;
+	unsigned int i;
+	int rc = 1;
+
+	if (ts->scan_ms > q->now_ms || q->store_ms > q->now_ms)
+		return;
+	for (i = 0; i < QUEUE_TARGETS_LOOK; i++) {
+		rc = q->store_ops->waited_for(q->store, ts->behind,
+		    ts->behind, sizeof(ts->behind));
+		if (rc != 1)
+			break;
+		t = queue_target_named(q, transport_of(q, ts->behind),
+		    ts->behind);
+		if (t == NULL)
+			break;
+		queue_target_parked(q, t);
+	}
+	if (rc == -1)
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	else if (i < QUEUE_TARGETS_LOOK) {
+		/* that was all, or there is no room */
+		ts->scan_ms = rc == 0 ? INT64_MAX : q->now_ms + QUEUE_SLOW_MS;
+		if (rc == 0)
+			ts->behind[0] = '\0';
+	}
+}
+
+int64_t
+queue_backlogs_due(const struct queue *q)
+{
+	return MAX(q->targets.scan_ms, q->store_ms);
+}

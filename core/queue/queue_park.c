@@ -1,0 +1,123 @@
+/* What waits for a target for too long goes to the deferred store.
+ * Owns: what each pass does with the targets: which of them rest on, and what is
+ * parked.
+ * How much a target may have: core/queue/queue_window.c. */
+
+#include "core/queue/queue_int.h"
+
+#include <sys/param.h>
+
+#include <stdlib.h>
+
+/* The one to be parked first: the last of the longest lane */
+static struct queue_rcpt *
+last_of(struct queue_target *t, enum queue_class class)
+{
+	struct queue_waiting *bands = t->due;
+	size_t lane, longest = 0, band;
+	struct queue_rcpt *r = NULL;
+
+	if (class == QUEUE_NEW) {
+		for (lane = 1; lane < QUEUE_LANES; lane++)
+			if (t->nlane[lane] > t->nlane[longest])
+				longest = lane;
+		bands = t->lanes[longest];
+	}
+	for (band = QUEUE_BANDS; r == NULL && band > 0; band--)
+		r = TAILQ_LAST(&bands[band - 1], queue_waiting);
+	return r;
+}
+
+/* Park what waits for ${t} beyond ${max}.  Return false: not all of it in this
+ * pass. */
+static bool
+park(struct queue *q, struct queue_target *t, enum queue_class class,
+    uint32_t max)
+{
+	struct queue_rcpt *r;
+
+	while (t->nwaiting[class] > max) {
+		if (q->targets.nparked++ >= QUEUE_PARK_PASS)
+			return false;
+		r = last_of(t, class);
+		queue_rcpt_park(q, queue_rcpt_message(r), r);
+	}
+	return true;
+}
+
+/* ${t} waits for a time.  Return when to see it again; INT64_MAX: not by the
+ * time. */
+static int64_t
+see_timed(struct queue *q, struct queue_target *t)
+{
+	int64_t next = INT64_MAX;
+
+	if (t->is_resting && t->rest_ms == 0)
+		t->rest_ms = q->now_ms + queue_target_rest_ms(q, t);
+	if (queue_target_is_long(t) && t->rest_ms > q->now_ms &&
+	    !(park(q, t, QUEUE_NEW, 0) && park(q, t, QUEUE_DUE, 0)))
+		next = q->now_ms;
+	if (t->rate_ms <= q->now_ms)
+		t->rate_ms = 0;
+	else
+		next = MIN(next, t->rate_ms);
+	if (t->is_resting && t->rest_ms > q->now_ms)
+		next = MIN(next, t->rest_ms);
+	queue_target_see(q, t);
+	if (t->is_resting || t->rate_ms != 0)
+		return next;
+	TAILQ_REMOVE(&q->targets.timed, t, timed);
+	t->is_timed = false;
+	return next;
+}
+
+/* The end of QUEUE_SLOW_MS, or memory is short: of each target */
+static void
+look(struct queue *q, bool is_end)
+{
+	struct queue_target *t;
+	size_t i;
+
+	for (i = 0; i < QUEUE_TARGET_BUCKETS; i++)
+		LIST_FOREACH (t, &q->targets.buckets[i], hash) {
+			if (is_end) {
+				t->nlast = t->nresults;
+				t->nresults = 0;
+				t->nlooks = (unsigned char)MIN(
+				    t->nlooks + 1, 2);
+			}
+			if (queue_memory_is_short(q))
+				(void)park(q, t, QUEUE_NEW, queue_target_bound(t));
+		}
+}
+
+void
+queue_targets_run(struct queue *q)
+{
+	struct queue_targets *ts = &q->targets;
+	struct queue_target *t, *next;
+	bool is_end = ts->look_ms <= q->now_ms;
+
+	ts->nparked = 0;
+	if (ts->wake_ms <= q->now_ms) {
+		ts->wake_ms = INT64_MAX;
+		TAILQ_FOREACH_SAFE (t, &ts->timed, timed, next)
+			ts->wake_ms = MIN(ts->wake_ms, see_timed(q, t));
+	}
+	if (ts->n > 0 && (is_end || queue_memory_is_short(q)))
+		look(q, is_end);
+	if (is_end)
+		ts->look_ms = q->now_ms + QUEUE_SLOW_MS;
+	queue_backlogs_scan(q);
+}
+
+int64_t
+queue_targets_due(const struct queue *q)
+{
+	int64_t due = MIN(q->targets.wake_ms, queue_backlogs_due(q));
+
+	if (q->is_stopped)
+		return INT64_MAX;
+	return q->targets.n > 0 && queue_memory_is_short(q) ?
+	    MIN(due, q->targets.look_ms) : due;
+}

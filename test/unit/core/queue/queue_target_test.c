@@ -1,0 +1,775 @@
+/* Targets: windows, rests and probes, turns, what is parked. */
+
+#include "core/queue/queue_target.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/queue/queue_int.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define EACH	400	/* messages in a segment */
+#define MAILS	12000
+
+static struct qf f;
+static struct qf_segment s;
+static unsigned int relay;
+static const char *to[MAILS];	/* recipient of each message, by where it is */
+static unsigned int nmails, nsegments;
+
+static void
+open_queue(void)
+{
+	qf_open(&f);
+	f.q->targets.seed = 1;
+	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
+}
+
+static void
+setup(void)
+{
+	nmails = nsegments = 0;
+	qf_init(&f);
+	f.config.is_synced = false;
+	s.file.fd = -1;
+	open_queue();
+}
+
+static void
+teardown(void)
+{
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+TestSuite(queue_target, .init = setup, .fini = teardown);
+
+static void
+end_segment(void)
+{
+	if (s.file.fd == -1)
+		return;
+	qf_committed(&f, &s, true);
+	spool_segment_close(&s.file);
+	s.file.fd = -1;
+}
+
+static void
+mail_from(const char *sender, const char *rcpt, unsigned int n)
+{
+	for (; n > 0; n--) {
+		cr_assert_lt(nmails, MAILS);
+		if (nmails % EACH == 0) {
+			end_segment();
+			qf_segment(&f, &s, ++nsegments);
+		}
+		to[nmails++] = rcpt;
+		qf_append(&s, QF_ID(nmails), sender, &rcpt, 1, "body\r\n");
+	}
+	qf_committed(&f, &s, false);
+}
+
+static void
+mail(const char *rcpt, unsigned int n)
+{
+	mail_from("a@b.test", rcpt, n);
+}
+
+static const char *
+rcpt_of(const struct job *job)
+{
+	return to[((job->origin.segment >> 12) - 1) * EACH +
+	    job->origin.seq - 1];
+}
+
+/* Of the jobs that the agents have */
+static size_t
+jobs_for(const char *rcpt)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f.njobs; i++)
+		n += strcmp(rcpt_of(&f.jobs[i].job), rcpt) == 0;
+	return n;
+}
+
+/* The result of the jobs for ${rcpt}, at most ${max} of them; the rest stay. */
+static size_t
+finish(const char *rcpt, size_t max, int errnum, unsigned int flags)
+{
+	struct job_error error = { .text = "because of the test" };
+	size_t i, n = 0, kept = 0, had = f.njobs;
+
+	for (i = 0; i < had; i++) {
+		if (n == max || strcmp(rcpt_of(&f.jobs[i].job), rcpt) != 0) {
+			f.jobs[kept++] = f.jobs[i];
+			continue;
+		}
+		n++;
+		error.job = f.jobs[i].job.job;
+		if (errnum != 0)
+			queue_error(f.q, f.jobs[i].agent, &error);
+		qf_done_with(&f, f.jobs[i].agent, f.jobs[i].job.job, errnum,
+		    flags);
+	}
+	f.njobs = kept;
+	return n;
+}
+
+static size_t
+finish_all(const char *rcpt, int errnum, unsigned int flags)
+{
+	return finish(rcpt, SIZE_MAX, errnum, flags);
+}
+
+/* The same in each pass until nothing more comes.  Return how many. */
+static size_t
+deliver(const char *rcpt)
+{
+	size_t n = 0, more;
+
+	do {
+		qf_pass(&f, 10);
+		n += more = finish_all(rcpt, 0, 0);
+	} while (more > 0);
+	return n;
+}
+
+Test(queue_target, the_window_doubles_while_it_is_used_up)
+{
+	static const size_t want[] = { 5, 10, 20, 40, 80, 100, 100 };
+	size_t i;
+
+	mail("x@a.hop", 500);
+	for (i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		qf_pass(&f, 10);
+		cr_assert_eq(f.njobs, want[i], "%zu: %zu", i, f.njobs);
+		finish_all("x@a.hop", 0, 0);
+	}
+}
+
+Test(queue_target, a_window_that_is_not_used_up_stays_as_it_is)
+{
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		mail("x@a.hop", 2);
+		cr_assert_eq(deliver("x@a.hop"), 2);
+	}
+	mail("x@a.hop", 100);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
+}
+
+/* Refused is an answer; deferred is one, too, but no reason for more. */
+Test(queue_target, what_is_refused_makes_it_larger_and_what_is_deferred_does_not)
+{
+	mail("x@a.hop", 100);
+	qf_pass(&f, 0);
+	finish_all("x@a.hop", EACCES, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
+	finish_all("x@a.hop", EACCES, JOB_REFUSED);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 2 * QUEUE_WINDOW_FIRST);
+}
+
+Test(queue_target, the_window_is_no_larger_than_the_route_says)
+{
+	unsigned int i;
+
+	f.hop_max = 3;
+	mail("x@a.hop", 100);
+	for (i = 0; i < 5; i++) {
+		qf_pass(&f, 10);
+		cr_assert_eq(f.njobs, 3);
+		finish_all("x@a.hop", 0, 0);
+	}
+}
+
+Test(queue_target, the_window_begins_with_what_the_route_says)
+{
+	f.hop_first = 30;
+	mail("x@a.hop", 100);
+	f.hop_max = 20;
+	mail("x@b.hop", 100);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 20, "but no more than it allows");
+	cr_assert_eq(jobs_for("x@b.hop"), 20);
+	qf_finish(&f, 0);
+	f.hop_max = 0;
+	mail("x@c.hop", 100);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@c.hop"), 30);
+	qf_finish(&f, 0);
+}
+
+/* One message for ${n} recipients of a.hop */
+static void
+mail_many(size_t n)
+{
+	static const char *rcpts[250];
+	size_t i;
+
+	cr_assert_leq(n, 250);
+	for (i = 0; i < n; i++)
+		rcpts[i] = "x@a.hop";
+	mail("x@near.test", 1);
+	to[nmails++] = rcpts[0];
+	qf_append(&s, QF_ID(nmails), "a@b.test", rcpts, (uint32_t)n,
+	    "body\r\n");
+	qf_committed(&f, &s, false);
+}
+
+Test(queue_target, recipients_that_are_sent_together_count_as_one_message)
+{
+	mail_many(250);
+	mail("x@a.hop", 100);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 250 + 2, "a window of 5: 100, 100, "
+	    "50, and 2 others");
+	/* the first has its result, and there is room for two */
+	finish("x@a.hop", 1, 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 251 + 2);
+	/* the others of those 100 make no room */
+	finish("x@a.hop", 99, 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 152 + 2);
+	cr_assert_eq(deliver("x@a.hop"), 350 - 100);
+}
+
+Test(queue_target, the_probe_is_one_recipient_of_a_message_for_many)
+{
+	mail_many(250);
+	qf_pass(&f, 10);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	mail_many(250);
+	qf_pass(&f, QUEUE_REST_MS + 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 200, "half of the window of 5");
+	qf_finish(&f, 0);
+}
+
+static void
+grow_to_100(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 5; i++) {
+		qf_pass(&f, 10);
+		finish_all("x@a.hop", 0, 0);
+	}
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 100);
+}
+
+Test(queue_target, a_failure_of_the_target_halves_it_and_it_grows_slowly_from_there)
+{
+	mail("x@a.hop", 2000);
+	grow_to_100();
+	finish("x@a.hop", 99, 0, 0);
+	finish("x@a.hop", 1, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, QUEUE_REST_MS - 10);
+	cr_assert_eq(f.njobs, 0, "it rests");
+	qf_pass(&f, 20);
+	cr_assert_eq(f.njobs, 1, "the probe");
+	qf_pass(&f, 10000);
+	cr_assert_eq(f.njobs, 1, "alone");
+	finish_all("x@a.hop", 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 50);
+	finish_all("x@a.hop", 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 51);
+}
+
+/* Those that were sent before the rest began say nothing new. */
+Test(queue_target, the_failures_of_one_outage_count_once)
+{
+	mail("x@a.hop", 2000);
+	grow_to_100();
+	finish("x@a.hop", 60, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, QUEUE_REST_MS + 10);
+	cr_assert_eq(f.njobs, 41, "one is the probe");
+	finish("x@a.hop", 40, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, 10);
+	finish_all("x@a.hop", 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 50);
+}
+
+Test(queue_target, each_rest_is_twice_as_long_up_to_the_bound)
+{
+	int64_t ms = QUEUE_REST_MS, waited = 0;
+	unsigned int i;
+
+	f.config.max_retry_s = 86400;
+	qf_close(&f);
+	open_queue();
+	mail("x@a.hop", 100);
+	qf_pass(&f, 0);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	for (i = 0; i < 13; i++) {
+		qf_pass(&f, (int)ms - 10);
+		cr_assert_eq(f.njobs, 0, "%u", i);
+		qf_pass(&f, 20);
+		cr_assert_eq(f.njobs, 1, "%u", i);
+		cr_assert_leq(finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET),
+		    1);
+		waited += ms;
+		ms = 2 * ms < QUEUE_REST_MAX_MS ? 2 * ms : QUEUE_REST_MAX_MS;
+	}
+	cr_assert_eq(ms, QUEUE_REST_MAX_MS);
+	/* any answer ends it */
+	qf_pass(&f, QUEUE_REST_MAX_MS);
+	cr_assert_eq(finish_all("x@a.hop", EAGAIN, 0), 1);
+	qf_pass(&f, 10);
+	cr_assert_geq(f.njobs, 1);
+	cr_assert_gt(deliver("x@a.hop"), 50);
+}
+
+/* The attempts of the column, and which rows wait for the target */
+struct rows {
+	unsigned int n, nparked, nattempts;
+};
+
+static int
+see_row(void *closure, const struct deferred_row *row)
+{
+	struct rows *rows = closure;
+
+	rows->n++;
+	rows->nparked += row->waits_for[0] != '\0';
+	rows->nattempts += row->attempts;
+	return 0;
+}
+
+static struct rows
+rows(void)
+{
+	const struct deferred_query all = { .what = DEFERRED_PAGE,
+		.limit = 100000 };
+	struct rows r = { .n = 0 };
+
+	cr_assert_neq(f.q->store_ops->rows(f.q->store, &all, see_row, &r), -1);
+	return r;
+}
+
+/* An hour, each second as the target ${rcpt} fails; return the attempts. */
+static size_t
+hour_of_failures(const char *rcpt)
+{
+	size_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < 3600; i++) {
+		qf_pass(&f, 1000);
+		n += finish_all(rcpt, ECONNREFUSED, JOB_TARGET);
+	}
+	return n;
+}
+
+Test(queue_target, a_dead_target_gets_one_probe_and_what_waits_is_parked)
+{
+	struct rows r;
+	size_t n;
+
+	mail("x@dead.hop", 300);
+	qf_pass(&f, 0);
+	n = hour_of_failures("x@dead.hop");
+	/* 5 at once, the rests up to 256 s, those of 400 s */
+	cr_assert_leq(n, 5 + 9 + 8, "%zu", n);
+	r = rows();
+	cr_assert_eq(r.n, 300);
+	cr_assert_eq(r.nattempts, n, "%u", r.nattempts);
+	cr_assert_geq(r.nparked, 280, "%u", r.nparked);
+	cr_assert_eq(f.q->held[QUEUE_NEW].nmessages, 0);
+	cr_assert_eq(f.q->held[QUEUE_DUE].nmessages, 0);
+	/* more mail for it waits there at once, that of others does not */
+	mail("x@dead.hop", 50);
+	mail("x@alive.hop", 50);
+	cr_assert_eq(deliver("x@alive.hop"), 50);
+	cr_assert_eq(rows().n, 350);
+	cr_assert_eq(f.njobs, 0);
+	/* and it is back */
+	qf_pass(&f, QUEUE_REST_MAX_MS);
+	cr_assert_eq(f.njobs, 1);
+	n = deliver("x@dead.hop");
+	cr_assert_geq(n, 330, "%zu", n);
+	qf_pass(&f, 400 * 1000);
+	n += deliver("x@dead.hop");
+	cr_assert_eq(n, 350, "%zu", n);
+	cr_assert_eq(rows().n, 0);
+}
+
+/* The next process does not know that it rests, but which rows wait for it. */
+Test(queue_target, what_is_parked_is_found_again_after_a_restart)
+{
+	mail("x@a.hop", 100);
+	mail("x@b.hop", 100);
+	qf_pass(&f, 0);
+	hour_of_failures("x@a.hop");
+	finish_all("x@b.hop", 0, 0);
+	deliver("x@b.hop");
+	cr_assert_geq(rows().nparked, 90);
+	end_segment();
+	f.config.max_retry_s = 86400;
+	qf_close(&f);
+	open_queue();
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), QUEUE_WINDOW_FIRST);
+	cr_assert_geq(deliver("x@a.hop"), 90);
+}
+
+/* A configuration that sends them elsewhere: the process begins with it. */
+Test(queue_target, what_is_parked_takes_the_route_of_today)
+{
+	mail("x@a.hop", 100);
+	qf_pass(&f, 0);
+	hour_of_failures("x@a.hop");
+	end_segment();
+	f.config.max_retry_s = 86400;
+	qf_close(&f);
+	f.hop = "new";
+	open_queue();
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	hour_of_failures("x@a.hop");
+	cr_assert_geq(rows().nparked, 90, "for the new one");
+	qf_pass(&f, QUEUE_REST_MAX_MS);
+	cr_assert_geq(deliver("x@a.hop"), 90);
+}
+
+/* Of a transport that is not there any more */
+Test(queue_target, what_is_parked_for_a_transport_that_has_gone_is_tried)
+{
+	static const struct queue_transport only_near = { .name = "near",
+		.max_jobs = 10 };
+	unsigned int i;
+
+	mail("x@a.hop", 50);
+	qf_pass(&f, 0);
+	hour_of_failures("x@a.hop");
+	end_segment();
+	qf_close(&f);
+	f.config.ntransports = 1;
+	f.config.transports = &only_near;
+	f.is_hopless = true;
+	qf_open(&f);
+	for (i = 0; i < 20; i++) {
+		qf_pass(&f, 10);
+		finish_all("x@a.hop", EACCES, 0);
+	}
+	cr_assert_eq(rows().nparked, 0);
+	cr_assert_eq(rows().n, 50);
+}
+
+Test(queue_target, retry_wakes_it)
+{
+	mail("x@a.hop", 50);
+	qf_pass(&f, 0);
+	hour_of_failures("x@a.hop");
+	cr_assert_eq(f.njobs, 0);
+	free(qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}"));
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 1, "the probe");
+	cr_assert_eq(deliver("x@a.hop"), 50);
+}
+
+Test(queue_target, etrn_wakes_it)
+{
+	mail("x@a.hop", 50);
+	mail("x@b.hop", 50);
+	qf_pass(&f, 0);
+	while (f.njobs > 0 || f.ms < 3600 * 1000) {
+		finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+		finish_all("x@b.hop", ECONNREFUSED, JOB_TARGET);
+		qf_pass(&f, 1000);
+	}
+	cr_assert_eq(queue_start(f.q, 1, "a.hop", false), 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	cr_assert_eq(deliver("x@a.hop"), 50);
+	cr_assert_eq(f.njobs, 0);
+}
+
+Test(queue_target, when_the_agent_with_the_probe_dies_there_is_another)
+{
+	unsigned int other;
+
+	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &other), 0);
+	mail("x@a.hop", 50);
+	qf_pass(&f, 0);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, QUEUE_REST_MS + 10);
+	cr_assert_eq(f.njobs, 1);
+	queue_agent_gone(f.q, f.jobs[0].agent);
+	f.njobs = 0;
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 1);
+	finish_all("x@a.hop", 0, 0);
+	qf_pass(&f, 10);
+	cr_assert_gt(f.njobs, 1);
+}
+
+/* It may slow its own targets, and those of Maildirs do not rest at all. */
+Test(queue_target, an_agent_that_lies_slows_its_own_targets_alone)
+{
+	mail("x@near.test", 1000);
+	mail("x@a.hop", 20);
+	mail("x@b.hop", 20);
+	qf_pass(&f, 0);
+	cr_assert_eq(jobs_for("x@near.test"), 1000);
+	cr_assert_eq(jobs_for("x@a.hop"), 5);
+	finish("x@near.test", 999, EIO, JOB_TARGET | JOB_REFUSED | 0xfffffff8);
+	finish("x@near.test", 1, EIO, JOB_TARGET);
+	finish_all("x@a.hop", EIO, JOB_TARGET);
+	mail("x@near.test", 100);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@near.test"), 100);
+	cr_assert_eq(jobs_for("x@a.hop"), 0);
+	cr_assert_eq(finish_all("x@b.hop", 0, 0), 5);
+	cr_assert_eq(deliver("x@b.hop"), 15);
+}
+
+Test(queue_target, a_rate_is_kept)
+{
+	size_t n = 0;
+	unsigned int i;
+
+	f.hop_rate = 30;		/* a minute */
+	mail("x@a.hop", 200);
+	for (i = 0; i < 600; i++) {
+		qf_pass(&f, 100);
+		n += finish_all("x@a.hop", 0, 0);
+	}
+	cr_assert_geq(n, 29, "%zu", n);
+	cr_assert_leq(n, 31, "%zu", n);
+	f.hop_rate = 6000;
+	mail("x@b.hop", 2000);
+	for (n = 0, i = 0; i < 1000; i++) {
+		qf_pass(&f, 10);
+		n += finish_all("x@b.hop", 0, 0);
+		(void)finish_all("x@a.hop", 0, 0);
+	}
+	cr_assert_geq(n, 950, "%zu", n);
+	cr_assert_leq(n, 1110, "%zu", n);
+}
+
+/* All are in memory before the first has a turn. */
+static void
+load(void)
+{
+	unsigned int i;
+
+	f.is_deaf = true;
+	for (i = 0; i < 10; i++)
+		qf_pass(&f, 10);
+	f.is_deaf = false;
+}
+
+Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_target)
+{
+	size_t n;
+
+	mail("x@big.hop", 6000);
+	mail("x@small.hop", 10);
+	load();
+	cr_assert_eq(f.q->held[QUEUE_NEW].nmessages, 6010);
+	qf_pass(&f, 10);
+	n = jobs_for("x@small.hop");
+	cr_assert_eq(n, 5);
+	cr_assert_eq(jobs_for("x@big.hop"), 5);
+	qf_finish(&f, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(n + jobs_for("x@small.hop"), 10);
+	qf_finish(&f, 0);
+}
+
+/* The agent of QF_FAR has two jobs at a time. */
+Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_sender)
+{
+	unsigned int far;
+	size_t i, n = 0, of_list = 0;
+
+	cr_assert_eq(queue_agent_add(f.q, QF_FAR, &far), 0);
+	/* each from another sender, as mailing lists have it */
+	for (i = 0; i < 3000; i++) {
+		char sender[64];
+
+		snprintf(sender, sizeof(sender), "list-%zu=b.test@a.test", i);
+		mail_from(sender, "x@far.test", 1);
+	}
+	mail_from("somebody@b.test", "y@far.test", 10);
+	for (i = 0; i < 3; i++)
+		mail_from("list-x=b.test@a.test", "x@far.test", 300);
+	load();
+	while (n < 10) {
+		qf_pass(&f, 10);
+		n += finish_all("y@far.test", 0, 0);
+		of_list += finish_all("x@far.test", 0, 0);
+		cr_assert_lt(of_list, 2 * QUEUE_QUANTUM);
+	}
+}
+
+/* It answers, but too slowly: it must not fill the memory. */
+Test(queue_target, a_slow_target_does_not_keep_the_mail_of_others_from_being_read)
+{
+	struct queue_target *t;
+	unsigned int i;
+
+	mail("x@slow.hop", 9000);
+	mail("x@near.test", 100);
+	for (i = 0; i < 30; i++) {
+		qf_pass(&f, 1000);
+		(void)finish("x@slow.hop", 1, 0, 0);
+	}
+	cr_assert_eq(jobs_for("x@near.test"), 100);
+	finish_all("x@near.test", 0, 0);
+	t = queue_target_named(f.q, QF_RELAY, "relay slow.hop");
+	cr_assert_leq(t->nwaiting[QUEUE_NEW], QUEUE_MESSAGES_MAX / 2);
+	/* in the end it gets all */
+	cr_assert_eq(30 + deliver("x@slow.hop"), 9000);
+	cr_assert_eq(rows().n, 0);
+}
+
+/* A fast one keeps what it has, also when it had nothing to do before: copies of it
+ * would be of no use. */
+Test(queue_target, what_is_for_a_fast_target_is_not_parked)
+{
+	size_t n = 0;
+	unsigned int i;
+
+	mail("x@fast.hop", 400);
+	cr_assert_eq(deliver("x@fast.hop"), 400);
+	qf_pass(&f, 60 * 1000);
+	mail("x@fast.hop", 11600);
+	for (i = 0; i < 200 && n < 11600; i++) {
+		qf_pass(&f, 50);
+		n += finish_all("x@fast.hop", 0, 0);
+		cr_assert_eq(rows().n, 0);
+	}
+	cr_assert_eq(n, 11600);
+}
+
+Test(queue_target, the_number_of_targets_in_memory_is_bounded)
+{
+	enum { N = 5000 };
+	static char names[N][32];
+	size_t n = 0, i;
+
+	for (i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
+		mail(names[i], 1);
+	}
+	for (i = 0; i < 200; i++) {
+		qf_pass(&f, 100);
+		cr_assert_leq(f.q->targets.n, QUEUE_TARGETS_MAX);
+		n += f.njobs;
+		qf_finish(&f, 0);
+	}
+	/* those for which there was no room come back as if they had failed */
+	qf_pass(&f, 60 * 1000);
+	for (i = 0; i < 200; i++) {
+		n += f.njobs;
+		qf_finish(&f, 0);
+		qf_pass(&f, 100);
+	}
+	cr_assert_eq(n, N);
+	cr_assert_eq(rows().n, 0);
+}
+
+/* More of them rest than fit in memory: none is forgotten. */
+Test(queue_target, backlogs_of_targets_that_were_evicted_are_found_again)
+{
+	enum { N = 4500 };
+	static char names[N][32];
+	size_t n = 0, i;
+
+	f.config.max_retry_s = 3 * 86400;
+	qf_close(&f);
+	open_queue();
+	for (i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
+		mail(names[i], 2);
+	}
+	f.hop_max = 1;
+	for (i = 0; i < 600; i++) {
+		qf_pass(&f, 1000);
+		for (n = f.njobs, f.njobs = 0; n > 0; n--)
+			qf_done_with(&f, f.jobs[n - 1].agent,
+			    f.jobs[n - 1].job.job, ECONNREFUSED, JOB_TARGET);
+	}
+	cr_assert_eq(rows().n, 2 * N);
+	for (i = 0; i < 3600 && rows().nparked > 0; i++) {
+		qf_pass(&f, 1000);
+		qf_finish(&f, 0);
+	}
+	cr_assert_eq(rows().nparked, 0);
+}
+
+Test(queue_target, a_queue_that_is_stopped_wakes_nobody)
+{
+	mail("x@a.hop", 50);
+	qf_pass(&f, 0);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	queue_stop(f.q);
+	qf_pass(&f, 10 * 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_assert_gt(queue_pass(f.q, &f.now, f.ms), 1);
+}
+
+/* What is in memory of a message is counted, and there are many of them. */
+Test(queue_target, a_message_with_one_recipient_takes_no_more_memory_than_it_did)
+{
+	cr_assert_leq(sizeof(struct queue_message) + sizeof(struct queue_rcpt),
+	    344);
+	cr_assert_leq(sizeof(struct queue_rcpt), 72);
+	cr_assert_leq(sizeof(struct queue_target), 1536);
+}
+
+/* New mail that never ends, and some that is due again */
+static size_t
+due_beside_new(size_t most)
+{
+	size_t new = 0, due = 0, i;
+	unsigned int pass;
+
+	mail("x@a.hop", 20);
+	qf_pass(&f, 10);
+	while (f.njobs > 0) {
+		finish_all("x@a.hop", EACCES, 0);
+		qf_pass(&f, 10);
+	}
+	mail("y@a.hop", 2000);
+	for (pass = 0; pass < 400 && due < 20; pass++) {
+		qf_pass(&f, 500);
+		for (i = 0; i < f.njobs; i++)
+			cr_assert_leq(f.njobs, most);
+		due += finish_all("x@a.hop", 0, 0);
+		new += finish_all("y@a.hop", 0, 0);
+		cr_assert_gt(new, 0);
+	}
+	cr_assert_lt(new, 2000, "new mail was waiting all the time");
+	return due;
+}
+
+Test(queue_target, new_mail_leaves_a_part_of_the_window_to_what_is_due)
+{
+	f.hop_max = 4;
+	cr_assert_eq(due_beside_new(4), 20);
+}
+
+Test(queue_target, with_a_window_of_one_both_have_their_turns)
+{
+	f.hop_max = 1;
+	cr_assert_eq(due_beside_new(1), 20);
+}
