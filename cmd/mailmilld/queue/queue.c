@@ -137,6 +137,7 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 	/* a connection has its next message at hand */
 	route_r->window_max = WINDOW_EACH *
 	    (unsigned int)route.domain->max_connections;
+	route_r->max_rate = (unsigned int)route.domain->max_rate;
 	return 0;
 }
 
