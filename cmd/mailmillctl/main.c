@@ -23,7 +23,7 @@
 #define TAKES_DRY	0x04	/* --dry-run */
 #define TAKES_LIMIT	0x08	/* --limit */
 #define TAKES_PART	0x10	/* --headers, --body or --raw */
-#define TAKES_BY	0x20	/* --senders or --errors */
+#define TAKES_BY	0x20	/* --senders, --errors or --targets */
 #define IS_DEFAULT	0x40	/* it is the action when none is given */
 #define TAKES_FOLDER	0x80	/* a folder or "-", before an id */
 #define IS_EXPORT	0x100
@@ -67,7 +67,8 @@ usage(void)
 	    "          stats\n"
 	    "          queue [list] [--limit n] [filter]\n"
 	    "          queue show [--headers | --body | --raw] id\n"
-	    "          queue top [--senders | --errors] [--limit n] [filter]\n"
+	    "          queue top [--senders | --errors | --targets] [--limit n]\n"
+	    "              [filter]\n"
 	    "          queue retry [--dry-run] id | all | filter\n"
 	    "          queue hold [--dry-run] id | all | filter\n"
 	    "          queue release [--dry-run] id | all | filter\n"
@@ -304,6 +305,9 @@ take_option(struct options *o, int ch, const char *arg)
 	case 'S':
 		o->by = "sender";
 		break;
+	case 'T':
+		o->by = "target";
+		break;
 	case 'V':
 		printf("mailmillctl %s\n", MAILMILL_VERSION);
 		exit(0);
@@ -333,6 +337,7 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 		{ "raw", no_argument, NULL, 'R' },
 		{ "errors", no_argument, NULL, 'E' },
 		{ "senders", no_argument, NULL, 'S' },
+		{ "targets", no_argument, NULL, 'T' },
 		{ "limit", required_argument, NULL, 'l' },
 #define FILTER(name, kind) { name, required_argument, NULL, FILTER_##kind },
 #include "cmd/mailmillctl/filter.def"

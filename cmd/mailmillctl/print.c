@@ -263,9 +263,24 @@ print_said(FILE *fp, const json_t *r)
 	}
 }
 
+/* How much its target takes, and whether it answers */
+static void
+print_target(FILE *fp, const json_t *t)
+{
+	if (json_object_get(t, "window") == NULL)
+		return;
+	fprintf(fp, " (%lld of a window of %lld sent", num(t, "sent"),
+	    num(t, "window"));
+	if (json_object_get(t, "rest") != NULL)
+		fprintf(fp, ", rests for %lld s", num(t, "rest"));
+	fputc(')', fp);
+}
+
 static void
 print_recipient(FILE *fp, const json_t *r)
 {
+	const json_t *target;
+
 	fputs("    to ", fp);
 	put_safe(fp, str(r, "recipient"));
 	fprintf(fp, ": %s", str(r, "state"));
@@ -279,6 +294,11 @@ print_recipient(FILE *fp, const json_t *r)
 	if (json_is_string(json_object_get(r, "last_error"))) {
 		fputs("\n       ", fp);
 		put_safe(fp, str(r, "last_error"));
+	}
+	if ((target = json_object_get(r, "target")) != NULL) {
+		fputs("\n       goes to ", fp);
+		put_safe(fp, str(target, "name"));
+		print_target(fp, target);
 	}
 	print_said(fp, r);
 	fputc('\n', fp);
@@ -404,6 +424,7 @@ print_top_row(FILE *fp, const json_t *row, const char *name)
 		fprintf(fp, " %6lld", (long long)json_integer_value(n));
 	fputs("  ", fp);
 	put_safe(fp, name);
+	print_target(fp, row);
 	fputc('\n', fp);
 }
 

@@ -256,8 +256,8 @@ size_t queue_in_flight(const struct queue *q);
  *	 "release"|"remove", and of these what the action takes:
  *	 "id":"<message id>", or "all" for an action that changes something,
  *	 "filter":{...} of core/queue/queue_filter.h, "limit":<messages of a list, or
- *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error" of top,
- *	 "dry_run":true of what changes something}
+ *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error"|"target"
+ *	 of top, "dry_run":true of what changes something}
  * A list and top are of all messages without a filter; what changes something has an
  * id or a filter.  A filter means recipients, and the messages that have such.
  * Answers:
@@ -267,7 +267,8 @@ size_t queue_in_flight(const struct queue *q);
  *	show, raw	{"id", "octets"}, a line feed, and so many octets: the
  *				message itself
  *	top	{"by", "minutes":[...], "top":[R, ...], "total":R, "others":R,
- *		 "complete"}	R is {"name", "recipients", "ages":[...]}
+ *		 "complete"}	R is {"name", "recipients", "ages":[...]}, and by
+ *				target what is known of T
  *	retry	{"retried":<recipients>, "messages":<messages>}
  *	hold, release, remove	the same with "held", "released", "removed"; with
  *				"busy" recipients that are being delivered, and
@@ -286,7 +287,11 @@ size_t queue_in_flight(const struct queue *q);
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"
  * ("full" or "hdrs"), and of a recipient its "index" in the envelope, "notify"
- * (an array of "never", "success", "failure", "delay") and "orcpt". */
+ * (an array of "never", "success", "failure", "delay") and "orcpt".
+ * In show a recipient has "target":T, if there is a way to it.  T is {"name": the
+ * transport, and the next hop or the domain}, and if it is known to the queue "window"
+ * (messages that agents may have for it at a time), "sent" (that they have), and
+ * while it rests "rest" (seconds until a recipient is tried) and "error". */
 struct queue_answer;
 
 /* How long the reader of an answer may take nothing, and the sender of an import,

@@ -115,7 +115,11 @@ queue_answer_exported(struct queue_answer *a)
 void
 queue_answer_top(struct queue_answer *a)
 {
-	put_last(a, queue_top_json(&a->top, a->limit));
+	json_t *json = queue_top_json(&a->top, a->limit);
+
+	if (a->top.by == QUEUE_TOP_TARGET)
+		queue_answer_targets(a, json_object_get(json, "top"));
+	put_last(a, json);
 }
 
 json_t *
@@ -322,6 +326,8 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 		    m == NULL && record->again_ms != 0 ? (record->again_ms -
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    error_of(r, record));
+		if (a->action == ACTION_SHOW)
+			queue_answer_target_of(a, message, r, rcpt);
 	}
 	if (n == 0) {
 		json_decref(message);
@@ -339,21 +345,28 @@ int
 queue_answer_count(struct queue_answer *a, const struct queue_record *record)
 {
 	const struct spool_envelope_view *env = record->envelope;
-	int64_t age_s = a->now_s - (int64_t)(record->received_us / 1000000);
+	struct queue_top_what what = { .sender = env->sender,
+		.age_s = a->now_s - (int64_t)(record->received_us / 1000000) };
+	char target[QUEUE_TARGET_NAME];
 	struct queue_message *m;
 	struct queue_rcpt *r;
-	const char *cursor = NULL, *rcpt;
+	const char *cursor = NULL;
 	uint32_t i;
 
 	if (queue_answer_find(a, record, &m) == -1)
 		return -1;
-	for (i = 0; (rcpt = spool_envelope_rcpt_next(env, &cursor)) != NULL;
-	    i++)
-		if (queue_answer_record_rcpt(a, m, record, i, rcpt, &r) &&
-		    queue_top_add(&a->top, env->sender, rcpt, error_of(r,
-		    record), age_s) == -1) {
+	for (i = 0; (what.rcpt = spool_envelope_rcpt_next(env, &cursor)) !=
+	    NULL; i++) {
+		if (!queue_answer_record_rcpt(a, m, record, i, what.rcpt, &r))
+			continue;
+		what.error = error_of(r, record);
+		if (a->top.by == QUEUE_TOP_TARGET)
+			what.target = queue_answer_target_name(a, r, what.rcpt,
+			    target);
+		if (queue_top_add(&a->top, &what) == -1) {
 			queue_answer_error(a, queue_answer_no_memory);
 			return -1;
 		}
+	}
 	return 0;
 }

@@ -148,6 +148,21 @@ const char *queue_answer_row_state(const struct queue_answer *a,
 int queue_answer_rows(struct queue_answer *a, deferred_func each);
 void queue_answer_at(struct queue_answer *a, const struct deferred_row *row);
 
+/* core/queue/queue_answer_target.c: the targets of recipients
+ * queue_answer_target_name(a, r, rcpt, buf): Of ${rcpt}, whose recipient is ${r} if
+ * it is in memory, else NULL: the name of its target, or ${buf} with it; "": there is
+ * none.
+ * queue_answer_target_of(a, message, r, rcpt): The last recipient in ${message} gets a
+ * "target".
+ * queue_answer_targets(a, top): Each object in ${top}, whose "name" is one of a target,
+ * gets what is known of it. */
+const char *queue_answer_target_name(const struct queue_answer *a,
+    const struct queue_rcpt *r, const char *rcpt,
+    char buf[QUEUE_TARGET_NAME]);
+void queue_answer_target_of(const struct queue_answer *a, json_t *message,
+    const struct queue_rcpt *r, const char *rcpt);
+void queue_answer_targets(const struct queue_answer *a, json_t *top);
+
 /* core/queue/queue_answer_said.c: what the client has said of the message
  * queue_answer_text(s): ${s} as JSON; null for NULL.
  * queue_answer_terms(message, terms): What the queue goes by.

@@ -150,6 +150,8 @@ list_row(void *closure, const struct deferred_row *row)
 		    row->rcpt, queue_answer_row_state(a, row, r),
 		    row->attempts, row->is_on_hold ? 0 : row->next_attempt,
 		    row->last_error);
+		if (a->action == ACTION_SHOW)
+			queue_answer_target_of(a, a->message, r, row->rcpt);
 	}
 	queue_answer_at(a, row);
 	return 0;
@@ -172,13 +174,19 @@ static int
 count_row(void *closure, const struct deferred_row *row)
 {
 	struct queue_answer *a = closure;
+	struct queue_top_what what = { .sender = row->sender,
+		.rcpt = row->rcpt, .error = row->last_error,
+		.age_s = a->now_s - (int64_t)(row->received_us / 1000000) };
+	char target[QUEUE_TARGET_NAME];
 	struct queue_message *m;
 	struct queue_rcpt *r;
 
 	queue_answer_at(a, row);
-	if (!queue_answer_has_row(a, row, &m, &r) || queue_top_add(&a->top,
-	    row->sender, row->rcpt, row->last_error,
-	    a->now_s - (int64_t)(row->received_us / 1000000)) == 0)
+	if (!queue_answer_has_row(a, row, &m, &r))
+		return 0;
+	if (a->top.by == QUEUE_TOP_TARGET)
+		what.target = queue_answer_target_name(a, r, row->rcpt, target);
+	if (queue_top_add(&a->top, &what) == 0)
 		return 0;
 	queue_answer_error(a, queue_answer_no_memory);
 	return -1;
@@ -424,7 +432,7 @@ parse_by(struct queue_answer *a, const json_t *value)
 	int by = name != NULL ? queue_top_by(name) : -1;
 
 	if (by == -1)
-		return "counts are by domain, sender or error";
+		return "counts are by domain, sender, error or target";
 	a->top.by = (enum queue_top_by)by;
 	return NULL;
 }

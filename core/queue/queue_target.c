@@ -121,18 +121,27 @@ make_room(struct queue *q)
 }
 
 struct queue_target *
-queue_target_named(struct queue *q, unsigned int transport, const char *name)
+queue_target_find(const struct queue *q, const char *name)
 {
-	size_t i = bucket(q, name);
 	struct queue_target *t;
 
-	LIST_FOREACH (t, &q->targets.buckets[i], hash)
+	LIST_FOREACH (t, &q->targets.buckets[bucket(q, name)], hash)
 		if (strcmp(t->name, name) == 0)
-			return t;
+			break;
+	return t;
+}
+
+struct queue_target *
+queue_target_named(struct queue *q, unsigned int transport, const char *name)
+{
+	struct queue_target *t = queue_target_find(q, name);
+
+	if (t != NULL)
+		return t;
 	if (make_room(q) == -1 || (t = target_new(name)) == NULL)
 		return NULL;
 	t->transport = (unsigned char)transport;
-	LIST_INSERT_HEAD(&q->targets.buckets[i], t, hash);
+	LIST_INSERT_HEAD(&q->targets.buckets[bucket(q, name)], t, hash);
 	TAILQ_INSERT_TAIL(&q->targets.idle, t, idle);
 	q->targets.n++;
 	return t;

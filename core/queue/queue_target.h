@@ -149,6 +149,11 @@ int64_t queue_targets_due(const struct queue *q);
 struct queue_target *queue_target_get(struct queue *q,
     const struct queue_route *route);
 
+/* queue_target_find(q, name): The one with that name, such as "relay
+ * mx.example.test:25"; NULL: nothing is known of it, or it has no text. */
+struct queue_target *queue_target_find(const struct queue *q,
+    const char *name);
+
 /* queue_target_lane(q, sender): The lane of what ${sender} sends.
  * queue_target_use(q, m, r, t): ${r} of ${m} goes to ${t}.
  * queue_target_unuse(q, m, r): ${m} leaves the memory. */

@@ -20,7 +20,8 @@ _Static_assert(SLOTS > QUEUE_TOP_NAMES + QUEUE_TOP_NAMES / 2,
     "a search for a free slot would take long");
 
 static const char *const bys[] = { [QUEUE_TOP_DOMAIN] = "domain",
-	[QUEUE_TOP_SENDER] = "sender", [QUEUE_TOP_ERROR] = "error" };
+	[QUEUE_TOP_SENDER] = "sender", [QUEUE_TOP_ERROR] = "error",
+	[QUEUE_TOP_TARGET] = "target" };
 
 int
 queue_top_by(const char *name)
@@ -127,36 +128,37 @@ queue_top_reason(const char *error, char *buf, size_t len)
 
 /* The name of ${by} that a recipient counts for */
 static void
-name_of(enum queue_top_by by, const char *sender, const char *rcpt,
-    const char *error, char buf[QUEUE_TOP_NAME])
+name_of(enum queue_top_by by, const struct queue_top_what *what,
+    char buf[QUEUE_TOP_NAME])
 {
 	char *p;
 
-	if (by == QUEUE_TOP_ERROR) {
-		queue_top_reason(error != NULL ? error : "", buf,
+	if (by == QUEUE_TOP_TARGET) {
+		strlcpy(buf, what->target, QUEUE_TOP_NAME);
+	} else if (by == QUEUE_TOP_ERROR) {
+		queue_top_reason(what->error != NULL ? what->error : "", buf,
 		    QUEUE_TOP_NAME);
 	} else {
-		strlcpy(buf, queue_domain_of(by == QUEUE_TOP_SENDER ? sender :
-		    rcpt), QUEUE_TOP_NAME);
+		strlcpy(buf, queue_domain_of(by == QUEUE_TOP_SENDER ?
+		    what->sender : what->rcpt), QUEUE_TOP_NAME);
 		for (p = buf; *p != '\0'; p++)
 			if (*p >= 'A' && *p <= 'Z')
 				*p = (char)(*p - 'A' + 'a');
 	}
 	if (buf[0] == '\0')
-		strlcpy(buf, by == QUEUE_TOP_SENDER && *sender == '\0' ? "<>" :
-		    NO_NAME, QUEUE_TOP_NAME);
+		strlcpy(buf, by == QUEUE_TOP_SENDER && *what->sender == '\0' ?
+		    "<>" : NO_NAME, QUEUE_TOP_NAME);
 }
 
 int
-queue_top_add(struct queue_top *t, const char *sender, const char *rcpt,
-    const char *error, int64_t age_s)
+queue_top_add(struct queue_top *t, const struct queue_top_what *what)
 {
 	char name[QUEUE_TOP_NAME];
 	struct queue_top_row *row;
 	size_t age = 0;
 
-	name_of(t->by, sender, rcpt, error, name);
-	while (age < QUEUE_TOP_AGES - 1 && age_s > FIRST_AGE_S << age)
+	name_of(t->by, what, name);
+	while (age < QUEUE_TOP_AGES - 1 && what->age_s > FIRST_AGE_S << age)
 		age++;
 	if (t->rows == NULL &&
 	    (t->rows = calloc(SLOTS, sizeof(t->rows[0]))) == NULL)

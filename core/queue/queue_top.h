@@ -13,7 +13,16 @@
 #define QUEUE_TOP_NAME	256	/* octets of a name with its NUL; a longer one is cut */
 
 /* What is counted by */
-enum queue_top_by { QUEUE_TOP_DOMAIN, QUEUE_TOP_SENDER, QUEUE_TOP_ERROR };
+enum queue_top_by { QUEUE_TOP_DOMAIN, QUEUE_TOP_SENDER, QUEUE_TOP_ERROR,
+	QUEUE_TOP_TARGET };
+
+/* A recipient that is counted */
+struct queue_top_what {
+	const char	*sender, *rcpt;
+	const char	*error;		/* NULL: none */
+	const char	*target;	/* of QUEUE_TOP_TARGET; "": not known */
+	int64_t		 age_s;
+};
 
 struct queue_top_row {
 	char		*name;		/* owned; NULL: none is here */
@@ -29,13 +38,11 @@ struct queue_top {
 	struct queue_top_row total;	/* of all */
 };
 
-/* queue_top_add(t, sender, rcpt, error, age_s): Count a recipient.  ${error} may be
- * NULL.  Return 0, or -1: ENOMEM.
+/* queue_top_add(t, what): Count a recipient.  Return 0, or -1: ENOMEM.
  * queue_top_json(t, limit): The ${limit} largest, and the rest together; the rows of
  * ${t} are in another order then, and nothing more may be counted.  NULL: ENOMEM.
  * queue_top_free(t): What is in it. */
-int queue_top_add(struct queue_top *t, const char *sender, const char *rcpt,
-    const char *error, int64_t age_s);
+int queue_top_add(struct queue_top *t, const struct queue_top_what *what);
 json_t *queue_top_json(struct queue_top *t, uint64_t limit);
 void queue_top_free(struct queue_top *t);
 

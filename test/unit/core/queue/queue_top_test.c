@@ -9,7 +9,10 @@ static void
 add(struct queue_top *t, const char *sender, const char *rcpt,
     const char *error, int64_t age_s)
 {
-	cr_assert_eq(queue_top_add(t, sender, rcpt, error, age_s), 0);
+	const struct queue_top_what what = { .sender = sender, .rcpt = rcpt,
+		.error = error, .target = "", .age_s = age_s };
+
+	cr_assert_eq(queue_top_add(t, &what), 0);
 }
 
 /* "name=total " of each row, then "others=total" and all columns of the total */
