@@ -295,7 +295,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_CAME_GONE] = "UPDATE came SET is_gone = 1"
 	    " WHERE NOT is_gone AND " IS_GONE,
 	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
-	    " AND on_hold = 0 ORDER BY next_attempt LIMIT ?2",
+	    " AND on_hold = 0 AND (next_attempt, id, rcpt_index) > (?2, ?3, ?4)"
+	    " ORDER BY next_attempt, id, rcpt_index LIMIT ?5",
 	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"
 	    " WHERE (id, rcpt_index) > (?1, ?2)"
 	    " ORDER BY id, rcpt_index LIMIT ?3",
@@ -309,7 +310,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_WAITS] = "SELECT " COLUMNS " FROM deferred"
 	    " INDEXED BY deferred_waits"
 	    " WHERE waits_for <> '' AND waits_for = ?1 AND on_hold = 0"
-	    " ORDER BY id, rcpt_index LIMIT ?2",
+	    " AND (id, rcpt_index) > (?2, ?3)"
+	    " ORDER BY id, rcpt_index LIMIT ?4",
 	[ST_WAITED_FOR] = "SELECT waits_for FROM deferred"
 	    " INDEXED BY deferred_waits"
 	    " WHERE waits_for <> '' AND waits_for > ?1"

@@ -152,13 +152,14 @@ typedef int (*deferred_func)(void *closure, const struct deferred_row *row);
 /* Which rows to look at */
 struct deferred_query {
 	enum {
-		DEFERRED_DUE,		/* at ${now}, longest due first */
+		DEFERRED_DUE,		/* at ${now}, longest due first, behind (next_attempt, id, rcpt_index); id 0: from the start */
 		DEFERRED_PAGE,		/* behind (id, rcpt_index), in the order of both; id 0: from the start */
 		DEFERRED_OF,		/* of the message ${id} */
-		DEFERRED_WAITS		/* for the target ${waits_for}, in the order of ids */
+		DEFERRED_WAITS		/* for the target ${waits_for}, behind (id, rcpt_index), in the order of both; id 0: from the start */
 	} what;
 	uint64_t	 id;
 	uint32_t	 rcpt_index;
+	int64_t		 next_attempt;	/* of DUE */
 	int64_t		 now;
 	unsigned int	 limit;		/* rows; not of OF */
 	const char	*domain;	/* of PAGE: only recipients at this one, in lower case; NULL: all */

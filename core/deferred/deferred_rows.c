@@ -513,7 +513,11 @@ bind_query(struct deferred *d, const struct deferred_query *query)
 	switch (query->what) {
 	case DEFERRED_DUE:
 		sqlite3_bind_int64(d->st[ST_DUE], 1, query->now);
-		sqlite3_bind_int64(d->st[ST_DUE], 2, query->limit);
+		sqlite3_bind_int64(d->st[ST_DUE], 2, query->id != 0 ?
+		    query->next_attempt : INT64_MIN);
+		bind_id(d->st[ST_DUE], 3, query->id);
+		sqlite3_bind_int64(d->st[ST_DUE], 4, query->rcpt_index);
+		sqlite3_bind_int64(d->st[ST_DUE], 5, query->limit);
 		return ST_DUE;
 	case DEFERRED_PAGE:
 		bind_id(d->st[page], 1, query->id);
@@ -526,7 +530,9 @@ bind_query(struct deferred *d, const struct deferred_query *query)
 	case DEFERRED_WAITS:
 		sqlite3_bind_text(d->st[ST_WAITS], 1, query->waits_for, -1,
 		    SQLITE_STATIC);
-		sqlite3_bind_int64(d->st[ST_WAITS], 2, query->limit);
+		bind_id(d->st[ST_WAITS], 2, query->id);
+		sqlite3_bind_int64(d->st[ST_WAITS], 3, query->rcpt_index);
+		sqlite3_bind_int64(d->st[ST_WAITS], 4, query->limit);
 		return ST_WAITS;
 	case DEFERRED_OF:
 		break;

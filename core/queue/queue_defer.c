@@ -17,6 +17,8 @@
 #include "core/spool/spool_id.h"
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
+#define DUE_PAGES	8	/* of so many rows, in one pass */
+#define DUE_AGAIN_MS	100	/* until the others are looked at */
 
 static void
 log_unreported(const struct queue_message *m, const struct queue_rcpt *r)
@@ -430,7 +432,8 @@ queue_reschedule(struct queue *q, int64_t step_ms)
 struct due {
 	struct queue	*q;
 	uint64_t	 ids[DUE_ROWS];
-	unsigned int	 n;
+	unsigned int	 n, max;
+	struct queue_seen seen;
 	const char	*waits_for;	/* rows that wait for it are due, too; NULL: none */
 	/* of one message */
 	uint32_t	 nrcpts;
@@ -443,14 +446,46 @@ static int
 collect_id(void *closure, const struct deferred_row *row)
 {
 	struct due *due = closure;
-	unsigned int i;
+	unsigned int i = 0;
 
-	if (queue_message_deferred(due->q, row->id) != NULL)
-		return 0;
-	for (i = due->n; i > 0; i--)
-		if (due->ids[i - 1] == row->id)
-			return 0;
-	due->ids[due->n++] = row->id;
+	if (queue_message_deferred(due->q, row->id) == NULL) {
+		for (i = due->n; i > 0 && due->ids[i - 1] != row->id; i--)
+			continue;
+		if (i == 0 && due->n == due->max)
+			return -1;
+		if (i == 0)
+			due->ids[due->n++] = row->id;
+	}
+	due->seen = (struct queue_seen){ .next_attempt = row->next_attempt,
+		.id = row->id, .rcpt_index = row->rcpt_index };
+	return 0;
+}
+
+/* Find messages for which ${query} has rows, and that are not in memory, as many as
+ * ${due} takes; it goes on behind due->seen, which is moved.  Rows in hand are
+ * behind none that are not: a message with many of them must not hide others.
+ * Return 1: those were all; 0: there may be more; -1 with errno. */
+static int
+collect(struct due *due, struct deferred_query *query)
+{
+	struct queue *q = due->q;
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < DUE_PAGES && due->n < due->max; i++) {
+		query->next_attempt = due->seen.next_attempt;
+		query->id = due->seen.id;
+		query->rcpt_index = due->seen.rcpt_index;
+		n = q->store_ops->rows(q->store, query, collect_id, due);
+		if (n == -1)
+			return -1;
+		if (n < (int)query->limit && due->n < due->max)
+			return 1;
+		/* none of these is valid */
+		if (due->seen.id == query->id &&
+		    due->seen.rcpt_index == query->rcpt_index)
+			return 1;
+	}
 	return 0;
 }
 
@@ -564,21 +599,20 @@ load(struct queue *q, struct due *due, uint64_t id)
 static int
 load_backlog(struct queue *q, struct queue_target *t)
 {
-	unsigned int i, room = queue_target_backlog_room(q, t);
-	const struct deferred_query query = { .what = DEFERRED_WAITS,
-		.waits_for = t->name,
-		.limit = MIN(t->ndue + 4 * room, DUE_ROWS) };
-	struct due due = { .q = q, .waits_for = t->name };
-	int n = q->store_ops->rows(q->store, &query, collect_id, &due);
+	struct deferred_query query = { .what = DEFERRED_WAITS,
+		.waits_for = t->name, .limit = DUE_ROWS };
+	struct due due = { .q = q, .waits_for = t->name,
+		.max = MIN(queue_target_backlog_room(q, t), DUE_ROWS) };
+	unsigned int i;
+	int rc = collect(&due, &query);
 
-	if (n == -1) {
+	if (rc == -1) {
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		return -1;
 	}
-	if (n == 0)
+	if (rc == 1 && due.seen.id == 0)
 		queue_target_backlog_over(q, t);
-	for (i = 0; i < MIN(due.n, room) && queue_has_room_for(q, QUEUE_DUE);
-	    i++)
+	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
 		if (load(q, &due, due.ids[i]) == -1)
 			return -1;
 	return 0;
@@ -603,24 +637,34 @@ queue_load_backlogs(struct queue *q)
 void
 queue_load_due(struct queue *q)
 {
-	const struct deferred_query query = { .what = DEFERRED_DUE,
+	struct deferred_query query = { .what = DEFERRED_DUE,
 		.now = q->wall_ms / 1000, .limit = DUE_ROWS };
-	struct due due = { .q = q };
+	struct due due = { .q = q, .seen = q->due_seen,
+		.max = MIN(DUE_ROWS, QUEUE_FILES_MAX) };
+	bool is_whole = q->due_seen.id == 0;
 	unsigned int i;
+	int rc;
 
 	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
 	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped)
 		return;
 	/* rows that are in hand are due as long as they are */
 	q->due_ms = q->now_ms + QUEUE_HAND_MS;
-	if (q->store_ops->rows(q->store, &query, collect_id, &due) == -1) {
+	due.max -= (unsigned int)q->held[QUEUE_DUE].nfiles;
+	if ((rc = collect(&due, &query)) == -1) {
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		return;
 	}
 	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
 		if (load(q, &due, due.ids[i]) == -1)
 			break;
-	if (due.n > 0 || q->held[QUEUE_DUE].nmessages > 0)
+	q->due_seen = rc == 1 || i < due.n ? (struct queue_seen){ .id = 0 } :
+	    due.seen;
+	if (rc == 0 && due.n < due.max)
+		q->due_ms = q->now_ms + DUE_AGAIN_MS;
+	else if (rc == 1 && due.n == 0 && !is_whole)
+		q->due_ms = q->now_ms;
+	if (due.n > 0 || q->held[QUEUE_DUE].nmessages > 0 || !is_whole)
 		return;
 	queue_due_again(q);
 	/* a row that was edited by hand and is not valid stays due */

@@ -168,6 +168,11 @@ struct queue {
 
 	uint64_t	 report_octets;	/* of the reports of this pass */
 	int64_t		 due_ms;	/* a deferred message may be due */
+	struct queue_seen {
+		int64_t		 next_attempt;
+		uint64_t	 id;	/* 0: none */
+		uint32_t	 rcpt_index;
+	} due_seen;			/* the row that was looked at last of those that are due: behind it are others */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
 };
 

@@ -76,6 +76,29 @@ Test(deferred, the_longest_due_come_first_and_others_not)
 	cr_assert_eq(rows_due(300, 1), 1);
 }
 
+Test(deferred, rows_that_are_due_come_in_pages)
+{
+	struct deferred_query q = { .what = DEFERRED_DUE, .now = 300 };
+	size_t i;
+
+	for (i = 0; i < 10; i++)
+		ds_put(20 - i / 4, (uint32_t)(9 - i), i < 5 ? 200 : -100);
+	ds_put(1, 0, 301);
+	for (q.limit = 3; ds_rows(&q) > 0;) {
+		q.next_attempt = ds.seen[ds.nseen - 1].next_attempt;
+		q.id = ds.seen[ds.nseen - 1].id;
+		q.rcpt_index = ds.seen[ds.nseen - 1].rcpt_index;
+	}
+	cr_assert_eq(ds.nseen, 10);
+	for (i = 1; i < 10; i++) {
+		const struct deferred_row *a = &ds.seen[i - 1], *b = a + 1;
+
+		cr_assert(a->next_attempt < b->next_attempt ||
+		    (a->next_attempt == b->next_attempt && (a->id < b->id ||
+		    (a->id == b->id && a->rcpt_index < b->rcpt_index))));
+	}
+}
+
 Test(deferred, pages_follow_the_order_of_ids)
 {
 	uint64_t id = 0;

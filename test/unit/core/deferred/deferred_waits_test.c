@@ -46,6 +46,26 @@ Test(deferred_waits, they_are_found_by_the_target_the_oldest_first)
 	cr_expect_eq(waiting("relay A.test", 10), 0);
 }
 
+Test(deferred_waits, they_come_in_pages)
+{
+	struct deferred_query q = { .what = DEFERRED_WAITS,
+		.waits_for = "relay a.test", .limit = 2 };
+	size_t i;
+
+	for (i = 0; i < 7; i++)
+		put(9 - i / 3, (uint32_t)(i * 5 % 7), "relay a.test");
+	put(7, 9, "relay b.test");
+	while (ds_rows(&q) > 0) {
+		q.id = ds.seen[ds.nseen - 1].id;
+		q.rcpt_index = ds.seen[ds.nseen - 1].rcpt_index;
+	}
+	cr_assert_eq(ds.nseen, 7);
+	for (i = 1; i < 7; i++)
+		cr_assert(ds.seen[i - 1].id < ds.seen[i].id ||
+		    (ds.seen[i - 1].id == ds.seen[i].id &&
+		    ds.seen[i - 1].rcpt_index < ds.seen[i].rcpt_index));
+}
+
 Test(deferred_waits, an_attempt_ends_it)
 {
 	struct deferred_row row = { .id = 1, .transport = "relay",

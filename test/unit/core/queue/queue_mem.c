@@ -271,47 +271,89 @@ mem_find(void *, struct queue_place *place)
 	return mem_has(NULL, place->id, QUEUE_RCPT_ALL);
 }
 
+/* Is ${row} behind where ${query} is, in its order? */
 static bool
-is_wanted(const struct deferred_row *row, const struct deferred_query *query)
+is_behind(const struct deferred_row *row, const struct deferred_query *query)
 {
+	if (query->id == 0)
+		return true;
+	if (query->what == DEFERRED_DUE &&
+	    row->next_attempt != query->next_attempt)
+		return row->next_attempt > query->next_attempt;
+	return row->id > query->id || (row->id == query->id &&
+	    row->rcpt_index > query->rcpt_index);
+}
+
+static bool
+is_wanted(const struct mem_row *r, const struct deferred_query *query)
+{
+	const struct deferred_row *row = &r->row;
+
 	switch (query->what) {
 	case DEFERRED_DUE:
 		return !row->is_on_hold && row->next_attempt <= query->now;
 	case DEFERRED_PAGE:
 		cr_assert_null(query->domain, "no index here");
-		return row->id > query->id || (row->id == query->id &&
-		    row->rcpt_index > query->rcpt_index);
+		return true;
 	case DEFERRED_WAITS:
-		return strcmp(row->waits_for, query->waits_for) == 0;
+		return !row->is_on_hold &&
+		    strcmp(r->texts[7], query->waits_for) == 0;
 	case DEFERRED_OF:
 		break;
 	}
 	return row->id == query->id;
 }
 
+static void
+move_to(struct deferred_query *at, const struct deferred_row *row)
+{
+	at->next_attempt = row->next_attempt;
+	at->id = row->id;
+	at->rcpt_index = row->rcpt_index;
+}
+
+/* The first that ${query} wants behind ${at}, or NULL */
+static const struct mem_row *
+next_row(const struct deferred_query *query, const struct deferred_query *at)
+{
+	struct deferred_query best = *at;
+	const struct mem_row *next = NULL, *r;
+
+	for (r = mem.rows; r < mem.rows + mem.nrows; r++) {
+		if (!is_wanted(r, query) || !is_behind(&r->row, at) ||
+		    (next != NULL && is_behind(&r->row, &best)))
+			continue;
+		next = r;
+		move_to(&best, &r->row);
+	}
+	return next;
+}
+
 static int
 mem_rows(void *, const struct deferred_query *query, deferred_func each,
     void *closure)
 {
+	struct deferred_query at = *query;
+	const struct mem_row *next;
 	struct deferred_row row;
-	size_t i;
 	int seen = 0;
 
-	for (i = 0; i < mem.nrows; i++) {
-		row = mem.rows[i].row;
-		row.sender = mem.rows[i].texts[0];
-		row.rcpt = mem.rows[i].texts[1];
-		row.transport = mem.rows[i].texts[2];
-		row.last_error = mem.rows[i].texts[3];
-		row.outcome = mem.rows[i].texts[4];
-		row.enhanced = mem.rows[i].texts[5];
-		row.remote = mem.rows[i].texts[6];
-		row.waits_for = mem.rows[i].texts[7];
-		if (!is_wanted(&row, query))
-			continue;
+	if (query->what == DEFERRED_OF)
+		at.id = 0;
+	while ((query->what == DEFERRED_OF || seen < (int)query->limit) &&
+	    (next = next_row(query, &at)) != NULL) {
+		row = next->row;
+		row.sender = next->texts[0];
+		row.rcpt = next->texts[1];
+		row.transport = next->texts[2];
+		row.last_error = next->texts[3];
+		row.outcome = next->texts[4];
+		row.enhanced = next->texts[5];
+		row.remote = next->texts[6];
+		row.waits_for = next->texts[7];
 		seen++;
-		if (each(closure, &row) != 0 ||
-		    (query->what != DEFERRED_OF && seen == (int)query->limit))
+		move_to(&at, &row);
+		if (each(closure, &row) != 0)
 			break;
 	}
 	return seen;

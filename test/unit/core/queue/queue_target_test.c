@@ -207,21 +207,26 @@ Test(queue_target, the_window_begins_with_what_the_route_says)
 	qf_finish(&f, 0);
 }
 
-/* One message for ${n} recipients of a.hop */
+/* One message for ${n} recipients ${rcpt}, the last of which is ${last} */
+static void
+mail_together(const char *rcpt, size_t n, const char *last)
+{
+	static const char *rcpts[300];
+	size_t i;
+
+	cr_assert_leq(n, 300);
+	for (i = 0; i < n; i++)
+		rcpts[i] = i + 1 < n ? rcpt : last;
+	mail("y@near.test", 1);
+	to[nmails++] = rcpt;
+	qf_append(&s, QF_ID(nmails), "a@b.test", rcpts, n, "body\r\n");
+	qf_committed(&f, &s, false);
+}
+
 static void
 mail_many(size_t n)
 {
-	static const char *rcpts[250];
-	size_t i;
-
-	cr_assert_leq(n, 250);
-	for (i = 0; i < n; i++)
-		rcpts[i] = "x@a.hop";
-	mail("x@near.test", 1);
-	to[nmails++] = rcpts[0];
-	qf_append(&s, QF_ID(nmails), "a@b.test", rcpts, (uint32_t)n,
-	    "body\r\n");
-	qf_committed(&f, &s, false);
+	mail_together("x@a.hop", n, "x@a.hop");
 }
 
 Test(queue_target, recipients_that_are_sent_together_count_as_one_message)
@@ -766,6 +771,79 @@ Test(queue_target, a_queue_that_is_stopped_wakes_nobody)
 	qf_pass(&f, 10 * 1000);
 	cr_assert_eq(f.njobs, 0);
 	cr_assert_gt(queue_pass(f.q, &f.now, f.ms), 1);
+}
+
+/* More rows are due of it, and in hand, than are looked at at once. */
+Test(queue_target, a_message_with_many_that_are_due_hides_no_others)
+{
+	unsigned int i;
+
+	mail_together("x@near.test", 300, "x@near.test");
+	mail("z@near.test", 1);
+	qf_pass(&f, 10);
+	cr_assert_eq(finish_all("x@near.test", EACCES, 0), 300);
+	finish_all("y@near.test", 0, 0);
+	qf_pass(&f, 5000);
+	cr_assert_eq(finish_all("z@near.test", EACCES, 0), 1);
+	for (i = 0; i < 70; i++)
+		qf_pass(&f, 1000);
+	cr_assert_eq(jobs_for("x@near.test"), 300, "which take their time");
+	cr_assert_eq(jobs_for("z@near.test"), 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 10);
+	cr_assert_eq(rows().n, 0);
+}
+
+/* What the relay has fails with its target; return of how many messages for
+ * ${rcpt}. */
+static size_t
+fail_hops(const char *rcpt)
+{
+	size_t i, n = 0, kept = 0, had = f.njobs;
+
+	for (i = 0; i < had; i++) {
+		if (f.jobs[i].agent != relay) {
+			f.jobs[kept++] = f.jobs[i];
+			continue;
+		}
+		n += strcmp(rcpt_of(&f.jobs[i].job), rcpt) == 0;
+		qf_done_with(&f, relay, f.jobs[i].job.job, ECONNREFUSED,
+		    JOB_TARGET);
+	}
+	f.njobs = kept;
+	return n;
+}
+
+/* So it is with those that wait for a target, when an agent has another recipient
+ * of the same message. */
+Test(queue_target, a_message_in_hand_hides_no_other_that_is_parked)
+{
+	unsigned int i;
+	size_t n = 0;
+
+	f.config.max_retry_s = 86400;
+	qf_close(&f);
+	open_queue();
+	mail_together("m@a.hop", 251, "m@near.test");
+	mail("x@a.hop", 20);
+	for (i = 0; i < 3700; i++) {
+		qf_pass(&f, 1000);
+		fail_hops("");
+		finish_all("y@near.test", 0, 0);
+		finish_all("m@a.hop", EACCES, 0);
+	}
+	cr_assert_geq(rows().nparked, 260);
+	/* until it is due again, and then an agent keeps it */
+	while (jobs_for("m@a.hop") == 0 && i++ < 10000) {
+		qf_pass(&f, 1000);
+		fail_hops("");
+	}
+	for (i = 0; i < 2 * QUEUE_REST_MAX_MS / 1000; i++) {
+		qf_pass(&f, 1000);
+		n += fail_hops("x@a.hop");
+	}
+	cr_assert_geq(n, 1);
+	cr_assert_eq(jobs_for("m@a.hop"), 1);
 }
 
 /* What is in memory of a message is counted, and there are many of them. */
