@@ -193,6 +193,7 @@ def test_a_relay_that_reads_what_it_was_not_given(d):
     """All of the mail is in one segment."""
     hop = NextHop(replies={'RCPT': HANG})
     with hop, Hostile(d, workers=1, extra='Domain "next.test" { Delivery = smtp '
+                      'Initial_Concurrency = 20 '
                       f'Route = "{hop.route}" }}\n') as s:
         def send(first):
             with Client(s.port) as c:
