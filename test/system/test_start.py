@@ -59,7 +59,15 @@ def test_n_refuses_what_the_start_refuses(d):
             ({'extra': listen % f'0.0.0.0:{s.port}'}, 'in common', 78),
             ({'extra': listen % '[::ffff:127.0.0.1]:2525'}, 'IPv4', 78),
             ({'extra': (listen % f'[::1]:{port}') +
-              (listen % f'[::]:{port}')}, 'in common', 78)):
+              (listen % f'[::]:{port}')}, 'in common', 78),
+            # a link's address without the link, and sockets in bad places
+            ({'extra': listen % f'[fe80::1]:{port}'}, 'Invalid argument', 78),
+            ({'extra': listen % f'unix:{d}/no/such/sock'}, 'No such file', 78),
+            ({'extra': listen % f'unix:{d}/file/sock'}, 'Not a directory', 78),
+            ({'extra': listen % f'unix:{d}/file'}, 'file', 78),
+            ({'extra': listen % 'unix:/tmp/sock'}, 'other accounts', 78),
+            ({'extra': f'ESMTP_Listener {{ Listen "unix:{d}/sock" '
+              '{ File_Owner = "no-such-account" } }'}, 'File_Owner', 78)):
         s.write_conf(**change)
         status, text = check(s)
         assert (status == 0) == (what is None), (change, status, text)

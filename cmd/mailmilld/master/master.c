@@ -3,6 +3,7 @@
 
 #include "cmd/mailmilld/master/master.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sysexits.h>
@@ -151,6 +152,26 @@ bound_sessions(struct master *m)
 	m->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* An address may be free soon, and there may be memory and descriptors again; but
+ * what the configuration says of it stays wrong.  Return the exit status. */
+static int
+listen_status(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+	case EINVAL:
+	case EAFNOSUPPORT:
+	case EEXIST:
+	case ENOENT:
+	case ENOTDIR:
+	case ELOOP:
+		return EX_CONFIG;
+	default:
+		return 1;
+	}
+}
+
 /* Return the exit status: EX_CONFIG where another try would fail as well. */
 static int
 open_parts(struct master *m)
@@ -171,9 +192,12 @@ open_parts(struct master *m)
 	if (accounts_find(s, m->is_trial, m->accounts) == -1 ||
 	    own_accounts_find(m, s) == -1)
 		return EX_CONFIG;
-	/* an address or a spool in use may be free soon */
-	if (open_stats() == -1 || open_limits(m) == -1 ||
-	    listeners_bind(m, s) == -1 || spooldir_free(s->spool) == -1)
+	if (open_stats() == -1 || open_limits(m) == -1)
+		return 1;
+	if (listeners_bind(m, s) == -1)
+		return listen_status(errno);
+	/* a spool in use may be free soon */
+	if (spooldir_free(s->spool) == -1)
 		return 1;
 	if (spooldir_make(s->spool, m->accounts) == -1 || needs_reach(m) == -1)
 		return EX_CONFIG;

@@ -269,7 +269,9 @@ err2:
 	listener_free(l);
 	errno = saved;
 err1:
+	saved = errno;
 	log_failure(sl, why);
+	errno = saved;
 	return -1;
 }
 
@@ -356,6 +358,7 @@ listener_keep(struct listener *l, const struct settings_listen *sl,
 
 	if (sl->path != NULL && file_spec(sl, &spec, &why) == -1) {
 		log_failure(sl, why);
+		errno = EINVAL;
 		return -1;
 	}
 	l->has_next = true;
@@ -368,12 +371,15 @@ listeners_bind(struct master *m, const struct settings *s)
 {
 	struct listener *l;
 	size_t i;
+	int saved;
 
 	for (i = 0; i < s->nlistens; i++) {
 		l = listener_find(m, &s->listens[i]);
 		if ((l != NULL ? listener_keep(l, &s->listens[i], i) :
 		    listener_new(m, &s->listens[i], i)) == -1) {
+			saved = errno;
 			listeners_unbind(m);
+			errno = saved;
 			return -1;
 		}
 	}

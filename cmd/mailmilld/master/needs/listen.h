@@ -6,8 +6,8 @@
 #include "cmd/mailmilld/master/state/state.h"
 
 /* listeners_bind(m, s): Bind what ${s} has and m->listeners has not; mark what
- * both have.  Nothing else changes.  Return 0, or -1 having logged why, and
- * then as after listeners_unbind(). */
+ * both have.  Nothing else changes.  Return 0, or -1 with errno, having logged
+ * why, and then as after listeners_unbind(). */
 int listeners_bind(struct master *m, const struct settings *s);
 /* listeners_check(s, server): Could what ${s} has be bound?  An address that
  * the process ${server} has is free when that one has ended; 0: none runs.
