@@ -344,7 +344,7 @@ def test_settings_that_are_wrong(d):
                '"[2001:db8::53]:5353" }\n')
     with s:
         assert 'servers=192.0.2.53:53,[2001:db8::53]:53,[2001:db8::53]:5353 ' \
-            'from=Resolver' in s.log()
+            'file=-' in s.log()
 
 
 def test_a_server_without_one(d):
