@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/util/idna.h"
 #include "proto/mailaddr.h"
@@ -70,7 +71,7 @@ int
 route_addr_parse(const char *text, struct route_addr *addr_r)
 {
 	memset(addr_r, 0, sizeof(*addr_r));
-	if (strncmp(text, UNIX, strlen(UNIX)) == 0)
+	if (strncasecmp(text, UNIX, strlen(UNIX)) == 0)	/* as in Listen */
 		return parse_unix(text + strlen(UNIX), addr_r);
 	return parse_ip(text, addr_r) == 0 ? 0 : parse_name(text, addr_r);
 }

@@ -12,6 +12,7 @@ static const struct {
 } cases[] = {
 	{ "unix:/run/dovecot/lmtp", "unix /run/dovecot/lmtp" },
 	{ "unix:/", "unix /" },
+	{ "UNIX:/run/dovecot/lmtp", "unix /run/dovecot/lmtp" },
 	{ "192.0.2.1:24", "ip 192.0.2.1:24" },
 	{ "192.0.2.1", "ip 192.0.2.1:25" },
 	{ "[2001:db8::1]:65535", "ip [2001:db8::1]:65535" },
@@ -24,6 +25,7 @@ static const struct {
 	{ "", NULL },
 	{ "unix:", NULL },
 	{ "unix:run/lmtp", NULL },
+	{ "UNIX:24", NULL },
 	{ "/run/lmtp", NULL },
 	{ ":24", NULL },
 	{ "192.0.2.1:", NULL },
