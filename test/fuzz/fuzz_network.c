@@ -1,13 +1,15 @@
-/* Texts of addresses, networks, base64. */
+/* Texts of addresses, networks, next hops, base64. */
 
 #include "test/fuzz/fuzz.h"
 
 #include <sys/types.h>
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/settings/route_addr.h"
 #include "core/util/addr.h"
 #include "core/util/base64.h"
 #include "core/util/netmask.h"
@@ -59,6 +61,39 @@ network(const char *s, size_t len)
 		account(&nm, s, len);
 }
 
+/* A next hop, as the log would write it, is the same one. */
+static void
+route(const char *text)
+{
+	char shown[LIM_DOMAIN + sizeof(":65535")];
+	char ip[ADDR_PORT_TEXT];
+	struct route_addr a, b;
+
+	if (route_addr_parse(text, &a) == -1)
+		return;
+	if (a.kind == ROUTE_UNIX) {
+		FUZZ_HOLDS(strcmp(text + strlen("unix:"), a.un.sun_path) == 0);
+		return;
+	}
+	route_addr_default(&a, 25);
+	FUZZ_HOLDS(a.port != 0);
+	/* with a port it would begin as a socket does */
+	if (a.kind == ROUTE_NAME && strcmp(a.name, "unix") == 0)
+		return;
+	if (a.kind == ROUTE_IP)
+		snprintf(shown, sizeof(shown), "%s",
+		    addr_port_text(&a.ip.sa, ip));
+	else
+		snprintf(shown, sizeof(shown), "%s:%u", a.name,
+		    (unsigned int)ntohs(a.port));
+	FUZZ_HOLDS(route_addr_parse(shown, &b) == 0);
+	FUZZ_HOLDS(b.kind == a.kind && b.port == a.port);
+	if (a.kind == ROUTE_IP)
+		FUZZ_HOLDS(addr_is_same(&a.ip.sa, &b.ip.sa));
+	else
+		FUZZ_HOLDS(strcmp(a.name, b.name) == 0);
+}
+
 static void
 base64(const char *s, size_t len)
 {
@@ -92,4 +127,5 @@ fuzz_network(const uint8_t *data, size_t len)
 		memcpy(text, data, len);
 	text[len] = '\0';
 	address(text);
+	route(text);
 }
