@@ -187,6 +187,21 @@ check_classes(struct conf *c, const struct settings_listen *l,
 	return settings_refuse(c, l, o, ROW_no_soliciting, found, expected);
 }
 
+/* Each of the variables is right, but are they too many, or one of them twice? */
+static int
+check_context(struct conf *c, const struct settings_listen *l,
+    const struct esmtp_options *o)
+{
+	const conf_field_LIST *list = &o->context;
+	char expected[CONF_EXPECTED_MAX], found[32];
+
+	if (options_pairs((const char *const *)list->v, list->n, expected,
+	    sizeof(expected)) == 0)
+		return 0;
+	snprintf(found, sizeof(found), "%zu variables", list->n);
+	return settings_refuse(c, l, o, ROW_context, found, expected);
+}
+
 /* RFC 2033 5: what LMTP must have; and "the LMTP protocol MUST NOT be used on
  * TCP port 25". */
 static int
@@ -241,6 +256,7 @@ check_options(struct conf *c, const struct settings *s,
 		    &o->etrn_domains) == -1 ||
 		    check_qualifier(c, s, l, o) == -1 ||
 		    check_classes(c, l, o) == -1 ||
+		    check_context(c, l, o) == -1 ||
 		    check_kind(c, l, o) == -1 ||
 		    settings_tls_check(c, l, o) == -1)
 			return -1;

@@ -179,6 +179,12 @@ special_class(const char *value, char *expected_r, size_t len)
 }
 
 static int
+special_variable(const char *value, char *expected_r, size_t len)
+{
+	return options_pairs(&value, 1, expected_r, len);
+}
+
+static int
 special_backend(const char *value, char *expected_r, size_t len)
 {
 	return *value == '\0' ? 0 :
@@ -201,6 +207,7 @@ static const struct special specials[] = {
 	{ ROW_auth_backend, special_backend },
 	{ ROW_auth_mechanisms, special_mechanism },
 	{ ROW_no_soliciting, special_class },
+	{ ROW_context, special_variable },
 	{ ROW_sender_login, special_recipients },
 	{ ROW_domain_for_recipients, special_qualifier },
 	{ ROW_domain_for_sender, special_qualifier },

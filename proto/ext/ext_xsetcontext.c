@@ -13,26 +13,13 @@ struct pair {
 	char	value[LIM_VCTX_VALUE + 1];
 };
 
-static bool
-is_key(const char *s, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		if (!((s[i] >= 'a' && s[i] <= 'z') ||
-		    (s[i] >= 'A' && s[i] <= 'Z') ||
-		    (s[i] >= '0' && s[i] <= '9') ||
-		    memchr("_-.", s[i], 3) != NULL))
-			return false;
-	return len > 0 && len <= LIM_VCTX_KEY;
-}
-
 /* The next "name=value" of *${s}, which moves behind it.  Return 1; 0: there is
  * none; -1: it is malformed. */
 static int
 next_pair(const char **s, const char *end, struct pair *p)
 {
 	const char *stop, *value;
+	size_t len;
 	ssize_t n;
 
 	while (*s < end && **s == ' ')
@@ -41,12 +28,12 @@ next_pair(const char **s, const char *end, struct pair *p)
 		return 0;
 	if ((stop = memchr(*s, ' ', (size_t)(end - *s))) == NULL)
 		stop = end;
-	value = memchr(*s, '=', (size_t)(stop - *s));
-	if (value == NULL || !is_key(*s, (size_t)(value - *s)))
+	len = options_variable(*s, (size_t)(stop - *s));
+	if (len == 0 || *s + len == stop || (*s)[len] != '=')
 		return -1;
-	memcpy(p->key, *s, (size_t)(value - *s));
-	p->key[value - *s] = '\0';
-	value++;
+	memcpy(p->key, *s, len);
+	p->key[len] = '\0';
+	value = *s + len + 1;
 	n = xtext_decode(value, (size_t)(stop - value), p->value,
 	    sizeof(p->value) - 1);
 	/* other octets would be somebody's header or line of the log */

@@ -61,14 +61,39 @@ set_up(struct esmtp_step *st)
 	return st->mc->wait == WAIT_TLS ? esmtp_tls_step(st) : W_GO;
 }
 
+/* The variables of Context, but for those that a module has set in the phase
+ * before.  A policy may refuse whoever has one: without memory for them all, no
+ * session begins. */
+static int
+set_context(message_construct *mc)
+{
+	const conf_field_LIST *list = &mc->ac->options->context;
+	char name[LIM_VCTX_KEY + 1];
+	const char *value;
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if ((value = options_pair(list->v[i], name)) != NULL &&
+		    !validate_context_exists(&mc->vctx, VCTX_CONN, name) &&
+		    validate_context_set(&mc->vctx, VCTX_CONN, name,
+		    value) == -1)
+			return -1;
+	return 0;
+}
+
 /* The connect phase, with its hook.  What modules set in the dictionary now
  * does not come from the client, so STARTTLS does not discard it. */
 static enum esmtp_want
 connect_phase(struct esmtp_step *st)
 {
-	enum esmtp_want w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL,
-	    NULL);
+	enum esmtp_want w;
 
+	if (!esmtp_is_suspended(st->mc, VALIDATE_PHASE_CONNECT) &&
+	    set_context(st->mc) == -1) {
+		esmtp_reply(st, RPL_INTERNAL);
+		return W_CLOSE;
+	}
+	w = esmtp_phase(st, VALIDATE_PHASE_CONNECT, NULL, NULL);
 	if (w == W_GO && has_core_validate_connect_hook()) {
 		call_core_validate_connect_hook(st->ac, &st->mc->vctx);
 		w = esmtp_hook_end(st, false);
@@ -88,7 +113,7 @@ go_on(struct esmtp_step *st)
 	enum esmtp_want w;
 
 	w = connect_phase(st);
-	if (w == W_WAIT)
+	if (w == W_WAIT || w == W_CLOSE)
 		return w;
 	mc->is_resumed = 0;
 	esmtp_set_state(mc, ES_BANNER);
@@ -158,7 +183,7 @@ start(struct esmtp_step *st)
 	}
 	st->may_read = false;
 	w = connect_phase(st);
-	if (w == W_WAIT)
+	if (w == W_WAIT || w == W_CLOSE)
 		return w;
 	if (w == W_REFUSED) {
 		/* RFC 5321 3.1: wait for QUIT, 503 to all else */

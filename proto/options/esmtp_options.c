@@ -117,6 +117,9 @@ set_values(struct esmtp_options *o, const struct conf_field *row,
 	if (row->offset == offsetof(struct esmtp_options, no_soliciting) &&
 	    options_classes(values, n, expected_r, EXPECTED_MAX) == -1)
 		return -1;
+	if (row->offset == offsetof(struct esmtp_options, context) &&
+	    options_pairs(values, n, expected_r, EXPECTED_MAX) == -1)
+		return -1;
 	return options_set(o, row, values, n, expected_r, EXPECTED_MAX);
 }
 

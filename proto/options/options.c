@@ -130,6 +130,79 @@ options_classes(const char *const *values, size_t n, char *expected_r,
 	return -1;
 }
 
+/* --- variables of the connection ------------------------------------------ */
+
+size_t
+options_variable(const char *s, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (!((s[i] >= 'a' && s[i] <= 'z') ||
+		    (s[i] >= 'A' && s[i] <= 'Z') ||
+		    (s[i] >= '0' && s[i] <= '9') ||
+		    memchr("_-.", s[i], 3) != NULL))
+			break;
+	return i <= LIM_VCTX_KEY ? i : 0;
+}
+
+const char *
+options_pair(const char *s, char name_r[LIM_VCTX_KEY + 1])
+{
+	size_t n = options_variable(s, strlen(s));
+	const char *value = s + n + strspn(s + n, " ");
+
+	if (n == 0 || *value != '=')
+		return NULL;
+	memcpy(name_r, s, n);
+	name_r[n] = '\0';
+	value++;
+	return value + strspn(value, " ");
+}
+
+/* Does one of the ${n} ${values}, which are right, have that name? */
+static bool
+has_name(const char *const *values, size_t n, const char *name)
+{
+	char other[LIM_VCTX_KEY + 1];
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (options_pair(values[i], other) != NULL &&
+		    strcmp(other, name) == 0)
+			return true;
+	return false;
+}
+
+int
+options_pairs(const char *const *values, size_t n, char *expected_r,
+    size_t len)
+{
+	char name[LIM_VCTX_KEY + 1];
+	const char *value;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		value = options_pair(values[i], name);
+		if (value == NULL || strlen(value) > LIM_VCTX_VALUE)
+			snprintf(expected_r, len, "\"name=value\", the name of "
+			    "1 to %d letters, digits and _-., the value of at "
+			    "most %d characters", LIM_VCTX_KEY, LIM_VCTX_VALUE);
+		else if (has_name(values, i, name))
+			snprintf(expected_r, len, "variables with a name each: "
+			    "\"%s\" is there twice", name);
+		else if (i == OPTIONS_PAIRS_MAX)
+			snprintf(expected_r, len, "at most %d variables, since "
+			    "policies and clients need room for theirs",
+			    OPTIONS_PAIRS_MAX);
+		else
+			continue;
+		errno = EINVAL;
+		return -1;
+	}
+	return 0;
+}
+
 /* RFC 2033 5: what a server of LMTP MUST implement, for its clients send the
  * whole of an envelope at once. */
 static const char *const lmtp_needs[] = { "PIPELINING",

@@ -83,6 +83,20 @@ size_t options_class(const char *s, size_t len);
 int options_classes(const char *const *values, size_t n, char *expected_r,
     size_t len);
 
+/* options_variable(s, len): Return the octets of the name of a variable that ${s}
+ * begins with: letters, digits and "_-."; 0: it begins with none, or a longer one
+ * than there may be.
+ * options_pair(s, name_r): Of ${s}, "name=value" with spaces around the "=" or
+ * without, copy the name, and return the value; NULL: it is no such text.
+ * options_pairs(values, n, expected_r, len): Are these ${n} values such texts, each
+ * of another name, and no more than OPTIONS_PAIRS_MAX?  Return 0, or -1 with
+ * errno EINVAL, and in ${expected_r} what was expected. */
+#define OPTIONS_PAIRS_MAX	(LIM_VCTX_PAIRS / 2)	/* the others are for policies and clients */
+size_t options_variable(const char *s, size_t len);
+const char *options_pair(const char *s, char name_r[LIM_VCTX_KEY + 1]);
+int options_pairs(const char *const *values, size_t n, char *expected_r,
+    size_t len);
+
 /* options_lists(list, domain, len): Is the domain ${domain} one of those that a list
  * of them has ("example.test", "*.example.test", "*"), in any case?
  * options_may_etrn(o, domain, len, has_subdomains): Does ETRN_Domains allow to start

@@ -84,6 +84,7 @@ choose_extensions(struct sim *sim)
 		"XDUMPCONTEXT", "XTAKE" };
 	static char *list[sizeof(names) / sizeof(names[0])];
 	static char class[] = "com.example:ADV", *classes[] = { class };
+	static char variable[] = "class=device", *variables[] = { variable };
 	struct esmtp_options *o = &sim->host.options;
 	size_t i;
 
@@ -96,6 +97,8 @@ choose_extensions(struct sim *sim)
 	o->smtp_extensions.n = sizeof(names) / sizeof(names[0]);
 	o->no_soliciting.v = classes;
 	o->no_soliciting.n = 1;
+	o->context.v = variables;
+	o->context.n = 1;
 	o->future_release_max = 50000;
 }
 
@@ -204,6 +207,8 @@ forget_extensions(struct sim *sim)
 	sim->host.options.smtp_extensions.n = 0;
 	sim->host.options.no_soliciting.v = NULL;
 	sim->host.options.no_soliciting.n = 0;
+	sim->host.options.context.v = NULL;
+	sim->host.options.context.n = 0;
 }
 
 static void

@@ -427,6 +427,13 @@ Test(settings, what_is_wrong_is_named)
 		    NULL, "m.conf:2:17: option 'No_Soliciting': expected "
 		    "classes of at most 492 octets together, since EHLO tells "
 		    "them in one line, found \"2 classes\"" },
+		{ LISTEN "Context = { \"a=1\", \"=2\" }\n", NULL, "m.conf:2:20: "
+		    "option 'Context': expected \"name=value\", the name of 1 "
+		    "to 64 letters, digits and _-., the value of at most 1024 "
+		    "characters, found \"=2\"" },
+		{ LISTEN "Context = { \"a=1\", \"a = 1\" }\n", NULL,
+		    "m.conf:2:11: option 'Context': expected variables with a "
+		    "name each: \"a\" is there twice, found \"2 variables\"" },
 		{ LISTEN "Max_Errors = many\n", NULL, "m.conf:2:14: option "
 		    "'Max_Errors': expected a number from 0 to 1000000 "
 		    "(replies), found \"many\"" },

@@ -83,6 +83,15 @@ static const struct {
 	{ "No_Soliciting", "a, 1b", EINVAL, "No_Soliciting = \"a, 1b\": "
 	    "expected a class of RFC 3865: a letter, then letters, digits and "
 	    ".-_:" },
+	{ "Context", "class=device, tier = 1,empty=", 0, "" },
+	{ "Context", "class", EINVAL, "Context = \"class\": expected "
+	    "\"name=value\", the name of 1 to 64 letters, digits and _-., the "
+	    "value of at most 1024 characters" },
+	{ "Context", "a:b=1", EINVAL, "Context = \"a:b=1\": expected "
+	    "\"name=value\", the name of 1 to 64 letters, digits and _-., the "
+	    "value of at most 1024 characters" },
+	{ "Context", "a=1, b=2, a = 3", EINVAL, "Context = \"a=1, b=2, a = 3\""
+	    ": expected variables with a name each: \"a\" is there twice" },
 	{ "No_Soliciting", "a,,b", EINVAL, "No_Soliciting = \"a,,b\": "
 	    "expected a class of RFC 3865: a letter, then letters, digits and "
 	    ".-_:" },
