@@ -84,8 +84,8 @@ struct queue_report_rcpt {
 struct queue_report {
 	const char	*id;		/* of the report, as text */
 	const char	*of;		/* of the message that it tells of */
-	const char	*to;
-	const char	*sender;	/* of the message; "": ${to} is double_bounce */
+	const char	*to;		/* the sender; double_bounce, if that cannot be told */
+	const char	*sender;	/* of the message; "": it has none */
 	const char	*envid;		/* ENVID; NULL: not said */
 	int64_t		 now, arrival;	/* unix seconds */
 	unsigned int	 env_flags;	/* SPOOL_ENV_* of the message */

@@ -136,7 +136,7 @@ compose(void *closure, const struct queue_record *record)
 	    record->envelope;
 	char id[SPOOL_ID_TEXT + 1], of[SPOOL_ID_TEXT + 1];
 	struct queue_report report = { .id = id, .of = of, .to = w->made->to,
-		.sender = w->made->to == w->m->sender ? w->m->sender : "",
+		.sender = w->m->sender,
 		.now = w->q->wall_ms / 1000,
 		.arrival = (int64_t)(w->m->received_us / 1000000),
 		.env_flags = w->m->env_flags, .rcpts = w->rcpts };

@@ -211,15 +211,17 @@ put_original(struct report *r)
 	if (d->is_whole && d->len > 0 && is_lines(d->text, d->len)) {
 		is_utf8 = d->is_utf8 && !utf8_is_ascii(d->text, d->len);
 		put_part(r, is_utf8 ? "message/global" : "message/rfc822",
-		    "Your message", d->text, d->len, !is_utf8);
+		    dsn_is_for_sender(d) ? "Your message" : "The message",
+		    d->text, d->len, !is_utf8);
 		return;
 	}
 	take_header(&t, d);
 	if (t.n > 0) {
 		is_utf8 = d->is_utf8 && !utf8_is_ascii(t.p, t.n);
 		put_part(r, is_utf8 ? "message/global-headers" :
-		    "text/rfc822-headers", "The header of your message", t.p,
-		    t.n, false);
+		    "text/rfc822-headers", dsn_is_for_sender(d) ?
+		    "The header of your message" : "The header of the message",
+		    t.p, t.n, false);
 	}
 	r->t.has_failed = r->t.has_failed || t.has_failed;
 	free(t.p);

@@ -46,10 +46,10 @@ struct dsn {
 	const char	*hostname;	/* of this server: Reporting-MTA */
 	const char	*id;		/* of the report: [0-9A-Z]+ */
 	int64_t		 now;		/* unix seconds */
-	const char	*to;		/* whom to tell */
+	const char	*to;		/* whom to tell: the sender, or the postmaster instead */
 	/* of the message that is reported */
 	const char	*of;		/* its id, as in the log */
-	const char	*sender;	/* "": another report, whose failure is told to the postmaster ${to} */
+	const char	*sender;	/* "": it had none, being a report itself */
 	const char	*envid;		/* ENVID, its xtext decoded; NULL: not said */
 	int64_t		 arrival;	/* unix seconds */
 	bool		 is_utf8;	/* SMTPUTF8 was said */

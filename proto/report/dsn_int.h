@@ -35,9 +35,11 @@ void dsn_put_words(struct dsn_text *t, const char *s, bool is_utf8,
     const char *indent);
 void dsn_put_base64(struct dsn_text *t, const char *s, size_t len);
 
-/* proto/report/dsn_words.c: dsn_words(t, d): The part for people. */
+/* proto/report/dsn_words.c: dsn_words(t, d): The part for people.
+ * dsn_is_for_sender(d): Else the postmaster is told, since the sender cannot be. */
 void dsn_words(struct dsn_text *t, const struct dsn *d);
 const char *dsn_subject(const struct dsn *d);
+bool dsn_is_for_sender(const struct dsn *d);
 
 /* proto/report/dsn_status.c: dsn_status(t, d, is_utf8): The part for programs, in
  * the form of RFC 6533 with ${is_utf8}. */

@@ -1,6 +1,8 @@
 /* The part of a report that is for people.
  * Owns: its words: what has happened, why, and what can be done about it. */
 
+#include <string.h>
+
 #include "proto/parse/esmtp_received.h"
 #include "proto/report/dsn_int.h"
 
@@ -62,6 +64,12 @@ count(const struct dsn *d, enum dsn_action action)
 	return n;
 }
 
+bool
+dsn_is_for_sender(const struct dsn *d)
+{
+	return strcmp(d->to, d->sender) == 0;
+}
+
 const char *
 dsn_subject(const struct dsn *d)
 {
@@ -69,6 +77,9 @@ dsn_subject(const struct dsn *d)
 
 	if (d->sender[0] == '\0')
 		return "A message without a sender could not be delivered";
+	if (!dsn_is_for_sender(d))
+		return "A message could not be delivered, and its sender cannot "
+		    "be told";
 	while (action < DSN_EXPANDED && count(d, (enum dsn_action)action) == 0)
 		action++;
 	return actions[action].subject;
@@ -167,8 +178,25 @@ put_action(struct dsn_text *t, const struct dsn *d, enum dsn_action action)
 		if (d->rcpts[i].action == action)
 			put_rcpt(t, d, &d->rcpts[i]);
 	dsn_put(t, "\r\n");
-	if (d->sender[0] != '\0')
+	if (dsn_is_for_sender(d))
 		put_line(t, actions[action].advice);
+}
+
+/* Why the postmaster gets it */
+static void
+put_no_sender(struct dsn_text *t, const struct dsn *d)
+{
+	dsn_put(t, "\r\n");
+	if (d->sender[0] == '\0') {
+		put_line(t, "A message without a sender has failed: a report, or "
+		    "the answer of a program. Nobody else is told of it.");
+		return;
+	}
+	put_line(t, "A message has failed, and this server does not deliver to the "
+	    "address of its sender. Nobody else is told of it. The sender is:");
+	dsn_put(t, "\r\n  <");
+	dsn_put_clean(t, d->sender, d->is_utf8);
+	dsn_put(t, ">\r\n");
 }
 
 void
@@ -179,11 +207,8 @@ dsn_words(struct dsn_text *t, const struct dsn *d)
 	dsn_put(t, "This is the mail server ");
 	dsn_put_clean(t, d->hostname, false);
 	dsn_put(t, ".\r\n");
-	if (d->sender[0] == '\0') {
-		dsn_put(t, "\r\n");
-		put_line(t, "A message without a sender has failed: a report, or "
-		    "the answer of a program. Nobody else is told of it.");
-	}
+	if (!dsn_is_for_sender(d))
+		put_no_sender(t, d);
 	for (action = 0; action < DSN_ACTIONS; action++)
 		put_action(t, d, (enum dsn_action)action);
 	dsn_put(t, "\r\nFor help write to <postmaster@");

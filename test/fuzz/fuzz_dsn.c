@@ -72,7 +72,8 @@ fuzz_dsn(const uint8_t *data, size_t len)
 	d.is_utf8 = (flags & 1) != 0;
 	d.is_whole = (flags & 2) != 0;
 	d.to = texts[ntexts++] = text(&in);
-	d.sender = (flags & 4) != 0 ? "" : d.to;
+	d.sender = (flags & 4) != 0 ? "" :
+	    (flags & 64) != 0 ? "s\xc3\xa4@example.org" : d.to;
 	if ((flags & 8) != 0)
 		d.envid = texts[ntexts++] = text(&in);
 	for (i = 0; i < d.nrcpts; i++) {

@@ -400,7 +400,7 @@ Test(queue_report, without_a_way_to_the_sender_it_is_in_the_log_alone)
 	cr_assert_eq(f.njobs, 1);
 	refuse(0);
 	cr_assert_eq(reports(), 1);
-	cr_assert(has("to=a@b.test sender= "));
+	cr_assert(has("to=a@b.test sender=far@nowhere.test "));
 	deliver();
 }
 

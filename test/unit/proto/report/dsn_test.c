@@ -338,6 +338,21 @@ Test(dsn, a_failed_report_is_told_to_the_postmaster)
 	cr_assert(has("To: <postmaster@mx.example.org>\r\n"
 	    "Subject: A message without a sender could not be delivered\r\n"));
 	cr_assert(has("A message without a sender has failed"));
+	cr_assert(!has("our message"));
+}
+
+Test(dsn, so_is_one_whose_sender_cannot_be_told)
+{
+	d.to = "postmaster@mx.example.org";
+	d.sender = "gone@example.net";
+	compose();
+	cr_assert(has("To: <postmaster@mx.example.org>\r\n"
+	    "Subject: A message could not be delivered, and its sender cannot be "
+	    "told\r\n"));
+	cr_assert(has("The sender is:\r\n\r\n  <gone@example.net>\r\n"));
+	cr_assert(!has("without a sender"));
+	cr_assert(!has("our message"));
+	cr_assert(!has("Look for a mistake"));
 }
 
 Test(dsn, the_reason_of_a_failure_is_told)
