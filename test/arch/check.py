@@ -6,6 +6,7 @@ All of them run on the tree; then each runs on a copy that is spoilt on purpose,
 and must object, so that a check that has gone blind is seen.
 """
 import argparse
+import ast
 import atexit
 import contextlib
 import fnmatch
@@ -185,6 +186,26 @@ def tricks_are_played(root, objects):
     for n in names:
         if f"'{n}'" not in played:
             yield f'test/hostile/trick.def: no system test plays {n}'
+
+
+def is_log(node):
+    """Is it the call s.log()?"""
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == 's.log'
+
+
+def lines_of_the_log_are_awaited(root, objects):
+    """A system test that asserts what the log has waits for it, with s.logged():
+    s.log() cannot know how long a line is under way on a busy machine."""
+    for path in sorted(glob.glob(f'{root}/test/system/*.py')):
+        for node in ast.walk(ast.parse(text(path))):
+            if not isinstance(node, ast.Assert):
+                continue
+            for n in ast.walk(node.test):
+                if isinstance(n, ast.Compare) and isinstance(
+                        n.ops[0], ast.In) and is_log(n.comparators[0]) or \
+                        isinstance(n, ast.Call) and ast.unparse(n.func) in (
+                            're.search', 're.match') and is_log(n.args[-1]):
+                    yield f'{path}:{n.lineno}: asserts a line that may come later'
 
 
 def manuals_are_clean(root, objects):
@@ -381,6 +402,11 @@ SPOIL = {
         ('README', lambda s: s.replace('role/measure.def', 'that table'))],
     tricks_are_played: [
         ('test/hostile/trick.def', append('TRICK(dance, "")\n'))],
+    lines_of_the_log_are_awaited: [
+        ('test/system/test_etrn.py', append(
+            "\ndef test_x(s):\n    assert 'event=x' in s.log()\n")),
+        ('test/system/test_etrn.py', append(
+            "\ndef test_x(s):\n    assert re.search('x', s.log())\n"))],
     manuals.both_renderers_show_the_same: [
         # tbl(1) is run if the first line says so
         ('man/event.3', append('.TS\nbox tab(|);\nl l.\na cell|another\n.TE\n')),
@@ -463,7 +489,8 @@ CHECKS = (rooms.CHECKS + roles.CHECKS + logs.CHECKS + documented.CHECKS +
     counters_are_in_the_manual,
     rows_of_proto_name_their_source,
     rows_of_states_name_who_enters_them, readme_names_what_is_there,
-    readme_names_every_room, tricks_are_played, manuals_are_clean])
+    readme_names_every_room, tricks_are_played, lines_of_the_log_are_awaited,
+    manuals_are_clean])
 
 
 def main():

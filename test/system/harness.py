@@ -304,16 +304,31 @@ Domain "example.test" {{
     def log(self):
         """The log.  A process gathers its lines for some milliseconds, and the
         logger writes them: what was answered to a client is in the log a
-        moment later.  So this waits until no more comes, for a second at most."""
+        moment later.  So this waits until no more comes while each process
+        waits, too: one that has no CPU yet may be about to write.  It waits for
+        a second at most while mail goes through, else for five."""
         size, since = -1, time.monotonic()
-        end = since + 1
-        while self.proc and self.proc.poll() is None and since + 0.05 * SLOW \
-                > time.monotonic() and time.monotonic() < end:
-            now = os.path.getsize(self.stderr)
-            if now != size:
-                size, since = now, time.monotonic()
+        began, pids = since, None
+        while self.proc and self.proc.poll() is None and \
+                since + 0.05 * SLOW > time.monotonic():
+            if pids is None:
+                pids = [self.master] + descendants(self.master)
+            before, size = size, os.path.getsize(self.stderr)
+            has_grown = size != before
+            if has_grown or any((stat_fields(p) or 'Z')[0] in 'RD'
+                                for p in pids):
+                since = time.monotonic()
+            if time.monotonic() > began + (1 if has_grown else 5) * SLOW:
+                break
             time.sleep(0.01)
         return self.log_now()
+
+    def logged(self, what, n=1, timeout=15):
+        """Wait until that regular expression is found n times in the log; what
+        it has found."""
+        wait_for(f'{what!r} in the log', lambda: len(
+            re.findall(what, self.log_now())) >= n, timeout)
+        return list(re.finditer(what, self.log_now()))
 
     def log_now(self):
         """What has been written so far: for a caller that looks again, or has

@@ -496,7 +496,7 @@ def refused(d, text, what, **more):
     assert s.wait_end() == 78
     s.proc = None
     s.no_process_left()
-    assert re.search(what, s.log()), s.log()
+    assert re.search(what, s.log_now()), s.log_now()
 
 
 def test_a_malformed_file_stops_the_start(d):
@@ -510,7 +510,8 @@ def test_a_missing_file_stops_the_start(d):
     assert s.wait_end() == 78
     s.proc = None
     s.no_process_left()
-    assert re.search(r"option 'Auth_Backend': .*/passwd: .*No such file", s.log()), s.log()
+    assert re.search(r"option 'Auth_Backend': .*/passwd: .*No such file",
+                     s.log_now()), s.log_now()
 
 
 def test_a_reload_with_a_bad_file_leaves_the_old_one_in_force(d):
@@ -519,7 +520,7 @@ def test_a_reload_with_a_bad_file_leaves_the_old_one_in_force(d):
         s.write_conf(listener=listener.replace('/passwd"', '/other"'))
         p = s.ctl('reload', check=False)
         assert p.returncode != 0, p
-        assert 'No such file' in s.log()
+        s.logged('No such file')
         with Client(s.port) as c:
             c.hello()
             c.cmd(PLAIN, '235')

@@ -58,7 +58,7 @@ def does_not_start(s, why):
     status = s.wait_end()
     s.proc = None
     s.no_process_left()
-    assert status != 0 and why in s.log(), (status, s.log())
+    assert status != 0 and why in s.log_now(), (status, s.log_now())
 
 
 # ------------------------------------------------------------------ passwd
@@ -89,8 +89,7 @@ def test_a_change_of_the_passwd_file_counts_at_once(d):
             f.seek(0, os.SEEK_END)
             f.write('carol\n')
         plain(s, 'alice', 'two', '235')
-        assert re.search(r'event=passwd-bad .*users:\d+: expected NAME:HASH',
-                         s.log()), s.log()
+        s.logged(r'event=passwd-bad .*users:\d+: expected NAME:HASH')
         assert 'expected NAME:HASH' in passwd('-f', users, 'alice',
                                               secret='x', want=1)
         with open(users) as f:
@@ -189,7 +188,7 @@ def test_more_iterations_than_clients_take_are_said(d):
     assert want in check(), check()
     with s:
         plain(s, 'carol', 'x', '235')
-        assert want in s.log(), s.log()
+        s.logged(re.escape(want))
 
 
 def test_passwd_says_what_is_wrong(d):
@@ -415,7 +414,7 @@ def test_dovecot_comes_and_goes(d):
     with server(d, f'dovecot:{dovecot.socket}',
                 conf='auth_timeout = 2\n') as s:
         plain(s, 'alice', 'geheim', '454 4.7.0')
-        wait_for('the line', lambda: 'is Dovecot running' in s.log())
+        s.logged('is Dovecot running')
         with dovecot:
             plain(s, 'alice', 'geheim', '235')
         plain(s, 'alice', 'geheim', '454 4.7.0')
@@ -500,7 +499,7 @@ def test_pam_account_may_be_closed_and_a_failing_module_is_no_verdict(d):
             with open('/etc/pam.d/mailmill-test', 'w') as f:
                 f.write('auth required pam_no_such_module.so\n')
             plain(s, 'alice', 'x', '454 4.7.0')
-            assert 'event=pam-failed' in s.log()
+            s.logged('event=pam-failed')
 
 
 def test_pam_failures_take_as_long_as_the_slowest_check(d):
@@ -547,4 +546,4 @@ def test_a_pam_service_without_a_file_is_said(d):
         s = server(d, 'pam:no-such-service')
         does_not_start(s, '/etc/pam.d/no-such-service: there is no such file')
         assert re.search(f"{re.escape(s.conf_file)}:[0-9]+:[0-9]+: option "
-                         "'Auth_Backend'", s.log()), s.log()
+                         "'Auth_Backend'", s.log_now()), s.log_now()

@@ -103,8 +103,7 @@ def test_exchanges_that_one_client_leaves_open_cost_others_nothing(d):
             c.cmd(b64(PASSWORD), '235')
         # authd has ended the oldest exchange of the client
         greedy[0].cmd(b64(USER), '454 4.7.0')
-        wait_for('the reason',
-                 lambda: 'too many exchanges at once' in s.log())
+        s.logged('too many exchanges at once')
 
 
 def test_a_block_outlives_a_reload_and_a_crash_of_authd(d):

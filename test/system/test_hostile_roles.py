@@ -44,7 +44,7 @@ def fuzz(d, title, is_mail_safe=True, offences=(), **kw):
                     s.log_now()), 30)
             s.play(title, 'empty')
             t.wait(20)
-        assert f' event=channel-protocol peer={title.split()[0]} ' in s.log()
+        s.logged(f' event=channel-protocol peer={title.split()[0]} ')
         # once each peer has had each word of each message, changed, or has
         # closed the channel; a worker reads what spoold says only when it has
         # asked, so that later more is there than the channel takes
@@ -158,7 +158,7 @@ def test_a_keyd_that_signs_wrongly(d):
                 assert not starttls(s)
             t.wait(10)
         t.has_arrived()
-        wait_for('the log', lambda: ' event=tls-failed ' in s.log())
+        s.logged(' event=tls-failed ')
         s.ctl('reload')
         wait_for('new processes', lambda: starttls(s))
         s.serves()

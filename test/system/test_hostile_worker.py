@@ -335,7 +335,7 @@ def test_a_worker_that_takes_the_disk(d):
             if taken >= 5:
                 break
         assert taken >= 5, taken
-        assert 'event=spoold-share ' in s.log()
+        s.logged('event=spoold-share ')
 
 
 def fills(d, trick, meanwhile=lambda s: None):
@@ -354,8 +354,8 @@ def fills(d, trick, meanwhile=lambda s: None):
         look()
         assert not s.play('worker 1', trick, number_of(ids[1]),
                           meanwhile=look)
-        assert re.search(r'event=worker-beyond slot=1 ', s.log())
-        assert re.search(r'event=spoold-beyond slot=1 ', s.log())
+        s.logged(r'event=worker-beyond slot=1 ')
+        s.logged(r'event=spoold-beyond slot=1 ')
         assert s.stats()['hostile_kills'] == 1
         # it had its share, which is four fifths, and not all
         assert 0.02 < min(free) < 0.25, free
@@ -510,8 +510,8 @@ def test_a_worker_that_sends_connections_to_the_log(d):
         held = [Client(s.port) for _ in range(4)]
         at = len(s.log())
         s.play('worker 1', 'loglinger', 600)
-        found = re.compile(r'event=trick-found what=lingering n=(\d+)')
-        assert int(found.search(s.log(), at)[1]) > 0
+        assert int(s.logged(r'event=trick-found what=lingering n=(\d+)')[-1][1]) \
+            > 0
         s.serves()
         wait_for('lines of others', lambda: re.search(
             r'mailmilld/worker-2\[\d+\] .*event=accepted ', s.log()[at:]) or
@@ -607,7 +607,7 @@ def test_a_worker_that_asks_for_domains_all_the_time(d):
         # again each 30 seconds
         most = 5 + 10 * (1 + int((time.monotonic() - began) / 30))
         assert 5 < deferred() <= most, (deferred(), most)
-        assert 'event=etrn-refused worker=1 ' in s.log()
+        s.logged('event=etrn-refused worker=1 ')
         # it lives, and what the other worker asks for is not refused
         os.unlink(s.maildir())
         s.all_run()

@@ -97,7 +97,7 @@ def test_in_the_foreground_it_is_a_warning_and_roles_are_kept_apart(d):
                 'queue_user = "nor-this"\ndelivery_user = "nor-that"\n'
                 'log_user = "nor-the-other"\n'
                 'resolver_user = "nor-one"') as s:
-        assert 'no-such-account' in s.log()
+        s.logged('no-such-account')
         uids = {}
         for p in s.pids():
             with open(f'/proc/{p}/status') as f:
@@ -213,9 +213,8 @@ def test_reload_of_a_bad_configuration_keeps_the_old_one(d):
         assert p.returncode != 0
         assert 'No_Such_Option' in p.stderr + p.stdout, p
         s.signal(signal.SIGHUP)
-        wait_for('a line in the log', lambda: s.log().count('No_Such_Option') >= 2
-                 or ('No_Such_Option' in s.log()))
-        assert re.search(r'mailmill\.conf:\d+', s.log()), s.log()
+        s.logged('No_Such_Option', 2)
+        s.logged(r'mailmill\.conf:\d+')
         assert 'second' not in banner(s)
         assert s.pids('worker') == old
 

@@ -154,7 +154,7 @@ def test_sessions_of_a_worker_that_drains_count_until_they_end(d):
             c.envelope()
             c.cmd('DATA', '354')
         s.signal(signal.SIGHUP)
-        wait_for('the reload', lambda: 'event=reloaded' in s.log())
+        s.logged('event=reloaded')
         with Client(s.port, banner=False) as c:
             c.expect('421 4.7.0')
         a.close()
@@ -229,6 +229,6 @@ def test_one_session_writes_few_lines_to_the_log(d):
                 for _ in range(100):
                     assert c.reply().startswith('452 4.5.3')
             c.cmd('QUIT', '221')
-        wait_for('the end', lambda: 'left_out=950' in s.log())
-        wait_for('the lines', lambda: s.log().count('event=rejected') >= 50)
+        s.logged('left_out=950')
+        s.logged('event=rejected', 50)
         assert s.log().count('event=rejected') == 50

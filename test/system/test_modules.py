@@ -97,7 +97,7 @@ def test_the_example_that_refuses_domains(d):
         assert answer('a@x.JUNK.example') == (550, b'5.7.1 Not from there')
         for sender in 'a@notspam.example', 'a@example', '':
             assert answer(sender)[0] == 250, sender
-        assert ' event=rejected ' in s.log(), s.log()
+        s.logged(' event=rejected ')
         # a reload starts workers with what is there now
         before = workers(s)
         s.write_conf(conf=section(so, 'Domain = other.example'))
@@ -141,9 +141,8 @@ def test_the_example_that_asks_a_thread(d):
             assert re.search(rb'^Received: .*(?:\n[\t ].*)*\n'
                              rb'X-Blocklist: not listed\r?\n'
                              rb'From: a@client.test', mail, re.M), mail
-        log = s.log()
-        assert ' event=module module=blocklist text="a blocklist of 20 ' \
-            'octets"' in log, log
+        s.logged(' event=module module=blocklist text="a blocklist of 20 '
+                 'octets"')
 
 
 # --- what is refused ---------------------------------------------------------
@@ -213,7 +212,7 @@ def refused(s, what, status=78):
     s.start(ready=False)
     assert s.wait_end() == 78, s.log()
     s.proc = None
-    assert what in s.log(), s.log()
+    assert what in s.log_now(), s.log_now()
     os.truncate(s.stderr, 0)
 
 
@@ -426,10 +425,9 @@ INIT
 MODULE(.config = config, .init = init, .fini = fini);
 ''')
     with Server(d, conf=section(so)) as s:
-        said = sorted(re.findall(r'mailmilld/worker-(\d).* event=module '
-                                 r'module=mine text="config as (\d+):(\d+), '
-                                 r'init as (\d+):(\d+), worker (\d) of 2"',
-                                 s.log()))
+        said = sorted(m.groups() for m in s.logged(
+            r'mailmilld/worker-(\d).* event=module module=mine text="config as '
+            r'(\d+):(\d+), init as (\d+):(\d+), worker (\d) of 2"', 2))
         assert [w[0] for w in said] == ['1', '2'], s.log()
         for n, uid, gid, uid2, gid2, number in said:
             assert (uid, gid, n) == (uid2, gid2, number), said
@@ -457,7 +455,7 @@ def test_a_server_without_root_loads_what_is_its_own(d):
     user = NOBODY if ROOT else None
     with Server(d, conf=section(so), user=user) as s:
         uid = user or os.getuid()
-        assert f' module=mine text="uid {uid}"' in s.log(), s.log()
+        s.logged(f' module=mine text="uid {uid}"')
         if ROOT:
             os.chown(so, user, -1)
             s.ctl('reload')
@@ -532,7 +530,7 @@ def test_a_system_call_that_workers_do_not_make_is_a_crash(d):
     so = crashing(d, 'socket(AF_INET, SOCK_STREAM, 0);')
     with Server(d, conf=section(so)) as s:
         s.guilty |= crash(s, so, signal.SIGSYS)
-        assert re.search(r' event=sandbox .* call=socket ', s.log()), s.log()
+        s.logged(r' event=sandbox .* call=socket ')
 
 
 def crashing_in_a_job(d, statement):
@@ -577,7 +575,7 @@ def test_a_crash_in_a_job_is_named_too(d):
             assert len(gone) == 1, (statement, gone)
             if number == signal.SIGSYS:
                 s.guilty |= gone
-                assert re.search(r' event=sandbox .* call=socket ', s.log())
+                s.logged(r' event=sandbox .* call=socket ')
 
 
 def test_a_crash_of_our_own_is_nobody_elses(d):
@@ -586,7 +584,7 @@ def test_a_crash_of_our_own_is_nobody_elses(d):
     so = crashing(d, '')
     with Server(d, conf=section(so)) as s:
         os.kill(workers(s)[0], signal.SIGSEGV)
-        wait_for('the end of it', lambda: ' signal=11 ' in s.log_now())
+        s.logged(' signal=11 ')
         assert 'module-crashed' not in s.log(), s.log()
 
 

@@ -111,6 +111,7 @@ def test_only_what_a_reload_causes_is_without_noise(d):
         c.close()
         old_workers_end(s, 2)
         assert drains(s) == ['sessions=1 moved=0 told=0 left=1']
+        s.logged('event=rejected')
         assert s.log().count('event=rejected') == 1, s.log()
 
 

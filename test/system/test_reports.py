@@ -110,9 +110,9 @@ def test_what_expires_comes_back(d):
         stats = s.stats()
         assert [int(stats[x]) for x in ('bounced', 'expired', 'reports')] == \
             [1, 1, 1], stats
-        assert re.search(rf'event=bounced id={id} rcpt=gone@example.test '
-                         r'from=user@example.test attempts=\d+ '
-                         r'outcome=expired report=\w{13} ', s.log()), s.log()
+        s.logged(rf'event=bounced id={id} rcpt=gone@example.test '
+                 r'from=user@example.test attempts=\d+ '
+                 r'outcome=expired report=\w{13} ')
         assert len(s.delivered('other')) == 1
 
 
@@ -239,11 +239,10 @@ def test_a_sender_who_cannot_be_told_is_in_the_log(d):
             c.hello()
             send(c, '<a@client.test>', ['<gone@example.test>'])
             send(c, '<>', ['<gone@example.test>'])
-        wait_for('both to be given up', lambda: s.log().count(
-            'outcome=expired report=none') == 2)
+        s.logged('outcome=expired report=none', 2)
         settled(s)
-        assert re.search(r'event=report-none id=\w{13} to=a@client.test '
-                         r'reason="there is no Domain section', s.log()), s.log()
+        s.logged(r'event=report-none id=\w{13} to=a@client.test '
+                 r'reason="there is no Domain section')
         assert int(s.stats()['reports']) == 0
 
 

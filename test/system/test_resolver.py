@@ -117,7 +117,7 @@ def test_why_there_is_no_hop(d):
         # a name server that is not for this domain
         assert reply(s, 'nowhere.invalid')[0] == '451 4.4.3'
         assert reply(s, 'a b')[0] == '550 5.1.2'
-        assert 'event=resolver-failed name=' in s.log()
+        s.logged('event=resolver-failed name=')
         out = s.ctl('lookup', 'null.dns.test').stdout
         assert out == 'null.dns.test: accepts no mail (null MX) ' \
             '(556 5.1.10)\n', out
@@ -204,8 +204,7 @@ def test_a_name_server_that_says_nothing(d):
             s.write_conf(conf=conf(silent, more=more))
             s.ctl('reload')
             assert reply(s, 'b.test')[0] == '451 4.4.3'
-            assert re.search('event=resolver-failed name=b.test .*reason=',
-                             s.log())
+            s.logged('event=resolver-failed name=b.test .*reason=')
             assert s.stats()['lookups_failed'] == 1
 
 
@@ -327,8 +326,7 @@ def test_the_name_servers_of_the_machine(d):
     with open('/etc/resolv.conf') as f:
         want = re.findall(r'^nameserver\s+([\d.]+)\s*$', f.read(), re.M)
     with Server(d) as s:
-        m = re.search(r'event=resolver servers=(\S+) file=/etc/resolv.conf',
-                      s.log())
+        m = s.logged(r'event=resolver servers=(\S+) file=/etc/resolv.conf')[0]
         have = m[1].split(',')
         assert [f'{x}:53' for x in want] == [
             x for x in have if '[' not in x] or not want, (want, have)
@@ -343,8 +341,8 @@ def test_settings_that_are_wrong(d):
     s = Server(d, conf='Resolver = { "192.0.2.53", "2001:db8::53", '
                '"[2001:db8::53]:5353" }\n')
     with s:
-        assert 'servers=192.0.2.53:53,[2001:db8::53]:53,[2001:db8::53]:5353 ' \
-            'file=-' in s.log()
+        s.logged(re.escape('servers=192.0.2.53:53,[2001:db8::53]:53,'
+                           '[2001:db8::53]:5353 file=-'))
 
 
 def test_a_server_without_one(d):

@@ -114,7 +114,7 @@ def test_a_proxy_s_clients_are_counted_each_for_itself(d):
         wait_for('a place', again)
         # the counts are right after a reload, too
         s.signal(signal.SIGHUP)
-        wait_for('the reload', lambda: 'event=reloaded' in s.log())
+        s.logged('event=reloaded')
         for c in held:
             c.close()
         sessions_end(s)

@@ -243,10 +243,11 @@ def test_a_spoold_that_hangs_is_waited_for_once(d):
             assert r.startswith('451 4.3.0') and seconds < 5, (r, seconds)
         r, seconds = answer(s, text_message(5))
         assert r.startswith('250') and seconds < 5, (r, seconds)
+        s.logged('event=spoold-silent ')
         assert s.log().count('event=spoold-silent ') == 1
         os.kill(pid, signal.SIGCONT)
         wait_for('it to be taken', lambda: answer(s, text_message(6, 30000))[0].startswith('250'))
-        wait_for('the log', lambda: 'event=spoold-answers ' in s.log())
+        s.logged('event=spoold-answers ')
         s.wait_mail(3)
 
 

@@ -29,8 +29,7 @@ def test_a_worker_that_hangs_gets_no_more_connections(d):
         try:
             greeted, waiting = connect(s.port, 6)
             assert len(greeted) == 3, len(greeted)
-            wait_for('the line', lambda: ' event=worker-late slot=1 ' in
-                     s.log(), 20)
+            s.logged(' event=worker-late slot=1 ', timeout=20)
             # all clients that come now are served
             more, none = connect(s.port, 6)
             assert len(more) == 6, len(more)
@@ -39,7 +38,7 @@ def test_a_worker_that_hangs_gets_no_more_connections(d):
         # those that have waited, too
         for c in waiting:
             c.expect('220')
-        wait_for('the line', lambda: ' event=worker-back slot=1 ' in s.log())
+        s.logged(' event=worker-back slot=1 ')
         for c in greeted + waiting + more:
             c.cmd('NOOP')
             c.close()
@@ -159,7 +158,7 @@ def test_their_ids_come_from_the_ranges_of_the_account(d):
         s.write_conf(workers=3)
         p = s.ctl('reload', check=False)
         assert p.returncode != 0, p
-        assert 'event=account-range' in s.log() and 'needed=6' in s.log()
+        s.logged('event=account-range .*needed=6')
         # and its ids
         victim = s.pids('worker 1')[0]
         os.kill(victim, signal.SIGKILL)
@@ -174,7 +173,7 @@ def test_their_ids_come_from_the_ranges_of_the_account(d):
     assert 'account-range' in p.stderr and 'needed=6' in p.stderr, p
     give_ranges(d, 'somebody:100000:65536\n')
     with s:
-        assert 'unused ids are taken' in s.log()
+        s.logged('unused ids are taken')
         check_ids(s)
 
 
@@ -214,7 +213,7 @@ def test_in_a_container_their_ids_are_among_those_it_has(d):
     good, err = may_start(s)
     assert good and 'unused ids are taken' in err, err
     with s:
-        assert 'unused ids are taken' in s.log()
+        s.logged('unused ids are taken')
         uids = set(check_ids(s).values())
         assert uids <= set(range(4000)), uids
         send_some(s, 4)
