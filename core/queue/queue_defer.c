@@ -206,7 +206,8 @@ log_held(const struct queue_message *m, const struct queue_rcpt *r)
 
 /* The transaction of ${m} is on disk. */
 static void
-stored(struct queue *q, struct queue_message *m, uint64_t report)
+stored(struct queue *q, struct queue_message *m,
+    const struct queue_reports *reports)
 {
 	struct queue_rcpt *r;
 	uint32_t i;
@@ -223,7 +224,7 @@ stored(struct queue *q, struct queue_message *m, uint64_t report)
 			log_deferred(q, m, r, false);
 		else if (r->state == RCPT_OK && queue_has_failed(r))
 			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
-			    report : 0);
+			    queue_reports_find(reports, m, i) : 0);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
 	}
@@ -326,7 +327,7 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	TAILQ_FOREACH (m, batch, settle) {
 		if (is_stored)
-			stored(q, m, queue_reports_find(&reports, m));
+			stored(q, m, &reports);
 		else
 			not_stored(q, m);
 	}

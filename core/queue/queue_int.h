@@ -29,6 +29,7 @@
 #define QUEUE_HOLDERS_MAX	2048	/* logins with something held that are known, those with the most; less than CHANNEL_QUEUE_MAX, so that a worker can be told of all */
 #define QUEUE_REPORT_PASS (4 << 20) /* octets of reports in one pass, about; the rest in the next */
 #define QUEUE_REPORT_BATCH (1 << 20) /* and in one transaction */
+#define QUEUE_REPORT_RCPTS	1000	/* recipients that one report tells of: each takes up to REPORT_RCPT octets, and the whole is in memory; the others are in further ones */
 #define QUEUE_REPORT_HEADER 65536 /* of a message that are looked at for its header */
 #define QUEUE_GATHER_S		1	/* what is to be reported of a new message waits for its other recipients */
 #define QUEUE_START_ROWS	1000	/* looked at in one pass, for queue_start() */
@@ -332,14 +333,16 @@ void queue_log_bounced(const struct queue_message *m,
  * in ${batch}.  Return 0, or -1 with errno: some cannot be written now, and whom
  * they tell of keeps his row.
  * queue_reports_change(q, reports, changes): Their rows, one each.
- * queue_reports_find(reports, m): The id of the report about ${m}; 0: none.
+ * queue_reports_find(reports, m, i): The id of the report about ${m} that tells of
+ * its recipient ${i}; 0: none.
  * queue_reports_end(q, reports, is_stored): They are on disk: log them; or they
  * are not to be.
- * queue_report_octets(q, m): About how long the report about ${m} is going to be,
+ * queue_report_octets(q, m): About how long the reports about ${m} are going to be,
  * which has been judged; 0: there is to be none. */
 struct queue_reports {
 	struct queue_report_made {
 		const struct queue_message *m;
+		uint32_t	 first, end;	/* in m->rcpts: of those it tells of which is to be told */
 		struct queue_place place;
 		const char	*to;
 		size_t		 octets;
@@ -353,7 +356,7 @@ int queue_reports_make(struct queue *q, const struct queue_messages *batch,
 void queue_reports_change(const struct queue *q,
     const struct queue_reports *reports, struct queue_change *changes);
 uint64_t queue_reports_find(const struct queue_reports *reports,
-    const struct queue_message *m);
+    const struct queue_message *m, uint32_t i);
 void queue_reports_end(struct queue *q, struct queue_reports *reports,
     bool is_stored);
 size_t queue_report_octets(const struct queue *q,

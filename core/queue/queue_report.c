@@ -2,6 +2,7 @@
  * Owns: that each report is a message of the deferred store, whose row comes in the
  * transaction in which that what it tells of goes from the rows, or is noted there.
  * So it is there once.
+ * A message with very many recipients has several, since each is made in memory.
  * Knows nothing of how it looks: queue_ops.report() does. */
 
 #include "core/queue/queue_int.h"
@@ -49,7 +50,7 @@ struct writing {
 	struct queue	*q;
 	struct queue_message *m;
 	struct queue_report_made *made;
-	struct queue_report_rcpt *rcpts;	/* room for all of the message */
+	struct queue_report_rcpt *rcpts;	/* room for QUEUE_REPORT_RCPTS */
 	bool		 is_whole;		/* may be returned */
 	bool		 is_written;
 	int		 errnum;
@@ -81,7 +82,8 @@ fill_rcpt(struct writing *w, const struct queue_rcpt *r,
 		rr->text = queue_rcpt_error(r);
 }
 
-/* Those that are told of; ${env} is NULL if the envelope cannot be read. */
+/* Those that are told of, from w->made->first on; ${env} is NULL if the envelope
+ * cannot be read. */
 static size_t
 fill_rcpts(struct writing *w, const struct spool_envelope_view *env)
 {
@@ -92,7 +94,8 @@ fill_rcpts(struct writing *w, const struct spool_envelope_view *env)
 	uint32_t i;
 
 	/* in the order of the envelope, as spool_envelope_said() wants them */
-	for (i = 0; i < w->m->nrcpts; i++) {
+	for (i = w->made->first; i < w->m->nrcpts && n < QUEUE_REPORT_RCPTS;
+	    i++) {
 		r = &w->m->rcpts[i];
 		if (env != NULL)
 			spool_envelope_said(env, r->index, &cursor, &said);
@@ -101,6 +104,7 @@ fill_rcpts(struct writing *w, const struct spool_envelope_view *env)
 		if (is_told(w->q, w->m, r))
 			fill_rcpt(w, r, &said, &w->rcpts[n++]);
 	}
+	w->made->end = i;
 	return n;
 }
 
@@ -223,29 +227,34 @@ octets_of(const struct queue *q, const struct queue_message *m)
 	    (size_t)MIN(m->octets, QUEUE_REPORT_HEADER);
 }
 
+/* How many reports there are at most about ${m} */
+static size_t
+count_reports(const struct queue *q, const struct queue_message *m)
+{
+	return (count_told(q, m) + QUEUE_REPORT_RCPTS - 1) / QUEUE_REPORT_RCPTS;
+}
+
 size_t
 queue_report_octets(const struct queue *q, const struct queue_message *m)
 {
-	size_t n = count_told(q, m);
-
-	return n > 0 ? REPORT_WORDS + n * REPORT_RCPT + octets_of(q, m) : 0;
+	return count_reports(q, m) * (REPORT_WORDS + octets_of(q, m)) +
+	    count_told(q, m) * REPORT_RCPT;
 }
 
-/* Write the report about ${m}.  Return 1; 0: there is to be none; -1 with
- * errno. */
+/* Write a report about ${m} to made->to that begins with the recipient
+ * made->first.  Return 1; 0: there is to be none; -1 with errno. */
 static int
 make(struct queue *q, struct queue_message *m, struct queue_report_made *made)
 {
 	struct writing w = { .q = q, .m = m, .made = made,
 		.is_whole = is_returned(q, m) };
-	int rc = find_whom(q, m, &made->to);
 
-	if (rc != 1)
-		return rc;
 	made->m = m;
+	made->end = made->first;
 	if (q->store_ops->own_place(q->store, &made->place) == -1)
 		return -1;
-	if ((w.rcpts = calloc(m->nrcpts, sizeof(w.rcpts[0]))) == NULL)
+	if ((w.rcpts = calloc(MIN(m->nrcpts, QUEUE_REPORT_RCPTS),
+	    sizeof(w.rcpts[0]))) == NULL)
 		return -1;
 	if (q->store_ops->read_message(q->store, m->place.id,
 	    octets_of(q, m), compose, &w) == -1)
@@ -258,27 +267,58 @@ make(struct queue *q, struct queue_message *m, struct queue_report_made *made)
 
 /* --- all of a transaction --------------------------------------------------- */
 
-/* The report about ${m} cannot be written now.  Those it is to tell of keep their
- * rows, which note what has become of them: no agent gets them again. */
+/* No report can be written now about the recipients of ${m} from ${i} on.  Those
+ * that are to be told of keep their rows, which note what has become of them: no
+ * agent gets them again. */
 static void
-put_off(const struct queue *q, struct queue_message *m)
+put_off(const struct queue *q, struct queue_message *m, uint32_t i)
 {
-	uint32_t i;
-
-	for (i = 0; i < m->nrcpts; i++)
+	for (; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_OK && is_told(q, m, &m->rcpts[i]))
 			m->rcpts[i].state = RCPT_FAILED;
 }
 
-/* What is to be told of delays is told in this transaction, or to nobody. */
+/* What is to be told of delays is told in this transaction, or to nobody.
+ * ${end}: the first recipient that is not told of. */
 static void
-note_warnings(const struct queue *q, struct queue_message *m)
+note_warnings(const struct queue *q, struct queue_message *m, uint32_t end)
 {
 	uint32_t i;
 
-	for (i = 0; i < m->nrcpts; i++)
+	for (i = 0; i < end; i++)
 		m->rcpts[i].warned |= (unsigned char)
 		    queue_warning(q, m, &m->rcpts[i]);
+}
+
+/* All reports about ${m}.  Return 0, or -1 with errno: those it has not told of are
+ * put off. */
+static int
+make_all(struct queue *q, struct queue_message *m,
+    struct queue_reports *reports)
+{
+	struct queue_report_made made = { .m = m };
+	int rc = find_whom(q, m, &made.to), errnum;
+
+	if (rc == 0)
+		made.end = m->nrcpts;
+	while (rc == 1 && made.end < m->nrcpts) {
+		made = (struct queue_report_made){ .to = made.to,
+			.first = made.end };
+		rc = make(q, m, &made);
+		if (rc == 1)
+			reports->v[reports->n++] = made;
+		else if (rc == 0)
+			break;
+	}
+	errnum = errno;
+	if (rc == -1) {
+		made.end = made.first;
+		put_off(q, m, made.end);
+	} else
+		made.end = m->nrcpts;
+	note_warnings(q, m, made.end);
+	errno = errnum;
+	return rc == -1 ? -1 : 0;
 }
 
 int
@@ -290,27 +330,24 @@ queue_reports_make(struct queue *q, const struct queue_messages *batch,
 	size_t n = 0;
 
 	TAILQ_FOREACH (m, batch, settle)
-		n += count_told(q, m) > 0;
+		n += count_reports(q, m);
 	if (n == 0)
 		return 0;
-	if ((reports->v = calloc(n, sizeof(reports->v[0]))) == NULL)
+	if ((reports->v = calloc(n, sizeof(reports->v[0]))) == NULL) {
 		rc = -1;
+		errnum = errno;
+	}
 	TAILQ_FOREACH (m, batch, settle) {
 		if (count_told(q, m) == 0)
 			continue;
 		/* after one that failed the next would, too */
-		if (rc != -1)
-			rc = make(q, m, &reports->v[reports->n]);
-		if (rc == -1) {
-			errnum = errnum != 0 ? errnum : errno;
-			put_off(q, m);
-			continue;
-		}
-		reports->n += rc == 1;
-		note_warnings(q, m);
+		if (rc == -1)
+			put_off(q, m, 0);
+		else if ((rc = make_all(q, m, reports)) == -1)
+			errnum = errno;
 	}
 	errno = errnum;
-	return rc == -1 ? -1 : 0;
+	return rc;
 }
 
 void
@@ -336,13 +373,13 @@ queue_reports_change(const struct queue *q,
 
 uint64_t
 queue_reports_find(const struct queue_reports *reports,
-    const struct queue_message *m)
+    const struct queue_message *m, uint32_t i)
 {
-	size_t i;
+	const struct queue_report_made *made;
 
-	for (i = 0; i < reports->n; i++)
-		if (reports->v[i].m == m)
-			return reports->v[i].place.id;
+	for (made = reports->v; made < reports->v + reports->n; made++)
+		if (made->m == m && i >= made->first && i < made->end)
+			return made->place.id;
 	return 0;
 }
 

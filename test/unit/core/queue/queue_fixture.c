@@ -130,6 +130,8 @@ op_report(void *closure, const struct queue_report *report, char **text_r,
 		return -1;
 	}
 	f->nreports++;
+	if (f->reports_left > 0 && --f->reports_left == 0)
+		f->has_no_reports = true;
 	out = open_memstream(text_r, len_r);
 	cr_assert_not_null(out);
 	fprintf(out, "to=%s sender=%s envid=%s whole=%d text=%.*s\n",

@@ -57,6 +57,7 @@ struct qf {
 	const char		*hop;	/* the target of all; NULL: the domain is */
 	unsigned int		 hop_first, hop_max, hop_rate;	/* limits of each target */
 	bool			 is_hopless;	/* such domains are QF_NEAR's */
+	unsigned int		 reports_left;	/* unless 0: there is memory for so many, and then for none */
 };
 
 void qf_init(struct qf *f);
