@@ -124,6 +124,32 @@ fill_change(struct queue *q, const struct queue_message *m,
 	c->row.is_on_hold = r->is_on_hold;
 }
 
+/* The rows of ${batch} that are about to go.  A crash may have lost the
+ * acknowledgements that new messages got when they were deferred; without them and
+ * without their rows these would be taken for new again.  Return whether they are
+ * to be flushed. */
+static bool
+acknowledge_dropped(struct queue *q, const struct queue_messages *batch)
+{
+	const struct queue_message *m;
+	struct deferred_row row;
+	bool is_lost = false;
+	uint32_t i;
+
+	TAILQ_FOREACH (m, batch, settle) {
+		if (m->place.file != NULL || m->place.origin.segment == 0)
+			continue;
+		row = (struct deferred_row){ .origin = m->place.origin };
+		for (i = 0; i < m->nrcpts; i++) {
+			row.rcpt_index = m->rcpts[i].index;
+			if (m->rcpts[i].state == RCPT_OK &&
+			    q->store_ops->acknowledge_row(q->store, &row))
+				is_lost = true;
+		}
+	}
+	return is_lost;
+}
+
 /* Everything that is to be stored of ${batch}, in one transaction */
 static int
 store_rows(struct queue *q, const struct queue_messages *batch,
@@ -148,9 +174,11 @@ store_rows(struct queue *q, const struct queue_messages *batch,
 			if (m->rcpts[i].state == RCPT_FAILED ||
 			    m->rcpts[i].state == RCPT_OK)
 				fill_change(q, m, &m->rcpts[i], &changes[n++]);
-	/* Without its acknowledgement a message that has lost its row to a report
-	 * might be taken again after a crash, and reported again. */
-	rc = reports->n == 0 ? 0 : q->store_ops->flush(q->store);
+	rc = !acknowledge_dropped(q, batch) && reports->n == 0 ? 0 :
+	    q->store_ops->flush(q->store);
+	/* what was delivered goes in any case: it would be delivered again */
+	if (reports->n == 0)
+		rc = 0;
 	if (rc == 0 && n > 0)
 		rc = q->store_ops->change(q->store, changes, n);
 	TAILQ_FOREACH (m, batch, settle)

@@ -252,8 +252,11 @@ queue_log_failed(struct queue_spool *sp, const char *event)
 static int
 flush_log(struct queue_spool *sp)
 {
-	return sp->config.is_synced ? acklog_sync(sp->acklog) :
+	int rc = sp->config.is_synced ? acklog_sync(sp->acklog) :
 	    acklog_write(sp->acklog);
+
+	sp->nflushes += rc == 0;
+	return rc;
 }
 
 /* Before the log forgets segments that were removed, the removal of their names

@@ -61,6 +61,7 @@ spool_open(const struct queue_config *config,
 	sp->user = user;
 	sp->queue = q;
 	sp->now_ms = now_ms;
+	sp->nflushes = 1;
 	sp->ids.fd = -1;
 	RB_INIT(&sp->segments);
 	TAILQ_INIT(&sp->ready);
@@ -214,6 +215,7 @@ spool_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 		.last = place->origin.seq, .rcpt = rcpt };
 	int rc;
 
+	seg->nflushes = sp->nflushes;
 	if (rcpt != QUEUE_RCPT_ALL) {
 		/* Without memory it is only in the log.  A record that is read
 		 * again is repeated: the agent finds what was delivered, and
@@ -252,18 +254,32 @@ is_rcpt_done(struct queue_segment *seg, uint32_t seq, uint32_t rcpt)
 	return false;
 }
 
+/* After a start, which generation a segment has is not known before it is read. */
 static void
+learn_generation(struct queue_spool *sp, struct queue_segment *seg)
+{
+	if (!seg->is_known && seg->fd == -1 &&
+	    queue_segment_open_file(sp, seg) == 0)
+		queue_segment_close_file(sp, seg);
+}
+
+static bool
 spool_acknowledge_row(void *store, const struct deferred_row *row)
 {
 	struct queue_segment *seg, key = { .id = row->origin.segment };
 	struct queue_spool *sp = store;
 
 	seg = RB_FIND(queue_segments, &sp->segments, &key);
-	if (seg != NULL && seg->generation == row->origin.generation &&
-	    !is_rcpt_done(seg, row->origin.seq, row->rcpt_index))
+	if (seg == NULL)
+		return false;		/* all of them are done, on disk */
+	learn_generation(sp, seg);
+	if (seg->generation != row->origin.generation)
+		return false;		/* the same */
+	if (!is_rcpt_done(seg, row->origin.seq, row->rcpt_index))
 		spool_acknowledge(store, &(struct queue_place){
 		    .file = &seg->file, .origin = row->origin },
 		    row->rcpt_index);
+	return seg->nflushes == sp->nflushes;
 }
 
 static const uint32_t *

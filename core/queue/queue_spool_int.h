@@ -99,6 +99,7 @@ struct queue_segment {
 	unsigned char	*done;		/* one bit per seq */
 	size_t		 done_octets;
 	struct queue_partials partials;
+	uint64_t	 nflushes;	/* the queue's, when one of its records was acknowledged last; 0: none was */
 	size_t		 nheld;		/* messages that the queue works on */
 	size_t		 nback;		/* records put back, to be read again */
 	struct queue_ids back;	/* the bodies that these records name */
@@ -135,6 +136,7 @@ struct queue_spool {
 	int64_t		 now_ms;	/* at the start of the pass */
 
 	struct acklog	*acklog;
+	uint64_t	 nflushes;	/* of the log, counted from 1 */
 	struct deferred	*deferred;
 	struct spool_id_source ids;	/* for messages whose id is taken; .fd -1: none needed yet */
 	struct spool_readbuf *readbuf;

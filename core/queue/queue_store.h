@@ -149,13 +149,14 @@ struct queue_store_ops {
 	 * message that is not, ${n_r} of them; valid until the next call.
 	 * acknowledge_row(store, row): The same as the first, of a new message
 	 * that is known by the origin in ${row}, if it is not done: its row is
-	 * about to go, and a crash may have lost what was acknowledged.
+	 * about to go, and a crash may have lost what was acknowledged.  Return
+	 * whether it needs flush() to be durable.
 	 * flush(store): Make durable what has been acknowledged. */
 	void	 (*acknowledge)(void *store, const struct queue_place *place,
 		    uint32_t rcpt);
 	const uint32_t *(*acknowledged)(void *store,
 		    const struct queue_place *place, uint32_t *n_r);
-	void	 (*acknowledge_row)(void *store,
+	bool	 (*acknowledge_row)(void *store,
 		    const struct deferred_row *row);
 	int	 (*flush)(void *store);
 	/* put_back(store, place, error): The message is not done, and can be

@@ -127,6 +127,13 @@ mem_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 	return message_of(place)->done;
 }
 
+/* What is acknowledged is so at once. */
+static bool
+mem_acknowledge_row(void *, const struct deferred_row *)
+{
+	return false;
+}
+
 int
 mem_flush(void *)
 {
@@ -518,6 +525,7 @@ const struct queue_store_ops mem_ops = {
 	.open_file = mem_open_file,
 	.acknowledge = mem_acknowledge,
 	.acknowledged = mem_acknowledged,
+	.acknowledge_row = mem_acknowledge_row,
 	.flush = mem_flush,
 	.put_back = mem_put_back,
 	.again = mem_again,
