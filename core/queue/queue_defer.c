@@ -258,6 +258,18 @@ stored(struct queue *q, struct queue_message *m,
 	}
 }
 
+/* An administrator has put ${r} on hold while an agent had it. */
+static void
+log_hold_lost(const struct queue_message *m, const struct queue_rcpt *r)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(m->place.id, id);
+	log_warnx("on-hold-lost", "id=%s rcpt=%s effect=%s", id, r->rcpt,
+	    "it is on hold no more, since this cannot be stored: make room, "
+	    "then put it on hold again");
+}
+
 /* The store cannot be written.  A record stays where it is, and is tried again
  * from there; a row stays as it was, and is due soon. */
 static void
@@ -280,6 +292,8 @@ not_stored(struct queue *q, struct queue_message *m)
 			queue_rcpt_done(q, m, r);
 			continue;
 		}
+		if (r->is_on_hold)
+			log_hold_lost(m, r);
 		r->state = RCPT_STUCK;
 		m->nopen--;
 		m->nstuck++;

@@ -5,9 +5,12 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/process/log.h"
 #include "core/process/stats.h"
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/queue/queue_mem.h"
@@ -187,6 +190,34 @@ Test(queue_store, what_cannot_be_stored_is_not_said_to_be_on_hold)
 	f.njobs = 0;
 	qf_pass(&f, 61000);
 	cr_expect_eq(f.njobs, 1);
+	qf_finish(&f, 0);
+	qf_pass(&f, 0);
+}
+
+/* An agent has it when it is put on hold, fails, and there is no room for its row. */
+Test(queue_store, a_hold_that_is_lost_is_logged)
+{
+	FILE *lines = tmpfile();
+	char *answer, text[8192] = "";
+
+	cr_assert_not_null(lines);
+	mem_arrive(QF_ID(1));
+	qf_pass(&f, 0);
+	answer = qf_ask(&f, "{\"action\":\"hold\",\"id\":\"all\"}");
+	cr_expect_str_eq(answer, "{\"held\":3,\"messages\":1}\n");
+	free(answer);
+	mem.is_full = true;
+	log_init("test", LOG_TO_FILE, fileno(lines), LOG_LEVEL_WARNING);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	log_init("test", LOG_TO_STDERR, STDERR_FILENO, LOG_LEVEL_NOTICE);
+	cr_assert_geq(pread(fileno(lines), text, sizeof(text) - 1, 0), 0);
+	cr_expect(strstr(text, "event=on-hold-lost id=618J1G7J00401 "
+	    "rcpt=a@x.test ") != NULL, "%s", text);
+	fclose(lines);
+	mem.is_full = false;
+	qf_pass(&f, 61000);
+	cr_expect_eq(f.njobs, 3);
 	qf_finish(&f, 0);
 	qf_pass(&f, 0);
 }
