@@ -528,7 +528,8 @@ open_all(struct deferred *d, const char *path)
 			log_warnx("deferred-rebuilt", "file=%s messages=%u "
 			    "effect=%s", DEFERRED_DB, d->nrestored,
 			    "their recipients are tried again now, but for "
-			    "those that are held");
+			    "those that their senders have had held; which "
+			    "were put on hold is not known any more");
 		return 0;
 	}
 	saved = errno;
