@@ -101,7 +101,9 @@ static const char schema[] =
     " next_attempt INTEGER NOT NULL,"
     " last_error TEXT,"
     " PRIMARY KEY (id, rcpt_index)) WITHOUT ROWID;"
-    "CREATE INDEX IF NOT EXISTS deferred_next ON deferred (next_attempt);";
+    "CREATE INDEX IF NOT EXISTS deferred_next ON deferred (next_attempt);"
+    /* of an earlier version, and read by nobody */
+    "DROP INDEX IF EXISTS held_most;";
 
 /* What brings the table of an earlier version to the next version.  Index: the
  * earlier version. */
@@ -142,7 +144,6 @@ static const char *const upgrades[VERSION] = {
 	" writer TEXT NOT NULL,"
 	" octets INTEGER NOT NULL,"
 	" PRIMARY KEY (holder, writer)) WITHOUT ROWID;"
-	"CREATE INDEX held_most ON held (octets);"
 	"INSERT INTO held SELECT holder, " WRITER("") ", sum(octets)"
 	" FROM (SELECT holder, segment,"
 	" max(octets) + " MESSAGE " + count(*) * " ROW " AS octets"
