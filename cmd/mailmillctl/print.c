@@ -408,8 +408,11 @@ print_changed(FILE *fp, const json_t *answer)
 	    i == 0 && n == 0 ? " (a message that is held or on hold waits)" :
 	    "");
 	if ((n = num(answer, "busy")) > 0)
-		fprintf(fp, "%lld recipient%s left alone: being delivered right "
-		    "now\n", n, plural(n));
+		fprintf(fp, "%lld recipient%s left alone: %s\n", n, plural(n),
+		    /* what is being delivered is put on hold */
+		    json_object_get(answer, "held") != NULL ?
+		    "the queue cannot store them now; see the log" :
+		    "being delivered right now");
 }
 
 /* A column of qshape is as wide as its largest number may be. */

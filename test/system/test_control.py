@@ -3,6 +3,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 
 from harness import (BUILD, ROOT, SLOW, Client, Server, Skip, body_of,
@@ -36,6 +37,27 @@ def test_stats(d):
         assert int(v['messages_accepted']) == 3
         assert 1 <= int(v['commits']) <= 3
         assert 'messages_accepted' in s.ctl('stats').stdout
+
+
+def test_why_recipients_were_left_alone_is_said(d):
+    """By a server that does only this."""
+    s = Server(d)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(s.control)
+        listener.listen()
+        for key, why in (('held', 'the queue cannot store them now'),
+                         ('removed', 'being delivered right now')):
+            def answer(key=key):
+                with listener.accept()[0] as c:
+                    c.recv(65536)
+                    c.sendall(b'{"%s":0,"messages":0,"busy":2}\n' %
+                              key.encode())
+            t = threading.Thread(target=answer, daemon=True)
+            t.start()
+            command = {'held': 'hold', 'removed': 'remove'}[key]
+            out = s.ctl('queue', command, 'all').stdout
+            assert f'2 recipients left alone: {why}' in out, out
+            t.join()
 
 
 def test_empty_queue(d):
