@@ -143,12 +143,13 @@ __wrap_spool_writer_drain(struct spool_writer *w, int)
 /* --- what the master says ------------------------------------------------- */
 
 static void
-drain(struct child *c, bool is_reconfig)
+drain(struct child *c, bool is_reconfig, uint32_t limit_ms)
 {
 	if (c->is_draining)
 		return;
 	c->is_draining = true;
 	c->is_reconfig = is_reconfig;
+	c->drain_ms = limit_ms;
 	c->ops->drain(c->closure);
 }
 
@@ -182,7 +183,7 @@ on_any(void *closure, struct channel_msg *msg)
 		on_peer(c, msg);
 	else if (msg->type == M_DRAIN) {
 		memcpy(&md, msg->base, sizeof(md));
-		drain(c, md.is_reconfig != 0);
+		drain(c, md.is_reconfig != 0, md.limit_ms);
 	}
 }
 
@@ -193,7 +194,7 @@ master_gone(void *closure)
 
 	c->master = NULL;
 	if (c->ops != NULL)
-		drain(c, false);
+		drain(c, false, 0);
 }
 
 /* --- the process ---------------------------------------------------------- */

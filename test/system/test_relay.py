@@ -749,31 +749,53 @@ def test_a_reload_gives_back_what_is_left_of_a_message(d):
 
 
 def test_a_queue_that_ends_hears_what_has_been_taken(d):
-    """More of it than one pass of its loop reads: at the end of the 30 seconds that
-    it waits for a server, in which it gets no processor."""
+    """More of it than one pass of its loop reads: at the end of drain_time, for
+    which it waits for a server, and in which it gets no processor."""
     gate = threading.Event()
     hop = NextHop(replies={'DOT': lambda *_: (gate.wait(),
                                               '250 2.0.0 Taken')[1]})
     with hop, server(d, domain('next.test', hop, 'Max_Connections = 50\n'
                                'Initial_Concurrency = 50'),
-                     conf='retry_interval = 3600\ndrain_time = 90\n') as s:
+                     conf='retry_interval = 3600\ndrain_time = 20\n') as s:
         for i in range(45):
             send(s, 'a@next.test', message=text_message(i))
         wait_for('their ends', lambda: len(hop.octets) >= 45)
         [queue] = s.pids('mailmilld: queue')
         s.ctl('reload')
+        told = time.monotonic()
         wait_for('another queue', lambda: [
             p for p in s.pids('mailmilld: queue') if p != queue])
         os.kill(queue, signal.SIGSTOP)
         gate.set()
         hop.wait(45)
-        time.sleep(31)
+        # it is killed five seconds after drain_time
+        time.sleep(max(0, told + 22.5 - time.monotonic()))
         assert queue in s.pids('mailmilld: queue')
         os.kill(queue, signal.SIGCONT)
         wait_for('its end', lambda: queue not in s.pids('mailmilld: queue'))
         wait_for('an empty queue', lambda: not s.ctl_json(
             'queue', 'list')['messages'])
         assert len(hop.messages) == len(set(hop.bodies())) == 45
+
+
+def test_a_stop_waits_for_a_server_and_kills_nobody(d):
+    """The queue process waits no longer than drain_time, and ends by itself."""
+    sent, gate = threading.Event(), threading.Event()
+    hop = NextHop(replies={'DOT': lambda *_: (sent.set(), gate.wait(),
+                                              '250 2.0.0 Taken')[2]})
+    s = server(d, domain('next.test', hop), conf='retry_interval = 3600\n'
+               'drain_time = 3\n')
+    with hop:
+        s.start()
+        send(s, 'a@next.test')
+        assert sent.wait(20 * SLOW)
+        began = time.monotonic()
+        s.stop()
+        took = time.monotonic() - began
+        gate.set()
+        assert 2 < took < 8 * SLOW, took
+        ends = re.findall(r'event=(?:process-drain|stop) .*killed.*', s.log())
+        assert not ends, ends
 
 
 def test_a_relay_that_is_killed_loses_nothing(d):

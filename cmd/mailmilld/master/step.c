@@ -5,8 +5,13 @@
  *	any -> STOPPING		wish.stop: a signal, mailmillctl, a failed start
  * and what the end of a child means.
  * A stop goes by steps: a process drains when all those have ended that ask it
- * for something (role->peers): first the workers, then the deliver processes,
- * and at last the logger, which has lines of all of them.
+ * for something (role->peers): first the workers, which wait for their clients,
+ * then the queue process, which waits for what the agents have, then these, and
+ * at last the logger, which has lines of all of them.
+ * The times nest.  Workers are killed when drain_time has passed.  The queue process
+ * hears how much of it is left, waits for the agents no longer than that, and has
+ * FINISH_MS more to note what they have done: what it does not note is delivered
+ * again.
  * The other files note what they learn in struct master and struct proc and set
  * m->has_news; only this one decides what follows. */
 
@@ -33,7 +38,7 @@
 #include "core/scheduler.h"
 #include "core/version.h"
 
-#define LAST_WORDS_S	5	/* for the logger to write what the others have sent */
+#define FINISH_MS	5000	/* beyond the time to wait for others: to write down what these have done or sent */
 #define LAST_START_MS	2000	/* for one to start that has died before */
 
 /* --- stop ----------------------------------------------------------------- */
@@ -389,17 +394,18 @@ static void
 retire(struct master *m)
 {
 	const struct settings *s = m->config.settings;
-	/* 0 would be no limit */
-	unsigned int limit_s = (unsigned int)s->drain_time + 1;
+	uint64_t limit_ms, extra_ms;
 	const struct role *role;
 	struct proc *p;
 
 	TAILQ_FOREACH(p, &m->procs, link) {
 		role = role_of(p->role);
+		limit_ms = 1000ULL * (uint64_t)(role->has_clients ?
+		    s->reload_drain_time : s->drain_time);
+		extra_ms = role->has_clients ? 0 : FINISH_MS;
 		if (p->generation < m->config.generation &&
 		    (role->is_replaced || !is_asked(m, p, p->generation)))
-			proc_drain(p, true, role->has_clients ?
-			    (unsigned int)s->reload_drain_time : limit_s);
+			proc_drain(p, true, limit_ms, limit_ms + extra_ms);
 	}
 }
 
@@ -432,21 +438,47 @@ awaits_logger(struct master *m)
 	return true;
 }
 
+/* drain_time has passed. */
+static void
+end_sessions(struct master *m)
+{
+	unsigned int n = 0;
+	struct proc *p;
+
+	TAILQ_FOREACH(p, &m->procs, link)
+		if (role_of(p->role)->has_clients && !p->has_exited) {
+			n++;
+			kill_excused(p);
+		}
+	if (n > 0)
+		log_warnx("stop", "effect=%s", "drain_time has passed, the "
+		    "workers that have sessions are killed");
+}
+
+/* Tell ${p} to end.  Its time follows that of the sessions, which m->stop_ms
+ * bounds. */
+static void
+stop_one(struct master *m, struct proc *p)
+{
+	const struct role *role = role_of(p->role);
+	uint64_t now = m->ops->now_ms(), left_ms;
+
+	left_ms = m->stop_ms > now && !role->is_lasting ? m->stop_ms - now : 0;
+	proc_drain(p, false, left_ms, role->has_clients ? 0 :
+	    left_ms + FINISH_MS);
+}
+
 static void
 stopping_step(struct master *m)
 {
 	struct proc *p;
 
 	reload_refuse(m, "the server is stopping");
-	if (master_is_due(m, &m->stop_ms)) {
-		log_warnx("stop", "effect=%s", "drain_time has passed, "
-		    "the remaining processes are killed");
-		kill_all(m);
-	}
+	if (master_is_due(m, &m->stop_ms))
+		end_sessions(m);
 	TAILQ_FOREACH(p, &m->procs, link)
 		if (!is_asked(m, p, 0))
-			proc_drain(p, false, role_of(p->role)->is_lasting ?
-			    LAST_WORDS_S : 0);
+			stop_one(m, p);
 	if (TAILQ_EMPTY(&m->procs) && !awaits_logger(m))
 		scheduler_stop(m->sched);
 }

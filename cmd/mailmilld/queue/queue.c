@@ -29,7 +29,6 @@
 #define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */
 #define LOCK_SAY_MS	10000	/* between lines in the log about that */
 #define PACE_MS		5	/* between passes while agents are at work, so that messages gather */
-#define DRAIN_MS	30000	/* for agents to finish what they have */
 #define JITTER_PERCENT	10	/* of an interval between attempts */
 #define PEERS_MAX	1024
 #define WINDOW_EACH	5	/* messages at an agent, at most, for each connection that it may have */
@@ -544,7 +543,7 @@ on_drain(void *closure)
 	struct msg_empty empty = { 0 };
 	struct queue_peer *p;
 
-	r->drain_ms = monotonic_ms() + DRAIN_MS;
+	r->drain_ms = monotonic_ms() + r->child->drain_ms;
 	if (r->queue != NULL)
 		queue_stop(r->queue);
 	TAILQ_FOREACH (p, &r->peers, link)

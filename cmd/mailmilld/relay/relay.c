@@ -23,7 +23,6 @@
 #include "core/process/log.h"
 #include "core/scheduler.h"
 
-#define DRAIN_MS	30000	/* for what connections have; as the queue's */
 #define CONNS_MAX	4096
 #define CONNS_MIN	16
 #define SPARE_FDS	64	/* the log, channels, the loop */
@@ -260,7 +259,7 @@ on_drain(void *closure)
 	if (s->hops != NULL)
 		relay_hops_drain(s->hops);
 	if (s->hops == NULL || relay_hops_is_idle(s->hops) ||
-	    (s->timer = after_ms(DRAIN_MS, on_drained, s)) == NULL)
+	    (s->timer = after_ms(s->child->drain_ms, on_drained, s)) == NULL)
 		child_exit(s->child);
 }
 

@@ -28,16 +28,18 @@
 #include "core/process/stats.h"
 
 #define FLUSH_MS	2000	/* at the end: for the last words to the master */
+#define DRAIN_MS	30000	/* where no master says how long; as drain_time's default */
 
 /* --- draining ------------------------------------------------------------- */
 
 static void
-drain(struct child *c, bool is_reconfig)
+drain(struct child *c, bool is_reconfig, uint32_t limit_ms)
 {
 	if (c->is_draining)
 		return;
 	c->is_draining = true;
 	c->is_reconfig = is_reconfig;
+	c->drain_ms = limit_ms;
 	if (c->ops != NULL)
 		c->ops->drain(c->closure);
 }
@@ -151,7 +153,7 @@ on_drain(void *closure, struct channel_msg *msg)
 	struct msg_drain md;
 
 	memcpy(&md, msg->base, sizeof(md));
-	drain(c, md.is_reconfig != 0);
+	drain(c, md.is_reconfig != 0, md.limit_ms);
 }
 
 static void
@@ -192,7 +194,7 @@ master_gone(void *closure)
 	if (c->ops != NULL)
 		log_warnx("master-gone", "effect=%s",
 		    "finishing what was promised, then ending");
-	drain(c, false);
+	drain(c, false, DRAIN_MS);
 }
 
 static void
@@ -218,7 +220,7 @@ on_sigterm(Event *e, int, void *closure, struct timeval *)
 	struct signalfd_siginfo si;
 
 	while (read(e->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		drain(c, false);
+		drain(c, false, DRAIN_MS);
 	return E_READ;
 }
 

@@ -47,6 +47,8 @@ struct child {
 	struct chanev		*master;	/* NULL: the master is gone */
 	bool			 is_draining;
 	bool			 is_reconfig;	/* it drains because of a reload */
+	uint32_t		 drain_ms;	/* how long drain() may wait for others: the
+						 * master kills it some seconds later */
 	/* child.c's own */
 	bool			 has_basics;	/* M_INIT, M_LOG, M_STATS have come */
 	bool			 is_started;	/* M_START has come */

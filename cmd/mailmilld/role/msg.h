@@ -89,7 +89,8 @@ struct msg_refused { int32_t call; uint32_t unused; };
 struct msg_crashed { char module[248]; };	/* its path, cut; NUL terminated */
 struct msg_beyond { uint32_t instance, unused; };
 struct msg_hold { uint32_t is_held; };	/* MAIL is refused for now */
-struct msg_drain { uint32_t is_reconfig; };
+/* limit_ms: how long it may go on with what others wait for */
+struct msg_drain { uint32_t is_reconfig, limit_ms; };
 /* Sessions when it was told to drain; of these, those that it has moved or told
  * to end at once. */
 struct msg_drained { uint32_t nsessions, nmoved, ntold; };

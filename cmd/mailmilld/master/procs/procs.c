@@ -5,6 +5,8 @@
 
 #include "cmd/mailmilld/master/procs/procs.h"
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -361,9 +363,11 @@ proc_kill(struct proc *p)
 }
 
 void
-proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s)
+proc_drain(struct proc *p, bool is_reconfig, uint64_t limit_ms,
+    uint64_t kill_ms)
 {
-	struct msg_drain drain = { .is_reconfig = is_reconfig };
+	struct msg_drain drain = { .is_reconfig = is_reconfig,
+		.limit_ms = (uint32_t)MIN(limit_ms, UINT32_MAX) };
 
 	if (p->state == PROC_DRAINING)
 		return;
@@ -372,8 +376,8 @@ proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s)
 		return;
 	if (chanev_send(p->ce, M_DRAIN, &drain, NULL, 0, -1) == -1)
 		proc_kill(p);
-	else if (limit_s > 0)
-		p->kill_ms = master_after(p->master, limit_s * 1000ULL);
+	else if (kill_ms > 0)
+		p->kill_ms = master_after(p->master, kill_ms);
 }
 
 const char *

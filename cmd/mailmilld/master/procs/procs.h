@@ -15,9 +15,10 @@ extern const struct chanev_ops proc_ops;
  * takes ${fd}, also when it fails.  Return 0, or -1 with errno, which is left as
  * it is when ${fd} is -1. */
 int proc_send_fd(struct proc *p, enum msg_type type, const void *base, int fd);
-/* proc_drain(p, is_reconfig, limit_s): Tell it to end; kill it after
- * ${limit_s} seconds (0: never). */
-void proc_drain(struct proc *p, bool is_reconfig, unsigned int limit_s);
+/* proc_drain(p, is_reconfig, limit_ms, kill_ms): Tell it to end, and that it may
+ * wait for others for ${limit_ms}; kill it after ${kill_ms} (0: never). */
+void proc_drain(struct proc *p, bool is_reconfig, uint64_t limit_ms,
+    uint64_t kill_ms);
 void proc_kill(struct proc *p);
 void proc_free(struct proc *p);
 /* proc_exited(m, pid, status): Note that a process has been waited for.  The

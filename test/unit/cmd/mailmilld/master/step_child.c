@@ -20,6 +20,7 @@ struct step_child step_children[STEP_CHILDREN_MAX];
 int step_nchildren, step_nlogs;
 bool step_no_fork;
 unsigned int step_nmoved;
+unsigned int step_limit_ms;
 char step_said[1024];
 
 void __attribute__((format(printf, 1, 2)))
@@ -191,6 +192,8 @@ step_hear(struct step_child *c)
 			break;
 		case M_DRAIN:
 			c->is_told = true;
+			step_limit_ms = ((const struct msg_drain *)msg.base)->
+			    limit_ms;
 			step_say("-%s", step_name_of(c));
 			if (c->role == ROLE_LOGGER && !c->is_stuck)
 				exit_child(c);

@@ -45,6 +45,7 @@ extern int step_nlogs;		/* logs that the logger was given */
 extern bool step_no_fork;	/* none can be started */
 extern unsigned int step_nmoved; /* sessions that go on in another, since the last
 				 * line */
+extern unsigned int step_limit_ms; /* the last M_DRAIN has said */
 extern char step_said[1024];	/* what the master has done since the last line */
 
 /* step_say(fmt, ...): Add to step_said. */

@@ -85,13 +85,16 @@ Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop)
 	    { "exit killed", "+l1@1 -l1@1 ended:0" });
 }
 
-/* The others have no time at all, but what they have sent is written. */
+/* The workers have no time at all, and the others none to wait, but what they have
+ * sent is written. */
 Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop_without_time)
 {
 	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" });
 	step_master.config.settings->drain_time = 0;
-	PLAY({ "term", ALL_KILLED " stopping deaf" },
-	    { "exit killed", "+l1@1 -l1@1 ended:0" });
+	PLAY({ "term", "!w1@1 !w2@1 stopping deaf" },
+	    { "exit killed", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit k1@1; exit a1@1; exit s1@1; exit q1@1", "-d1@1" },
+	    { "exit d1@1", "+l1@1 -l1@1 ended:0" });
 }
 
 Test(step_log, a_stop_goes_on_without_a_logger_that_cannot_be_started)

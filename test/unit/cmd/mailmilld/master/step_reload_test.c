@@ -43,9 +43,9 @@ Test(step_reload, a_reload_checks_starts_and_changes_over)
 Test(step_reload, old_processes_but_workers_drain_within_a_bound)
 {
 	PLAY(STARTED, CHANGED_OVER,
-	    { "wait 30999", "" }, { "wait 1", "!q1@1 !s1@1" },
+	    { "wait 34999", "" }, { "wait 1", "!q1@1 !s1@1" },
 	    { "exit killed", "-d1@1" },
-	    { "wait 31000", "!d1@1" },
+	    { "wait 35000", "!d1@1" },
 	    { "wait 1000000", "" });
 }
 

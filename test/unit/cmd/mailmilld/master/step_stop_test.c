@@ -23,8 +23,25 @@ Test(step_stop, a_stop_drains_those_that_ask_first)
 Test(step_stop, a_stop_has_a_bound)
 {
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
-	    { "wait 29999", "" }, { "wait 1", ALL_KILLED },
-	    { "wait 100000", "" }, { "exit killed", "-l1@1 ended:0" });
+	    { "wait 29999", "" }, { "wait 1", "!w1@1 !w2@1" },
+	    { "wait 100000", "" },
+	    { "exit killed", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "wait 4999", "" }, { "wait 1", "!q1@1 !k1@1 !a1@1 !s1@1" },
+	    { "exit killed", "-d1@1" }, { "wait 4999", "" },
+	    { "wait 1", "!d1@1" }, { "exit killed", "-l1@1 ended:0" });
+}
+
+/* What is left of drain_time is for the queue process to wait for agents, and it is
+ * killed only later. */
+Test(step_stop, who_waits_for_others_knows_how_long)
+{
+	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
+	    { "wait 10000", "" }, { "exit w1@1", "" },
+	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" });
+	cr_expect_eq(step_limit_ms, 20000);
+	PLAY({ "exit k1@1; exit a1@1; exit s1@1", "" }, { "wait 24999", "" },
+	    { "exit q1@1", "-d1@1" });
+	cr_expect_eq(step_limit_ms, 0);
 }
 
 Test(step_stop, a_stop_that_cannot_be_bounded_kills)
@@ -47,7 +64,7 @@ Test(step_stop, a_stop_says_that_drain_time_has_passed_when_it_has)
 	step_log_aside();
 	PLAY({ "term", "-w1@1 -w2@1 stopping deaf" }, { "wait 29999", "" });
 	cr_expect_eq(step_logged("drain_time"), 0);
-	PLAY({ "wait 1", ALL_KILLED }, { "wait 100000", "" });
+	PLAY({ "wait 1", "!w1@1 !w2@1" }, { "wait 100000", "" });
 	cr_expect_eq(step_logged("drain_time has passed"), 1);
 }
 
