@@ -171,6 +171,19 @@ def test_a_mail_does_not_wait_for_a_connection_that_says_quit(d):
             assert hop.nopen == hop.nsessions == 3, hop.nsessions
 
 
+def test_a_connection_that_says_quit_keeps_its_place_for_seconds_alone(d):
+    hop = NextHop(replies={'QUIT': HANG})
+    with hop, server(d, domain('next.test', hop, 'Max_Connections = 1'),
+                     conf='retry_interval = 3600\n') as s:
+        send(s, 'a@next.test', message=text_message(1))
+        wait_for('QUIT', lambda: 'QUIT' in hop.lines)
+        began = time.monotonic()
+        send(s, 'a@next.test', message=text_message(2))
+        hop.wait(2)
+        assert 3 < time.monotonic() - began < 15 * SLOW
+        assert hop.most == 1, hop.most
+
+
 def test_no_more_connections_than_the_option_says(d):
     gate = threading.Event()
     hop = NextHop(replies={'DOT': lambda *_: (gate.wait(),

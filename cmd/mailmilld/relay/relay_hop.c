@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/process/log.h"
+#include "core/util/monotonic.h"
 
 #define SMTP_PORT	25
 
@@ -225,6 +226,8 @@ relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
 	conn->state = state;
 	hop->count[state]++;
 	h->nleaving += state == CONN_LEAVING;
+	if (state == CONN_LEAVING)
+		conn->left_ms = monotonic_ms();
 	TAILQ_REMOVE(&hop->conns, conn, link);
 	if (state == CONN_IDLE) {
 		TAILQ_INSERT_TAIL(&h->idle, conn, idle);

@@ -5,7 +5,9 @@
  * A next hop that has no connection yet gets one; the others follow when that one
  * has asked for a message.  If none can be had, all that waits for it fails with
  * the same words: the queue decides when to try again.  Where all next hops have
- * as many connections as there may be, one that has none is the next to get one. */
+ * as many connections as there may be, one that has none is the next to get one.
+ * A connection that says QUIT counts until its server answers; but mail that waits
+ * for its place does so for LEAVE_MS at most. */
 
 #include "cmd/mailmilld/relay/relay_hop_int.h"
 
@@ -18,6 +20,7 @@
 #include "core/util/monotonic.h"
 
 #define AGAIN_MS	100	/* where there is no room for a connection */
+#define LEAVE_MS	5000	/* for the reply to QUIT, while mail waits for the place */
 #define FIRST_MS	60000	/* an address that has failed is not tried before, while others are there */
 #define CLEAR_MS	600000	/* a server whose handshakes fail is not asked for TLS */
 #define LIMIT_MS	60000	/* and a server that took no more connections is not asked for more */
@@ -72,12 +75,46 @@ relay_hop_unopened(struct relay_hop *hop, size_t addr,
 
 /* --- opening one ---------------------------------------------------------- */
 
+/* Does mail wait for a place: for one of those to ${hop}, or for one of all that
+ * there may be? */
+static bool
+lacks_room(const struct relay_hop *hop)
+{
+	const struct relay_hops *h = hop->h;
+
+	return (hop->nwaiting > 0 && hop->nconns >= hop->limit) ||
+	    (!TAILQ_EMPTY(&h->wanting) && h->nconns >= h->max);
+}
+
+/* One that keeps the place of another for too long, or NULL */
+static struct relay_conn *
+find_late(const struct relay_hops *h)
+{
+	uint64_t now = monotonic_ms();
+	struct relay_conn *conn;
+	struct relay_hop *hop;
+
+	TAILQ_FOREACH (hop, &h->list, link) {
+		if (hop->count[CONN_LEAVING] == 0 || !lacks_room(hop))
+			continue;
+		TAILQ_FOREACH (conn, &hop->conns, link)
+			if (conn->state == CONN_LEAVING &&
+			    now - conn->left_ms >= LEAVE_MS)
+				return conn;
+	}
+	return NULL;
+}
+
 static void
 on_timer(void *closure)
 {
 	struct relay_hops *h = closure;
+	struct relay_conn *conn;
 
 	h->timer = NULL;
+	/* the end of each leads to relay_hops_go() */
+	while ((conn = find_late(h)) != NULL)
+		relay_conn_kill(conn);
 	relay_hops_go(h);
 }
 
@@ -224,6 +261,8 @@ relay_hop_go(struct relay_hop *hop)
 		if (!open_one(hop))
 			break;
 	}
+	if (h->nleaving > 0 && h->timer == NULL && lacks_room(hop))
+		h->timer = after_ms(AGAIN_MS, on_timer, h);
 }
 
 void

@@ -162,6 +162,7 @@ struct relay_conn {
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
 	size_t			 hop_addr;	/* which address of its next hop */
+	uint64_t		 left_ms;	/* with CONN_LEAVING: since when */
 	char			 remote[JOB_REMOTE];
 };
 TAILQ_HEAD(relay_conns, relay_conn);
