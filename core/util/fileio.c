@@ -3,6 +3,7 @@
 #include "core/util/fileio.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +64,20 @@ fileio_pwrite(int fd, const void *buf, size_t len, off_t offset)
 		if ((n = written(pwrite(fd, p, len, offset))) == -1)
 			return -1;
 	return 0;
+}
+
+int
+fileio_may(const char *path, mode_t kind, int amode)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return -1;
+	if ((st.st_mode & S_IFMT) != kind) {
+		errno = kind == S_IFDIR ? ENOTDIR : ENOTSOCK;
+		return -1;
+	}
+	return faccessat(AT_FDCWD, path, amode, AT_EACCESS);
 }
 
 void

@@ -1,5 +1,5 @@
 /* Whole reads and writes of files: they go on after a short one and after a
- * signal. */
+ * signal.  What is at a path, and folders. */
 
 #ifndef CORE_UTIL_FILEIO_H
 #define CORE_UTIL_FILEIO_H
@@ -17,6 +17,12 @@ ssize_t fileio_pread(int fd, void *buf, size_t len, off_t offset);
  * -1 with errno and perhaps a part written. */
 int fileio_write(int fd, const void *buf, size_t len);
 int fileio_pwrite(int fd, const void *buf, size_t len, off_t offset);
+
+/* fileio_may(path, kind, amode): Is there at ${path} a folder (${kind}: S_IFDIR) or
+ * a socket (S_IFSOCK), which this process may use as ${amode} says, R_OK, W_OK,
+ * X_OK, with its effective ids?  Return 0, or -1 with errno: ENOTDIR or ENOTSOCK,
+ * there is something else. */
+int fileio_may(const char *path, mode_t kind, int amode);
 
 /* fileio_close(fd), fileio_unlink(dirfd, name): Close ${fd}, unless it is -1;
  * remove a file.  errno stays: for error paths. */

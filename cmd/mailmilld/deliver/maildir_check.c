@@ -5,29 +5,14 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/mailmilld/role/roles.h"
 #include "core/maildir/maildir.h"
+#include "core/util/fileio.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */
-
-/* Return 0, or -1 with errno. */
-static int
-look_at(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1)
-		return -1;
-	if (!S_ISDIR(st.st_mode)) {
-		errno = ENOTDIR;
-		return -1;
-	}
-	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
-}
 
 static void
 check_domain(int fd, const struct settings *s, const struct settings_domain *d,
@@ -42,7 +27,7 @@ check_domain(int fd, const struct settings *s, const struct settings_domain *d,
 	    &why) == -1 || fixed == 0)
 		return;
 	path[fixed] = '\0';
-	if (look_at(path) == 0)
+	if (fileio_may(path, S_IFDIR, X_OK) == 0)
 		return;
 	probe_say(fd, PROBE_ABSENT "%s: option 'Maildir': %s: %s%s%s: mail for "
 	    "%s is deferred", conf_at_text(&d->maildir_at, at, sizeof(at)),

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,25 +12,10 @@
 
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route_addr.h"
+#include "core/util/fileio.h"
 #include "tls/tls_client.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */
-
-/* Return 0, or -1 with errno. */
-static int
-look_at(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1)
-		return -1;
-	if (!S_ISSOCK(st.st_mode)) {
-		errno = ENOTSOCK;
-		return -1;
-	}
-	/* connect(2) asks for the permission to write; unix(7) */
-	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS);
-}
 
 static void
 check_domain(int fd, const struct settings *s, const struct settings_domain *d,
@@ -42,8 +26,10 @@ check_domain(int fd, const struct settings *s, const struct settings_domain *d,
 	size_t i;
 
 	for (i = 0; i < d->route.n; i++) {
+		/* connect(2) asks for the permission to write; unix(7) */
 		if (route_addr_parse(d->route.v[i], &addr) == -1 ||
-		    addr.kind != ROUTE_UNIX || look_at(addr.un.sun_path) == 0)
+		    addr.kind != ROUTE_UNIX ||
+		    fileio_may(addr.un.sun_path, S_IFSOCK, W_OK) == 0)
 			continue;
 		probe_say(fd, PROBE_ABSENT "%s: option 'Route': %s: %s%s%s: "
 		    "mail for %s is deferred", conf_at_text(&d->route_at, at,

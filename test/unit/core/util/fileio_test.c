@@ -1,9 +1,13 @@
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,4 +140,26 @@ Test(fileio, a_folder_is_read_from_its_start_each_time)
 	cr_expect_eq(errno, EXDEV);
 	cr_expect_eq(rmdir(path), 0);
 	close(dirfd);
+}
+
+Test(fileio, what_is_at_a_path_is_what_is_wanted)
+{
+	char folder[] = "/tmp/fileio.XXXXXX";
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/socket", folder);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	cr_expect_eq(fileio_may(folder, S_IFDIR, X_OK), 0);
+	cr_expect_eq(fileio_may(un.sun_path, S_IFSOCK, W_OK), 0);
+	cr_expect_eq(fileio_may(folder, S_IFSOCK, W_OK), -1);
+	cr_expect_eq(errno, ENOTSOCK);
+	cr_expect_eq(fileio_may(un.sun_path, S_IFDIR, X_OK), -1);
+	cr_expect_eq(errno, ENOTDIR);
+	cr_assert_eq(unlink(un.sun_path), 0);
+	cr_expect_eq(fileio_may(un.sun_path, S_IFSOCK, W_OK), -1);
+	cr_expect_eq(errno, ENOENT);
+	cr_assert_eq(rmdir(folder), 0);
+	close(fd);
 }
