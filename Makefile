@@ -136,6 +136,7 @@ $(B)/libcore.a $(B)/libtls.a $(B)/libd.a $(B)/libtest.a: $(B)/.src
 # Modules that mailmilld loads call the functions of libmailmill: the whole of it is
 # linked into the server, which has the names of the map, and no others, for them.
 SERVERS	= $(addprefix $(B)/,mailmilld hostile/mailmilld stepped/mailmilld)
+$(SERVERS): $(B)/.src
 $(SERVERS): WHOLE = $(B)/libengine.a
 $(SERVERS): LDFLAGS += -Wl,--dynamic-list=$(B)/modules.list
 $(SERVERS): $(B)/modules.list
