@@ -479,7 +479,8 @@ may_end(const struct talk *t)
 	if (t->r->child.is_draining || t->sender == ROLE_MASTER)
 		return true;
 	return t->r->role->id == ROLE_WORKER ? t->sender == ROLE_SPOOLD :
-	    t->r->role->id == ROLE_DELIVER && t->sender == ROLE_QUEUE;
+	    (t->r->role->id == ROLE_DELIVER || t->r->role->id == ROLE_RELAY) &&
+	    t->sender == ROLE_QUEUE;
 }
 
 static void
@@ -503,7 +504,7 @@ fuzz_role(const uint8_t *data, size_t len)
 {
 	static const enum role_id roles[] = { ROLE_KEYD, ROLE_QUEUE,
 		ROLE_DELIVER, ROLE_SPOOLD, ROLE_LOGGER, ROLE_AUTHD,
-		ROLE_WORKER };
+		ROLE_WORKER, ROLE_RELAY, ROLE_RESOLVER };
 	static struct talk t;
 	struct fuzz_role r = { .files = files, .talk = talk,
 		.closure = &t };
@@ -515,6 +516,9 @@ fuzz_role(const uint8_t *data, size_t len)
 	t.nconns = t.nforms = t.nsigned = 0;
 	t.nbase = t.nentries = 0;
 	FUZZ_HOLDS(simtls_setup() == 0);
+	/* each role but the master, which has all the others */
+	_Static_assert(sizeof(roles) / sizeof(roles[0]) == NROLES - 1,
+	    "a role that is not run");
 	id = roles[fuzz_octet(&t.in) % (sizeof(roles) / sizeof(roles[0]))];
 	t.sender = id;		/* nobody */
 	role_run(&r, id);

@@ -35,6 +35,10 @@ static const char plain[] =
     "  Listen \"127.0.0.1:587\" { Kind = submission }\n"
     "}\n"
     "Domain \"example.test\" { Maildir = \"%1$s/mail/%%u\" }\n";
+/* beside that: of what relay has jobs for, and whom the resolver asks */
+static const char away[] =
+    "Resolver = { \"127.0.0.1:1\" }\n"
+    "Domain \"b\" { Delivery = lmtp Route = \"unix:%s/next\" }\n";
 static const char secure[] =
     "hostname = \"mx.example.test\"\n"
     "spool = \"%1$s\"\n"
@@ -210,6 +214,8 @@ role_settings(enum role_id id)
 
 	n = id == ROLE_KEYD ? snprintf(text, sizeof(text), secure, folder) :
 	    snprintf(text, sizeof(text), plain, folder);
+	if (id == ROLE_RELAY || id == ROLE_RESOLVER)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, away, folder);
 	if ((fp = fmemopen(text, (size_t)n, "r")) == NULL)
 		abort();
 	s = settings_load(fp, "fuzz", NULL, 0, err, sizeof(err));
