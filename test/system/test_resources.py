@@ -237,3 +237,21 @@ def test_descriptor_limit_of_queue_and_deliver(d):
             set_nofile(p, None)
         all_there(s, acked)
         assert sorted(limited) == sorted(s.pids('queue') + s.pids('deliver'))
+
+
+def test_a_file_that_an_agent_could_not_take_is_told_of_again(d):
+    """It had no descriptor for it when it was told."""
+    with Server(d, workers=1, conf='retry_interval = 1h\n') as s:
+        [p] = s.pids('mailmilld: deliver')
+        have = set(map(int, os.listdir(f'/proc/{p}/fd')))
+        set_nofile(p, min(set(range(max(have) + 2)) - have))
+        with Client(s.port) as c:
+            c.hello()
+            c.mail(text_message(1))
+            s.logged('event=deliver-source ')
+            set_nofile(p, None)
+            # into the same file, which its worker closes after a second
+            c.mail(text_message(2))
+        wait_for('the second', lambda: any(
+            b'Subject: number 2\r\n' in m for m in s.delivered()))
+        assert s.pids('mailmilld: deliver') == [p]
