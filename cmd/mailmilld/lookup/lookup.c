@@ -66,6 +66,15 @@ finish(struct lookup_ask *a, const struct lookup_answer *answer)
 	fn(closure, answer);
 }
 
+/* The resolver need not go on with it. */
+static void
+send_cancel(const struct lookup_ask *a)
+{
+	const struct msg_lookup base = { .ask = a->id, .type = a->type };
+
+	(void)chanev_send(a->lookup->ce, N_CANCEL, &base, NULL, 0, -1);
+}
+
 /* --- time ----------------------------------------------------------------- */
 
 static void on_timer(void *closure);
@@ -92,8 +101,11 @@ on_timer(void *closure)
 	uint64_t now_ms = monotonic_ms();
 
 	l->timer = NULL;
-	while ((a = RB_MIN(lookup_asks, &l->asks)) != NULL && a->end_ms <= now_ms)
+	while ((a = RB_MIN(lookup_asks, &l->asks)) != NULL &&
+	    a->end_ms <= now_ms) {
+		send_cancel(a);
 		finish(a, &later);
+	}
 	set_timer(l);
 }
 
@@ -258,12 +270,9 @@ lookup_ask(struct lookup *l, enum lookup_type type, const char *name,
 void
 lookup_cancel(struct lookup_ask **a)
 {
-	struct msg_lookup base;
-
 	if (*a == NULL)
 		return;
-	base = (struct msg_lookup){ .ask = (*a)->id, .type = (*a)->type };
-	(void)chanev_send((*a)->lookup->ce, N_CANCEL, &base, NULL, 0, -1);
+	send_cancel(*a);
 	ask_free(*a);
 	*a = NULL;
 }

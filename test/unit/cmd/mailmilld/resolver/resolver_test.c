@@ -432,6 +432,22 @@ Test(resolver, each_question_is_answered_in_time)
 	resolver_start();
 }
 
+Test(resolver, is_told_of_a_question_whose_time_is_over)
+{
+	const struct resolver_asker *k;
+	struct got g;
+
+	lookup_set_limit(lookup, 50);
+	begin(&g, LOOKUP_MX, "example.com");
+	while (lookup_waiting(lookup) > 0)
+		cr_assert_geq(scheduler_pass(sched, 1000), 0);
+	cr_expect_eq(g.a.status, LOOKUP_TEMPORARY);
+	pass();
+	k = TAILQ_FIRST(&resolver.askers);
+	cr_expect_eq(k->nasks, 0);
+	cr_expect_eq(k->ncancelled, 1);
+}
+
 Test(resolver, one_that_takes_over_is_asked_in_place_of_the_old_one)
 {
 	struct got g;
