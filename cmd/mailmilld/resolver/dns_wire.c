@@ -254,20 +254,23 @@ timer_again(struct dns_wire *w)
 
 /* --- questions ------------------------------------------------------------ */
 
-/* The channel for the next question. */
+/* The channel for the next question: another one after WIRE_USES, whose sockets
+ * have ports that nobody has seen yet.  Where questions wait in all of them, that
+ * with the fewest uses. */
 static struct wire_channel *
 channel_for(struct dns_wire *w)
 {
+	struct wire_channel *ch = &w->channels[w->current];
 	unsigned int i;
 
-	if (w->channels[w->current].nuses < WIRE_USES)
-		return &w->channels[w->current];
-	for (i = 0; i < CHANNELS; i++)
-		if (w->channels[i].nqueries == 0) {
-			w->current = i;
+	if (ch->nuses < WIRE_USES)
+		return ch;
+	for (i = 0; i < CHANNELS; i++) {
+		if (w->channels[i].nqueries == 0)
 			w->channels[i].nuses = 0;
-			break;
-		}
+		if (w->channels[i].nuses < w->channels[w->current].nuses)
+			w->current = i;
+	}
 	return &w->channels[w->current];
 }
 
