@@ -51,7 +51,7 @@ struct job_error {
 	uint64_t	job;
 	uint32_t	code;		/* of the next hop's reply, 200 to 599; 0: there is none */
 	char		enhanced[12];	/* of the reply, or what fits (RFC 3463), "": none; with NUL */
-	char		remote[JOB_REMOTE]; /* the next hop: its name, "[address]" or path; "": none was asked; with NUL */
+	char		remote[JOB_REMOTE]; /* the next hop: its name, "[address]", "name[address]" or path; "": none was asked; with NUL */
 	char		text[JOB_TEXT];	/* the reply's words, or ours; with NUL */
 };
 

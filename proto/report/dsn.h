@@ -36,7 +36,7 @@ struct dsn_rcpt {
 	/* of the last attempt */
 	unsigned int	 code;		/* of the next hop's reply; 0: it has not replied */
 	const char	*enhanced;	/* RFC 3463; "": not said */
-	const char	*remote;	/* name or "[address]" of the next hop, or a path; "": none was asked */
+	const char	*remote;	/* name, "[address]" or "name[address]" of the next hop, or a path; "": none was asked */
 	const char	*text;		/* the reply's words, or ours; "": none */
 	int64_t		 last_attempt;	/* unix seconds; 0: not known */
 	int64_t		 retry_until;	/* of DSN_DELAYED; 0: not told */

@@ -2,6 +2,7 @@
  * or message/global-delivery-status, RFC 6533 4.1.
  * Owns: which fields there are, and in what form. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/util/utf8.h"
@@ -121,9 +122,19 @@ status_of(const struct dsn_rcpt *r)
 static void
 put_remote(struct dsn_text *t, const char *remote)
 {
+	const char *address = strchr(remote, '[');
+	bool is_path = strchr(remote, '/') != NULL;
+	char name[256];
+
+	/* of "mx.example.test[192.0.2.1]" it is the name */
+	if (!is_path && address != NULL && address != remote) {
+		snprintf(name, sizeof(name), "%.*s", (int)(address - remote),
+		    remote);
+		remote = name;
+	}
 	dsn_put(t, "Remote-MTA: ");
 	/* the socket of an LMTP server is not in the DNS */
-	dsn_put(t, strchr(remote, '/') != NULL ? "x-unix; " : "dns; ");
+	dsn_put(t, is_path ? "x-unix; " : "dns; ");
 	dsn_put_clean(t, remote, false);
 	dsn_put(t, "\r\n");
 }

@@ -27,7 +27,7 @@ setup(void)
 			.last_attempt = 1700000300 };
 	rcpts[0].code = 550;
 	rcpts[0].enhanced = "5.1.1";
-	rcpts[0].remote = "mail.example.test";
+	rcpts[0].remote = "mail.example.test[192.0.2.9]";
 	rcpts[0].text = "no such user here";
 	d = (struct dsn){ .hostname = "mx.example.org", .id = "06JP0ZDGQ9R47",
 		.now = 1700000301, .to = "anna@sender.test",
@@ -91,7 +91,7 @@ Test(dsn, a_failure_is_told_to_people_and_to_programs)
 	    "again:\r\n"
 	    "\r\n"
 	    "  <joe@example.test>\r\n"
-	    "    mail.example.test refused it, and said:\r\n"
+	    "    mail.example.test[192.0.2.9] refused it, and said:\r\n"
 	    "    550 5.1.1 no such user here\r\n"
 	    "\r\n"
 	    "Look for a mistake in the address, then send the message again; or ask the\r\n"
