@@ -39,10 +39,10 @@ static int
 find_target(const struct settings_domain *d, const char *address,
     struct route *route_r)
 {
-	const char *why;
+	const char *why, *domain = strrchr(address, '@') + 1;
 
 	if (settings_is_relayed(d)) {
-		settings_target(d, route_r->target);
+		settings_target(d, domain, strlen(domain), route_r->target);
 		route_r->is_rest = strcmp(d->name, "*") == 0;
 		return 0;
 	}

@@ -89,9 +89,3 @@ route_addr_default(struct route_addr *addr, unsigned int port)
 	else
 		addr->ip.in6.sin6_port = addr->port;
 }
-
-bool
-route_addr_is_known(const struct route_addr *addr)
-{
-	return addr->kind != ROUTE_NAME;
-}

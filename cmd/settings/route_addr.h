@@ -29,8 +29,4 @@ struct route_addr {
 int route_addr_parse(const char *text, struct route_addr *addr_r);
 void route_addr_default(struct route_addr *addr, unsigned int port);
 
-/* route_addr_is_known(addr): Can it be connected to?  A name cannot, since no
- * process looks names up yet. */
-bool route_addr_is_known(const struct route_addr *addr);
-
 #endif

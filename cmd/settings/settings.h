@@ -233,11 +233,15 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
 /* settings_relayers(s): How many processes relay: relayers, or 0 if no Domain
  * section has next hops.
  * settings_is_relayed(d): Do next hops get the mail of ${d}?
- * settings_target(d, target_r): What names the next hops of such a ${d}: the
- * values of Route with ", " between them. */
+ * settings_is_mx(d): And are these the hosts in the MX records of the recipient's
+ * domain, since there is no Route?
+ * settings_target(d, domain, len, target_r): What names the next hops of such a
+ * ${d}: the values of Route with ", " between them; or the recipient's domain, or
+ * address literal, in lower case. */
 unsigned int settings_relayers(const struct settings *s);
 bool settings_is_relayed(const struct settings_domain *d);
-void settings_target(const struct settings_domain *d,
-    char target_r[SETTINGS_TARGET_MAX]);
+bool settings_is_mx(const struct settings_domain *d);
+void settings_target(const struct settings_domain *d, const char *domain,
+    size_t len, char target_r[SETTINGS_TARGET_MAX]);
 
 #endif

@@ -1,6 +1,7 @@
 /* Settings: the next hops of a Domain section.
  * Owns: the checks of Route beside the other settings, what names them. */
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,12 +25,24 @@ settings_relayers(const struct settings *s)
 	return 0;
 }
 
+bool
+settings_is_mx(const struct settings_domain *d)
+{
+	return settings_is_relayed(d) && d->route.n == 0;
+}
+
 void
-settings_target(const struct settings_domain *d,
-    char target_r[SETTINGS_TARGET_MAX])
+settings_target(const struct settings_domain *d, const char *domain,
+    size_t len, char target_r[SETTINGS_TARGET_MAX])
 {
 	size_t i, n = 0;
 
+	if (settings_is_mx(d)) {
+		for (; n < len && n < SETTINGS_TARGET_MAX - 1; n++)
+			target_r[n] = (char)tolower((unsigned char)domain[n]);
+		target_r[n] = '\0';
+		return;
+	}
 	*target_r = '\0';
 	for (i = 0; i < d->route.n && n < SETTINGS_TARGET_MAX; i++)
 		n += (size_t)snprintf(target_r + n, SETTINGS_TARGET_MAX - n,
@@ -123,9 +136,10 @@ check_hop(struct conf *c, const struct settings *s,
 	struct route_addr addr;
 
 	(void)route_addr_parse(value, &addr);	/* which the schema has checked */
-	if (!route_addr_is_known(&addr))
-		return refuse(c, d, value, "an address, since names cannot be "
-		    "looked up yet, such as \"192.0.2.1:25\"");
+	if (addr.kind == ROUTE_NAME && s->resolvers == 0)
+		return refuse(c, d, value, "an address, such as "
+		    "\"192.0.2.1:25\", since resolvers is 0, and nobody could "
+		    "look a name up");
 	/* RFC 2033 5: not port 25, and no other one is LMTP's */
 	if (d->delivery == DELIVERY_LMTP && addr.kind != ROUTE_UNIX &&
 	    (addr.port == 0 || addr.port == htons(25)))
@@ -152,10 +166,17 @@ settings_route_check(struct conf *c, const struct settings *s,
 		return d->route.n == 0 ? 0 : conf_error(c, &d->route_at,
 		    "option 'Route': only together with Delivery = \"lmtp\" or "
 		    "\"smtp\"");
-	if (d->route.n == 0)
+	/* RFC 5321 5.1 is about SMTP */
+	if (d->route.n == 0 && d->delivery == DELIVERY_LMTP)
 		return conf_error(c, &d->at, "option 'Route': Domain \"%s\" "
-		    "has Delivery, but no Route: write the address of the next "
-		    "server, such as Route = \"192.0.2.1:25\"", d->name);
+		    "has Delivery = lmtp, but no Route: write where the next "
+		    "server listens, such as Route = \"192.0.2.1:24\"",
+		    d->name);
+	if (d->route.n == 0 && s->resolvers == 0)
+		return conf_error(c, &d->at, "option 'resolvers': expected 1 or "
+		    "more, since Domain \"%s\" has Delivery = smtp without "
+		    "Route, and somebody has to look up MX records, found 0",
+		    d->name);
 	for (i = 0; i < d->route.n; i++)
 		octets += strlen(d->route.v[i]) + 2;
 	if (d->route.n > SETTINGS_ROUTES_MAX || octets > SETTINGS_TARGET_MAX) {

@@ -97,7 +97,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
-                                ' cmd/mailmilld/role cmd/mailmilld/agent',
+                                ' cmd/mailmilld/role cmd/mailmilld/agent'
+                                ' cmd/mailmilld/lookup',
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/relay/relay_int.h"
+#include "cmd/mailmilld/relay/relay_way_int.h"
 #include "cmd/mailmilld/agent/agent.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
@@ -30,11 +31,12 @@
 struct role_state {
 	struct child		*child;
 	struct agent		 agent;
-	struct relay_tls	*tls;
+	struct relay_env	 env;
+	struct relay_tls	*tls;		/* in env, as the next */
+	struct mx_self		*self;
 	struct spool_sources	*sources;	/* of its queue process; NULL: there is none now */
 	struct relay_hops	*hops;		/* likewise */
 	uint64_t		 batch;		/* number of the last D_JOBS */
-	size_t			 max_conns;
 	Event			*timer;		/* the end of a drain */
 };
 
@@ -221,14 +223,19 @@ static const struct agent_ops agent_ops = {
 };
 
 static void
-on_peer(void *closure, const struct msg_peer *, int fd)
+on_peer(void *closure, const struct msg_peer *peer, int fd)
 {
 	struct role_state *s = closure;
 
+	if (peer->role == ROLE_RESOLVER) {
+		if (lookup_peer(s->env.lookup, peer, fd) == -1)
+			log_err("relay-connect", "peer=%s", "resolver");
+		return;
+	}
 	leave_queue(s);
 	if ((s->sources = spool_sources_new()) == NULL ||
-	    (s->hops = relay_hops_new(s->child->settings, s->sources,
-	    s->tls, s->max_conns, &relay_ops, s)) == NULL) {
+	    (s->hops = relay_hops_new(&s->env, s->sources, &relay_ops,
+	    s)) == NULL) {
 		log_err("relay-start", "peer=%s", "queue");
 		close(fd);
 		leave_queue(s);
@@ -284,6 +291,19 @@ find_max_conns(void)
 }
 
 static int
+open_env(struct role_state *s)
+{
+	s->env = (struct relay_env){ .settings = s->child->settings,
+		.tls = s->tls, .max = find_max_conns(),
+		.lookup = lookup_new(ROLE_RELAY) };
+	s->env.self = s->self = mx_self_new(s->child->settings);
+	if (s->env.lookup != NULL && s->self != NULL)
+		return 0;
+	log_err("start", "role=%s", "relay");
+	return -1;
+}
+
+static int
 relay_main(struct child *c)
 {
 	struct role_state s = { .child = c };
@@ -291,22 +311,23 @@ relay_main(struct child *c)
 
 	s.agent = (struct agent){ .ops = &agent_ops, .closure = &s };
 	privs_raise_nofile();
-	s.max_conns = find_max_conns();
 	if (child_load_crypto(c) == -1 ||
 	    (s.tls = relay_tls_load(c->settings)) == NULL ||
-	    child_drop(c) == -1)
+	    child_drop(c) == -1 || open_env(&s) == -1)
 		goto out;
 	status = child_run(c, &child_ops, &s);
 	agent_last_words(&s.agent);
 	after_cancel(&s.timer);
 	leave_queue(&s);
 out:
+	lookup_free(s.env.lookup);
+	mx_self_free(s.self);
 	relay_tls_free(s.tls);
 	return status;
 }
 
 /* Of all values of Route, whatever their address: a value that is a Unix socket
- * has none. */
+ * has none.  And those of the hosts of MX records. */
 static bool
 relay_port(const struct settings *s, size_t i, unsigned int *port_r)
 {
@@ -317,9 +338,11 @@ relay_port(const struct settings *s, size_t i, unsigned int *port_r)
 	if (i / SETTINGS_ROUTES_MAX >= s->ndomains)
 		return false;
 	d = &s->domains[i / SETTINGS_ROUTES_MAX];
+	if (settings_is_mx(d))
+		*port_r = (unsigned int)d->mx_port;
 	if (at >= d->route.n)
 		return true;
-	relay_hop_addr(d, at, &addr);
+	relay_way_route(d, at, &addr);
 	if (addr.kind != ROUTE_UNIX)
 		*port_r = ntohs(addr.port);
 	return true;
@@ -330,6 +353,7 @@ const struct role role_relay = {
 	ROLE_ACCOUNT(relay_user),
 	.count = settings_relayers,
 	.main = relay_main,
+	.peers = ROLE_BIT(ROLE_RESOLVER),
 	.profile = {
 		/* TCP and Unix sockets, streams alone.  It opens no file by its
 		 * name: a Unix socket is reached by connect(2), which Landlock

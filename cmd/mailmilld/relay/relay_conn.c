@@ -129,7 +129,7 @@ on_tls_is_verified(void *host, struct smtp_client *)
 {
 	struct relay_conn *conn = host;
 
-	return tls_client_facts(conn->tls)->is_verified;
+	return conn->is_sure && tls_client_facts(conn->tls)->is_verified;
 }
 
 static const struct smtp_client_ops client_ops = {
@@ -159,6 +159,17 @@ fail(struct relay_conn *conn, int errnum)
 	conn->ops->ended(conn->closure, conn, &why, errnum);
 }
 
+/* Its head start is over: it goes on, but not alone. */
+static int
+be_late(struct relay_conn *conn, Event *event, const struct timeval *now)
+{
+	conn->is_late = true;
+	conn->ops->late(conn->closure, conn);
+	event->trigger = *now;
+	event->trigger.tv_sec += RELAY_CONNECT_SECONDS;
+	return E_WRITE | E_TIMEOUT;
+}
+
 /* The event's callback until the socket is connected. */
 static int
 on_connect(Event *event, int eventtype, void *closure, struct timeval *now)
@@ -167,6 +178,8 @@ on_connect(Event *event, int eventtype, void *closure, struct timeval *now)
 	socklen_t len = sizeof(int);
 	int errnum = ETIMEDOUT;
 
+	if ((eventtype & ~E_TIMEOUT) == 0 && !conn->is_late)
+		return be_late(conn, event, now);
 	if ((eventtype & ~E_TIMEOUT) != 0 && getsockopt(event->fd, SOL_SOCKET,
 	    SO_ERROR, &errnum, &len) == -1)
 		errnum = errno;
@@ -174,6 +187,8 @@ on_connect(Event *event, int eventtype, void *closure, struct timeval *now)
 		fail(conn, errnum);
 		return 0;
 	}
+	conn->is_connected = true;
+	conn->ops->connected(conn->closure, conn);
 	event->callback = smtp_client_event;
 	event->closure = conn->client;
 	return smtp_client_event(event, E_WRITE, conn->client, now);
@@ -217,7 +232,8 @@ prepare_tls(struct relay_conn *conn, const struct relay_conn_target *t)
 	if (t->tls == NULL)
 		return 0;
 	if (*t->tls_name == '\0' && t->addr->kind == ROUTE_IP)
-		server.name = addr_text(&t->addr->ip.sa, text);
+		server.name = *t->addr->name != '\0' ? t->addr->name :
+		    addr_text(&t->addr->ip.sa, text);
 	conn->tls = tls_client_new(t->tls, &server);
 	return conn->tls == NULL ? -1 : 0;
 }
@@ -233,6 +249,7 @@ relay_conn_open(const struct relay_conn_target *target,
 		return NULL;
 	conn->ops = ops;
 	conn->closure = closure;
+	conn->is_sure = target->is_sure;
 	relay_said_remote(target->addr, conn->remote);
 	if (prepare_tls(conn, target) == -1 ||
 	    (fd = begin_connect(target->addr)) == -1)
@@ -240,7 +257,7 @@ relay_conn_open(const struct relay_conn_target *target,
 	if ((conn->client = smtp_client_new(&target->options, &client_ops,
 	    conn)) == NULL)
 		goto err2;
-	conn->event = build_event_from_now_f(RELAY_CONNECT_SECONDS, fd,
+	conn->event = build_event_from_now_f(RELAY_HEAD_START_MS / 1000.0, fd,
 	    on_connect, conn);
 	if (conn->event == NULL)
 		goto err3;

@@ -12,32 +12,31 @@
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
 
-#define SMTP_PORT	25
+static int
+target_cmp(const struct relay_hop *a, const struct relay_hop *b)
+{
+	return strcmp(a->target, b->target);
+}
+
+RB_PROTOTYPE(relay_hop_tree, relay_hop, node, target_cmp)
+RB_GENERATE(relay_hop_tree, relay_hop, node, target_cmp)
 
 /* --- finding one ---------------------------------------------------------- */
 
 static const char *
 helo_of(const struct relay_hops *h, const struct settings_domain *d)
 {
-	return *d->helo != '\0' ? d->helo : h->settings->hostname;
+	return *d->helo != '\0' ? d->helo : h->env->settings->hostname;
 }
 
 /* The connections that this process has its share of */
 static size_t
 max_of(const struct relay_hops *h, const struct settings_domain *d)
 {
-	size_t max = (size_t)(d->max_connections / h->settings->relayers);
+	size_t max = (size_t)(d->max_connections /
+	    h->env->settings->relayers);
 
 	return max > 0 ? max : 1;
-}
-
-void
-relay_hop_addr(const struct settings_domain *d, size_t i,
-    struct route_addr *addr_r)
-{
-	/* the settings have been checked */
-	(void)route_addr_parse(d->route.v[i], addr_r);
-	route_addr_default(addr_r, SMTP_PORT);
 }
 
 static struct relay_hop *
@@ -45,7 +44,6 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
     const char *target)
 {
 	struct relay_hop *hop;
-	size_t i;
 
 	if ((hop = calloc(1, sizeof(*hop))) == NULL)
 		return NULL;
@@ -57,13 +55,30 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	hop->domain = d;
 	hop->helo = helo_of(h, d);
 	hop->max = hop->limit = max_of(h, d);
-	for (i = 0; i < d->route.n && i < SETTINGS_ROUTES_MAX; i++)
-		relay_hop_addr(d, i, &hop->addrs[i]);
-	hop->naddrs = i;
+	relay_way_open(&hop->way, &h->ways, d, settings_is_mx(d) ?
+	    hop->target : NULL, hop);
 	TAILQ_INIT(&hop->waiting);
 	TAILQ_INIT(&hop->conns);
-	TAILQ_INSERT_TAIL(&h->list, hop, link);
 	return hop;
+}
+
+void
+relay_hop_free(struct relay_hop *hop)
+{
+	struct relay_hops *h = hop->h;
+	struct relay_mail *m;
+
+	while ((m = relay_hop_take(hop, true)) != NULL)
+		relay_hop_mail_end(h, m);
+	if (hop->way.mx != NULL) {
+		RB_REMOVE(relay_hop_tree, &h->mx_tree, hop);
+		TAILQ_REMOVE(&h->mx_list, hop, link);
+		h->nmx--;
+	} else
+		TAILQ_REMOVE(&h->list, hop, link);
+	relay_way_close(&hop->way);
+	free(hop->target);
+	free(hop);
 }
 
 /* Do connections for ${d} look like those of ${hop}, so that both use the same? */
@@ -81,22 +96,67 @@ is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
 	    strcasecmp(own->tls_name, d->tls_name) == 0;
 }
 
-struct relay_hop *
-relay_hop_find(struct relay_hops *h, const struct route *route)
+/* Those of the Route of ${d}. */
+static struct relay_hop *
+find_route(struct relay_hops *h, const struct settings_domain *d,
+    const char *target)
 {
-	const struct settings_domain *d = route->domain;
-	struct relay_hop **of = &h->of_domain[d - h->settings->domains], *hop;
+	struct relay_hop **of = &h->of_domain[d - h->env->settings->domains];
+	struct relay_hop *hop;
 
 	if (*of != NULL)
 		return *of;
 	TAILQ_FOREACH (hop, &h->list, link)
-		if (is_same_hop(hop, d, route->target))
+		if (is_same_hop(hop, d, target))
 			break;
-	if (hop == NULL)
-		hop = hop_new(h, d, route->target);
-	else if (max_of(h, d) < hop->max)
-		hop->max = hop->limit = max_of(h, d);
+	if (hop != NULL) {
+		if (max_of(h, d) < hop->max)
+			hop->max = hop->limit = max_of(h, d);
+	} else if ((hop = hop_new(h, d, target)) != NULL)
+		TAILQ_INSERT_TAIL(&h->list, hop, link);
 	return *of = hop;
+}
+
+/* Those of domains without mail need not be remembered. */
+static void
+make_room(struct relay_hops *h)
+{
+	struct relay_hop *hop, *next;
+
+	TAILQ_FOREACH_SAFE (hop, &h->mx_list, link, next) {
+		if (h->nmx < RELAY_HOPS_KEPT)
+			return;
+		if (hop->nwaiting == 0 && hop->nconns == 0)
+			relay_hop_free(hop);
+	}
+}
+
+/* Those of the MX records of ${target}, which has one section. */
+static struct relay_hop *
+find_mx(struct relay_hops *h, const struct settings_domain *d, char *target)
+{
+	struct relay_hop key = { .target = target };
+	struct relay_hop *hop = RB_FIND(relay_hop_tree, &h->mx_tree, &key);
+
+	if (hop != NULL)
+		TAILQ_REMOVE(&h->mx_list, hop, link);
+	else {
+		make_room(h);
+		if ((hop = hop_new(h, d, target)) == NULL)
+			return NULL;
+		RB_INSERT(relay_hop_tree, &h->mx_tree, hop);
+		h->nmx++;
+	}
+	TAILQ_INSERT_TAIL(&h->mx_list, hop, link);
+	return hop;
+}
+
+struct relay_hop *
+relay_hop_find(struct relay_hops *h, struct route *route)
+{
+	return settings_is_mx(route->domain) ?
+	    find_mx(h, route->domain, route->target) :
+	    find_route(h, route->domain, route->target);
 }
 
 /* --- mails ---------------------------------------------------------------- */
@@ -104,8 +164,12 @@ relay_hop_find(struct relay_hops *h, const struct route *route)
 void
 relay_hop_put(struct relay_hop *hop, struct relay_mail *m, bool is_first)
 {
-	if (hop->nwaiting++ == 0)
+	if (hop->nwaiting++ == 0) {
 		TAILQ_INSERT_TAIL(&hop->h->wanting, hop, wanting);
+		/* what is known of addresses from then on counts for this one */
+		if (hop->count[CONN_OPENING] == 0)
+			relay_way_begin(&hop->way);
+	}
 	if (is_first)
 		TAILQ_INSERT_HEAD(&hop->waiting, m, link);
 	else
@@ -197,9 +261,9 @@ relay_hop_give_back(struct relay_hops *h, struct relay_mail *m)
 }
 
 void
-relay_hop_fail_waiting(struct relay_hop *hop, const struct job_error *why,
-    int errnum)
+relay_hop_fail_waiting(struct relay_hop *hop)
 {
+	const struct job_error *why = &hop->way.why;
 	struct relay_mail *m;
 
 	if (hop->nwaiting > 0)
@@ -207,7 +271,8 @@ relay_hop_fail_waiting(struct relay_hop *hop, const struct job_error *why,
 		    "remote=%s code=%u reason=%s", hop->target, hop->nwaiting,
 		    why->remote, why->code, why->text);
 	while ((m = relay_hop_take(hop, true)) != NULL)
-		relay_hop_fail_mail(hop->h, m, why, errnum, JOB_TARGET);
+		relay_hop_fail_mail(hop->h, m, why, hop->way.errnum,
+		    hop->way.flags);
 }
 
 /* --- connections ---------------------------------------------------------- */

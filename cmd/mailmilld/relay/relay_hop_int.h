@@ -4,21 +4,23 @@
 #ifndef CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
 #define CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
 
+#include <sys/tree.h>
+
 #include "cmd/mailmilld/relay/relay_int.h"
+#include "cmd/mailmilld/relay/relay_way_int.h"
+
+#define RELAY_HOPS_KEPT	1024	/* domains whose MX records lead there: beyond, those without mail are forgotten */
 
 struct relay_hop {
 	TAILQ_ENTRY(relay_hop)	 link;
+	RB_ENTRY(relay_hop)	 node;		/* of MX records: by target */
 	TAILQ_ENTRY(relay_hop)	 wanting;	/* while something waits */
 	struct relay_hops	*h;
 	char			*target;
 	const char		*helo;		/* the settings' */
 	const struct settings_domain *domain;	/* the first of those that it is for */
 	uint64_t		 clear_ms;	/* no TLS until then */
-	struct route_addr	 addrs[SETTINGS_ROUTES_MAX];
-	size_t			 naddrs;
-	size_t			 current;	/* where connections are opened */
-	size_t			 nfailed;	/* addresses, since one was right */
-	uint64_t		 first_ms;	/* when addrs[0] is tried again */
+	struct relay_way	 way;		/* its addresses */
 	size_t			 max;		/* connections */
 	size_t			 limit;		/* the server has taken only so many, ... */
 	uint64_t		 limit_ms;	/* ... which counts until then */
@@ -31,21 +33,25 @@ struct relay_hop {
 	size_t			 count[NCONN_STATES]; /* of them */
 };
 TAILQ_HEAD(relay_hop_list, relay_hop);
+RB_HEAD(relay_hop_tree, relay_hop);
 
 struct relay_hops {
-	const struct settings	*settings;
+	const struct relay_env	*env;
 	struct spool_sources	*sources;
-	const struct relay_tls	*tls;
+	struct relay_ways	 ways;
 	const struct relay_conn_ops *conn_ops;	/* of all connections */
 	const struct relay_ops	*ops;
 	void			*closure;
-	size_t			 max;
 	size_t			 nconns;
 	size_t			 nleaving;	/* of them */
 	struct relay_conns	 idle;
-	struct relay_hop_list	 list;		/* for good: there are not more than Domain sections */
+	/* those of Route, for good: there are not more than Domain sections; and
+	 * those of MX records, the longest unused first */
+	struct relay_hop_list	 list, mx_list;
+	size_t			 nmx;
+	struct relay_hop_tree	 mx_tree;
 	struct relay_hop_list	 wanting;
-	struct relay_hop	**of_domain;	/* by index of the section */
+	struct relay_hop	**of_domain;	/* by index of the section: those of Route */
 	size_t			 nmails;	/* that wait, or that a connection has */
 	Event			*timer;
 	bool			 is_draining, is_ending;
@@ -53,6 +59,9 @@ struct relay_hops {
 };
 
 /* --- relay_hop.c: mails and connections of one next hop --------------------- */
+
+/* relay_hop_free(hop): With all that waits; there are no connections any more. */
+void relay_hop_free(struct relay_hop *hop);
 
 /* relay_hop_put(hop, m, is_first): ${m} waits, before all others or after them.
  * relay_hop_take(hop, is_new): The one whose turn it is, of those that are for
@@ -70,13 +79,12 @@ void relay_hop_tell_done(struct relay_hops *h, const struct job_result *results,
 /* relay_hop_fail_mail(h, m, why, errnum, flags): All recipients of ${m}, which
  * waits no more, have failed.
  * relay_hop_give_back(h, m): ${m}, which waits no more, is for whoever comes next.
- * relay_hop_fail_waiting(hop, why, errnum): The next hop cannot be had.
+ * relay_hop_fail_waiting(hop): The next hop cannot be had: hop->way says why.
  * The mails are freed. */
 void relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
     const struct job_error *why, int errnum, uint32_t flags);
 void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m);
-void relay_hop_fail_waiting(struct relay_hop *hop, const struct job_error *why,
-    int errnum);
+void relay_hop_fail_waiting(struct relay_hop *hop);
 
 /* relay_hop_set_state(hop, conn, state): Count it there.
  * relay_hop_nready(hop): Connections that are past the greeting. */
@@ -94,11 +102,17 @@ void relay_hop_leave(struct relay_hop *hop, struct relay_conn *conn);
 /* relay_hop_without_tls(hop, why): The handshake of TLS has failed.  Without TLS
  * it may go better: as good as what the server would get if it did not offer any
  * (RFC 7435).  Return whether it is tried.
- * relay_hop_unopened(hop, addr, why, errnum): A connection to that address has
- * ended before it asked for a message.  If others are opened elsewhere by now,
- * that is known already. */
+ * relay_hop_unopened(hop, place, why, errnum): A connection to that address has
+ * ended before it asked for a message.
+ * relay_hop_late(hop, conn): As relay_conn_ops: the next address of the same host,
+ * or of a host with the same preference, is tried beside it.
+ * relay_hop_connected(hop, conn): As relay_conn_ops: those beside it end.
+ * relay_hop_found(closure): As relay_ways. */
 bool relay_hop_without_tls(struct relay_hop *hop, const struct job_error *why);
-void relay_hop_unopened(struct relay_hop *hop, size_t addr,
+void relay_hop_unopened(struct relay_hop *hop, uint64_t place,
     const struct job_error *why, int errnum);
+void relay_hop_late(struct relay_hop *hop, struct relay_conn *conn);
+void relay_hop_connected(struct relay_hop *hop, struct relay_conn *conn);
+void relay_hop_found(void *closure);
 
 #endif

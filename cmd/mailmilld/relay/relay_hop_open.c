@@ -1,19 +1,27 @@
 /* Opening connections to next hops: when there is one more, and to which address.
- * Owns: the addresses that have failed, how long a next hop does without TLS, how
- * many connections its server takes.
+ * Owns: how long a next hop does without TLS, how many connections its server
+ * takes, which connections are tried beside each other.
  *
  * A next hop that has no connection yet gets one; the others follow when that one
  * has asked for a message.  If none can be had, all that waits for it fails with
  * the same words: the queue decides when to try again.  Where all next hops have
  * as many connections as there may be, one that has none is the next to get one.
  * A connection that says QUIT counts until its server answers; but mail that waits
- * for its place does so for LEAVE_MS at most. */
+ * for its place does so for LEAVE_MS at most.
+ *
+ * An address that does not answer is no reason to wait for long, if there are
+ * others of the same rank (RFC 8305 5, for a host with addresses of two families):
+ * they are tried beside it, one after the other, and the first that is connected
+ * to ends the others. */
 
 #include "cmd/mailmilld/relay/relay_hop_int.h"
 
 #include <sys/param.h>
 
+#include <arpa/inet.h>
+
 #include <errno.h>
+#include <stdio.h>
 
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -21,26 +29,10 @@
 
 #define AGAIN_MS	100	/* where there is no room for a connection */
 #define LEAVE_MS	5000	/* for the reply to QUIT, while mail waits for the place */
-#define FIRST_MS	60000	/* an address that has failed is not tried before, while others are there */
 #define CLEAR_MS	600000	/* a server whose handshakes fail is not asked for TLS */
 #define LIMIT_MS	60000	/* and a server that took no more connections is not asked for more */
 
 /* --- what has failed ------------------------------------------------------ */
-
-/* An address has failed: is there another one?  The first is asked again later,
- * or when all others have failed. */
-static bool
-next_address(struct relay_hop *hop)
-{
-	if (++hop->nfailed < hop->naddrs) {
-		hop->current = (hop->current + 1) % hop->naddrs;
-		hop->first_ms = monotonic_ms() + FIRST_MS;
-		return true;
-	}
-	hop->nfailed = 0;
-	hop->current = 0;
-	return false;
-}
 
 bool
 relay_hop_without_tls(struct relay_hop *hop, const struct job_error *why)
@@ -55,22 +47,15 @@ relay_hop_without_tls(struct relay_hop *hop, const struct job_error *why)
 
 /* No address takes one more connection. */
 static void
-all_failed(struct relay_hop *hop, const struct job_error *why, int errnum)
+all_failed(struct relay_hop *hop)
 {
 	/* those that there are are served, and there may be no more */
 	if (relay_hop_nready(hop) > 0) {
 		hop->limit = relay_hop_nready(hop);
 		hop->limit_ms = monotonic_ms() + LIMIT_MS;
 	} else
-		relay_hop_fail_waiting(hop, why, errnum);
-}
-
-void
-relay_hop_unopened(struct relay_hop *hop, size_t addr,
-    const struct job_error *why, int errnum)
-{
-	if (addr == hop->current && !next_address(hop))
-		all_failed(hop, why, errnum);
+		relay_hop_fail_waiting(hop);
+	relay_way_begin(&hop->way);
 }
 
 /* --- opening one ---------------------------------------------------------- */
@@ -83,7 +68,7 @@ lacks_room(const struct relay_hop *hop)
 	const struct relay_hops *h = hop->h;
 
 	return (hop->nwaiting > 0 && hop->nconns >= hop->limit) ||
-	    (!TAILQ_EMPTY(&h->wanting) && h->nconns >= h->max);
+	    (!TAILQ_EMPTY(&h->wanting) && h->nconns >= h->env->max);
 }
 
 /* One that keeps the place of another for too long, or NULL */
@@ -144,9 +129,9 @@ put_off(struct relay_hop *hop)
 	return h->timer != NULL || hop->nconns > 0;
 }
 
-/* Whom to connect to, but for the address. */
+/* Whom to connect to, but for the text of the address. */
 static struct relay_conn_target
-target_of(const struct relay_hop *hop)
+target_of(const struct relay_hop *hop, const struct relay_place *place)
 {
 	static const enum smtp_tls_use uses[] = {
 		[SETTINGS_TLS_MAY] = SMTP_TLS_MAY,
@@ -160,6 +145,8 @@ target_of(const struct relay_hop *hop)
 	    monotonic_ms() < hop->clear_ms);
 
 	return (struct relay_conn_target){
+		.addr = &place->addr,
+		.is_sure = place->is_sure || *d->tls_name != '\0',
 		.options = {
 			.helo = hop->helo,
 			.is_lmtp = d->delivery == DELIVERY_LMTP,
@@ -167,51 +154,156 @@ target_of(const struct relay_hop *hop)
 			.login = SMTP_LOGIN_NEVER,
 			.idle_seconds = RELAY_IDLE_SECONDS
 		},
-		.tls = is_clear ? NULL : relay_tls_find(hop->h->tls, d),
+		.tls = is_clear ? NULL : relay_tls_find(hop->h->env->tls, d),
 		.tls_name = d->tls_name,
 		.must_verify = d->tls_level == SETTINGS_TLS_VERIFY
 	};
+}
+
+/* What tells this address from all others, with the name that has led to it. */
+static void
+put_route(const struct route_addr *addr, char *buf, size_t len)
+{
+	char text[ADDR_PORT_TEXT];
+
+	if (addr->kind == ROUTE_UNIX)
+		snprintf(buf, len, "unix:%s", addr->un.sun_path);
+	else
+		snprintf(buf, len, "%s%s%s", addr_port_text(&addr->ip.sa,
+		    text), *addr->name != '\0' ? " of " : "", addr->name);
+}
+
+/* Return 0, or -1 with errno. */
+static int
+open_at(struct relay_hop *hop, const struct relay_place *place)
+{
+	struct relay_conn_target target = target_of(hop, place);
+	char route[ADDR_PORT_TEXT + LIM_DOMAIN + 8];
+	struct relay_conn *conn;
+
+	put_route(&place->addr, route, sizeof(route));
+	target.route = route;
+	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
+	if (conn == NULL)
+		return -1;
+	hop->since_ms = 0;
+	conn->place = place->number;
+	conn->state = CONN_OPENING;
+	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
+	hop->count[CONN_OPENING]++;
+	hop->nconns++;
+	hop->h->nconns++;
+	return 0;
+}
+
+static void
+note_failure(struct relay_hop *hop, const struct relay_place *place,
+    int errnum)
+{
+	char remote[JOB_REMOTE];
+	struct job_error why;
+
+	relay_said_remote(&place->addr, remote);
+	relay_said_failure(errnum, NULL, remote, &why);
+	relay_way_failed(&hop->way, place->number, &why, errnum);
 }
 
 /* Return whether there is one connection more. */
 static bool
 open_one(struct relay_hop *hop)
 {
-	struct relay_conn_target target = target_of(hop);
-	struct relay_hops *h = hop->h;
-	char remote[JOB_REMOTE];
-	struct relay_conn *conn;
-	struct job_error why;
-	int errnum;
+	const struct relay_place *place;
+	enum relay_way_state state;
 
-	if (hop->current != 0 && monotonic_ms() >= hop->first_ms) {
-		hop->current = 0;
-		hop->nfailed = 0;
-	}
-	do {
-		target.addr = &hop->addrs[hop->current];
-		target.route = hop->domain->route.v[hop->current];
-		conn = relay_conn_open(&target, hop->h->conn_ops, hop);
-		if (conn != NULL)
-			goto opened;
-		errnum = errno;
-		if (is_no_room(errnum) && put_off(hop))
+	while ((state = relay_way_find(&hop->way, &place)) ==
+	    RELAY_WAY_PLACE) {
+		if (open_at(hop, place) == 0)
+			return true;
+		if (is_no_room(errno) && put_off(hop))
 			return false;
-		relay_said_remote(&hop->addrs[hop->current], remote);
-	} while (next_address(hop));
-	relay_said_failure(errnum, NULL, remote, &why);
-	hop->since_ms = 0;
-	all_failed(hop, &why, errnum);
+		note_failure(hop, place, errno);
+	}
+	/* one that is still being opened may be good */
+	if (state == RELAY_WAY_END && (hop->count[CONN_OPENING] == 0 ||
+	    relay_hop_nready(hop) > 0)) {
+		hop->since_ms = 0;
+		all_failed(hop);
+	}
 	return false;
-opened:
-	hop->since_ms = 0;
-	conn->hop_addr = hop->current;
-	conn->state = CONN_OPENING;
-	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
-	hop->count[CONN_OPENING]++;
-	hop->nconns++;
-	h->nconns++;
-	return true;
+}
+
+/* --- beside each other ---------------------------------------------------- */
+
+static bool
+is_opening(const struct relay_hop *hop, uint64_t place)
+{
+	const struct relay_conn *conn;
+
+	TAILQ_FOREACH (conn, &hop->conns, link)
+		if (conn->state == CONN_OPENING && conn->place == place)
+			return true;
+	return false;
+}
+
+void
+relay_hop_late(struct relay_hop *hop, struct relay_conn *conn)
+{
+	const struct relay_place *place;
+	struct relay_hops *h = hop->h;
+
+	/* where there are connections, nothing waits for this one alone */
+	if (h->is_draining || h->is_ending || hop->nwaiting == 0 ||
+	    relay_hop_nready(hop) > 0)
+		return;
+	while (hop->nconns < hop->max && h->nconns < h->env->max &&
+	    (place = relay_way_beside(&hop->way, conn->place)) != NULL &&
+	    !is_opening(hop, place->number)) {
+		if (open_at(hop, place) == 0 || is_no_room(errno))
+			return;
+		note_failure(hop, place, errno);
+	}
+}
+
+/* One that is beside ${conn}: to another address. */
+static struct relay_conn *
+beside(const struct relay_hop *hop, const struct relay_conn *conn)
+{
+	struct relay_conn *other;
+
+	TAILQ_FOREACH (other, &hop->conns, link)
+		if (other->state == CONN_OPENING && !other->is_connected &&
+		    other->place != conn->place)
+			return other;
+	return NULL;
+}
+
+void
+relay_hop_connected(struct relay_hop *hop, struct relay_conn *conn)
+{
+	struct relay_conn *other;
+
+	while ((other = beside(hop, conn)) != NULL) {
+		if (other->is_late)
+			relay_way_late(&hop->way, other->place);
+		other->is_beaten = true;
+		relay_conn_kill(other);
+	}
+}
+
+void
+relay_hop_unopened(struct relay_hop *hop, uint64_t place,
+    const struct job_error *why, int errnum)
+{
+	struct relay_conn *conn;
+
+	relay_way_failed(&hop->way, place, why, errnum);
+	/* those that it was beside */
+	TAILQ_FOREACH (conn, &hop->conns, link)
+		if (conn->state == CONN_OPENING && conn->is_late &&
+		    !conn->is_connected) {
+			relay_hop_late(hop, conn);
+			break;
+		}
 }
 
 /* --- when there is something to send -------------------------------------- */
@@ -252,7 +344,7 @@ relay_hop_go(struct relay_hop *hop)
 		relay_conn_wake(conn);
 	}
 	while (may_open(hop)) {
-		if (h->nconns >= h->max) {
+		if (h->nconns >= h->env->max) {
 			/* its end leads here again */
 			if ((conn = TAILQ_FIRST(&h->idle)) != NULL)
 				relay_hop_leave(conn->closure, conn);
@@ -278,4 +370,18 @@ relay_hops_go(struct relay_hops *h)
 			relay_hop_go(hop);
 	TAILQ_FOREACH_SAFE (hop, &h->wanting, wanting, next)
 		relay_hop_go(hop);
+}
+
+void
+relay_hop_found(void *closure)
+{
+	struct relay_hop *hop = closure;
+	struct relay_hops *h = hop->h;
+
+	if (!h->is_draining && !h->is_ending)
+		relay_hop_go(hop);
+	if (h->ways.is_short) {
+		h->ways.is_short = false;
+		relay_hops_go(h);
+	}
 }

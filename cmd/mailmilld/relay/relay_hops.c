@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "core/loop/after.h"
+#include "core/util/monotonic.h"
 
 /* --- which mail a connection gets ----------------------------------------- */
 
@@ -26,7 +27,8 @@
 static bool
 lacks_new(const struct relay_hop *hop)
 {
-	return (hop->nconns >= hop->limit || hop->h->nconns >= hop->h->max) &&
+	return (hop->nconns >= hop->limit ||
+	    hop->h->nconns >= hop->h->env->max) &&
 	    hop->nfor_new > hop->count[CONN_OPENING] +
 	    hop->count[CONN_LEAVING];
 }
@@ -44,7 +46,7 @@ gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 		return false;
 	if (lacks_new(hop))
 		return true;
-	if (h->nconns < h->max)
+	if (h->nconns < h->env->max)
 		return false;
 	TAILQ_FOREACH (hop, &h->wanting, wanting)
 		n += hop->nconns == 0;
@@ -56,20 +58,20 @@ on_next(void *closure, struct relay_conn *conn)
 {
 	struct relay_hop *hop = closure;
 	struct relay_hops *h = hop->h;
+	const struct settings_domain *own = h->env->settings->default_domain;
 	struct job_error je;
 	struct relay_mail *m;
 	bool is_new = conn->state == CONN_OPENING;
 	int errnum;
 
 	if (is_new)
-		hop->nfailed = 0;
+		relay_way_good(&hop->way, conn->place);
 	if (gives_way(h, conn))
 		relay_hop_set_state(hop, conn, CONN_LEAVING);
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
 	    (m = relay_hop_take(hop, is_new)) != NULL) {
-		if (relay_mail_load(m, h->sources, h->settings->
-		    default_domain == NULL ? NULL :
-		    h->settings->default_domain->name) == 0) {
+		if (relay_mail_load(m, h->sources, own == NULL ? NULL :
+		    own->name) == 0) {
 			relay_hop_set_state(hop, conn, CONN_BUSY);
 			/* it can be had: the others may follow */
 			relay_hop_go(hop);
@@ -84,7 +86,7 @@ on_next(void *closure, struct relay_conn *conn)
 	/* where there is no room for others' connections, this one makes it */
 	relay_hop_set_state(hop, conn, conn->state == CONN_LEAVING ||
 	    h->is_draining ||
-	    (h->nconns >= h->max && !TAILQ_EMPTY(&h->wanting)) ?
+	    (h->nconns >= h->env->max && !TAILQ_EMPTY(&h->wanting)) ?
 	    CONN_LEAVING : CONN_IDLE);
 	return NULL;
 }
@@ -209,7 +211,19 @@ on_done(void *closure, struct relay_conn *conn)
 		h->ops->idle(h->closure);
 }
 
-/* --- the end of a connection ---------------------------------------------- */
+/* --- the beginning and the end of a connection ----------------------------- */
+
+static void
+on_connected(void *closure, struct relay_conn *conn)
+{
+	relay_hop_connected(closure, conn);
+}
+
+static void
+on_late(void *closure, struct relay_conn *conn)
+{
+	relay_hop_late(closure, conn);
+}
 
 /* What it was to take is for others.  One that has not asked for a mail yet goes
  * on as CONN_OPENING: its end says why it could not be had. */
@@ -230,9 +244,9 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 {
 	struct relay_hop *hop = closure;
 	struct relay_hops *h = hop->h;
-	bool is_opening = conn->state == CONN_OPENING;
+	bool is_failed = conn->state == CONN_OPENING && !conn->is_beaten;
 	bool is_tls_failed = conn->is_tls_failed;
-	size_t addr = conn->hop_addr;
+	uint64_t place = conn->place;
 
 	if (conn->state == CONN_IDLE)
 		TAILQ_REMOVE(&h->idle, conn, idle);
@@ -244,8 +258,8 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	relay_conn_free(conn);
 	if (h->is_ending)
 		return;
-	if (is_opening && !(is_tls_failed && relay_hop_without_tls(hop, why)))
-		relay_hop_unopened(hop, addr, why, errnum);
+	if (is_failed && !(is_tls_failed && relay_hop_without_tls(hop, why)))
+		relay_hop_unopened(hop, place, why, errnum);
 	relay_hops_go(h);
 	if (h->nmails == 0)
 		h->ops->idle(h->closure);
@@ -256,6 +270,8 @@ static const struct relay_conn_ops conn_ops = {
 	.read = on_read,
 	.rcpt = on_rcpt,
 	.done = on_done,
+	.connected = on_connected,
+	.late = on_late,
 	.leaving = on_leaving,
 	.ended = on_ended
 };
@@ -263,28 +279,32 @@ static const struct relay_conn_ops conn_ops = {
 /* --- all of them ---------------------------------------------------------- */
 
 struct relay_hops *
-relay_hops_new(const struct settings *settings, struct spool_sources *sources,
-    const struct relay_tls *tls, size_t max, const struct relay_ops *ops,
-    void *closure)
+relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
+    const struct relay_ops *ops, void *closure)
 {
 	struct relay_hops *h;
 
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		return NULL;
-	h->of_domain = calloc(settings->ndomains + 1, sizeof(*h->of_domain));
+	h->of_domain = calloc(env->settings->ndomains + 1,
+	    sizeof(*h->of_domain));
 	if (h->of_domain == NULL) {
 		free(h);
 		return NULL;
 	}
-	h->settings = settings;
+	h->env = env;
 	h->conn_ops = &conn_ops;
 	h->sources = sources;
-	h->tls = tls;
+	h->ways = (struct relay_ways){ .open = mx_open, .more = mx_more,
+		.close = mx_close, .now_ms = monotonic_ms,
+		.lookup = env->lookup, .self = env->self,
+		.found = relay_hop_found };
 	h->ops = ops;
 	h->closure = closure;
-	h->max = max;
 	TAILQ_INIT(&h->idle);
 	TAILQ_INIT(&h->list);
+	TAILQ_INIT(&h->mx_list);
+	RB_INIT(&h->mx_tree);
 	TAILQ_INIT(&h->wanting);
 	return h;
 }
@@ -298,10 +318,21 @@ leave_idle(struct relay_hops *h)
 		relay_hop_leave(conn->closure, conn);
 }
 
+/* What has not been sent to its end. */
+static void
+stop_unsent(struct relay_hop *hop)
+{
+	struct relay_conn *conn;
+
+	TAILQ_FOREACH (conn, &hop->conns, link)
+		if (conn->state == CONN_BUSY &&
+		    !relay_mail_is_read(conn->mail))
+			relay_conn_stop(conn);
+}
+
 void
 relay_hops_stop(struct relay_hops *h)
 {
-	struct relay_conn *conn;
 	struct relay_hop *hop;
 	struct relay_mail *m;
 
@@ -310,10 +341,9 @@ relay_hops_stop(struct relay_hops *h)
 		while ((m = relay_hop_take(hop, true)) != NULL)
 			relay_hop_give_back(h, m);
 	TAILQ_FOREACH (hop, &h->list, link)
-		TAILQ_FOREACH (conn, &hop->conns, link)
-			if (conn->state == CONN_BUSY &&
-			    !relay_mail_is_read(conn->mail))
-				relay_conn_stop(conn);
+		stop_unsent(hop);
+	TAILQ_FOREACH (hop, &h->mx_list, link)
+		stop_unsent(hop);
 	leave_idle(h);
 }
 
@@ -336,25 +366,27 @@ relay_hops_is_idle(const struct relay_hops *h)
 	return h->nmails == 0;
 }
 
+static void
+free_list(struct relay_hop_list *list)
+{
+	struct relay_hop *hop;
+
+	while ((hop = TAILQ_FIRST(list)) != NULL) {
+		while (!TAILQ_EMPTY(&hop->conns))
+			relay_conn_kill(TAILQ_FIRST(&hop->conns));
+		relay_hop_free(hop);
+	}
+}
+
 void
 relay_hops_free(struct relay_hops *h)
 {
-	struct relay_hop *hop;
-	struct relay_mail *m;
-
 	if (h == NULL)
 		return;
 	h->is_ending = true;
 	after_cancel(&h->timer);
-	while ((hop = TAILQ_FIRST(&h->list)) != NULL) {
-		while (!TAILQ_EMPTY(&hop->conns))
-			relay_conn_kill(TAILQ_FIRST(&hop->conns));
-		while ((m = relay_hop_take(hop, true)) != NULL)
-			relay_hop_mail_end(h, m);
-		TAILQ_REMOVE(&h->list, hop, link);
-		free(hop->target);
-		free(hop);
-	}
+	free_list(&h->list);
+	free_list(&h->mx_list);
 	free(h->of_domain);
 	free(h);
 }

@@ -5,6 +5,8 @@
 
 #include <sys/queue.h>
 
+#include "cmd/mailmilld/lookup/lookup.h"
+#include "cmd/mailmilld/lookup/mx_self.h"
 #include "cmd/settings/route.h"
 #include "cmd/settings/route_addr.h"
 #include "core/event.h"
@@ -14,6 +16,7 @@
 
 #define RELAY_RCPTS_MAX		100	/* recipients in one transaction; RFC 5321 4.5.3.1.8: no server takes fewer */
 #define RELAY_CONNECT_SECONDS	30	/* for a TCP connection, as Postfix's smtp_connect_timeout */
+#define RELAY_HEAD_START_MS	250	/* RFC 8305 5: then the next address is tried beside the first */
 #define RELAY_IDLE_SECONDS	5	/* a connection is kept for the next message */
 #define RELAY_TRIES		2	/* connections at once for a message that the first has not sent */
 #define RELAY_PARTS		32	/* transactions at once for a message whose recipients the server does not take together */
@@ -81,7 +84,9 @@ struct relay_mail *relay_mail_again(struct relay_mail *m);
 
 /* --- relay_said.c: outcomes as the queue wants them ------------------------- */
 
-/* relay_said_remote(addr, remote_r): What a next hop is called. */
+/* relay_said_remote(addr, remote_r): What a next hop is called: "[192.0.2.1]",
+ * "mx.example.test[192.0.2.1]", or the name alone if both are too long;
+ * "unix:/path". */
 void relay_said_remote(const struct route_addr *addr,
     char remote_r[JOB_REMOTE]);
 
@@ -117,8 +122,9 @@ struct relay_conn_target {
 	const char		*route;		/* the same as text: sessions of TLS are kept for it */
 	struct smtp_client_options options;
 	struct tls_client_ctx	*tls;		/* NULL: no TLS */
-	const char		*tls_name;	/* what the certificate has to be for; "": the address */
+	const char		*tls_name;	/* what the certificate has to be for; "": the name in addr, or the address */
 	bool			 must_verify;
+	bool			 is_sure;	/* that name is the right one: see relay_way_int.h */
 };
 
 enum relay_conn_state {
@@ -142,6 +148,10 @@ struct relay_conn_ops {
 	void	(*rcpt)(void *closure, struct relay_conn *conn, size_t i,
 		    const struct smtp_result *result);
 	void	(*done)(void *closure, struct relay_conn *conn);
+	/* connected(closure, conn): Its socket is.
+	 * late(closure, conn): It is not yet after RELAY_HEAD_START_MS */
+	void	(*connected)(void *closure, struct relay_conn *conn);
+	void	(*late)(void *closure, struct relay_conn *conn);
 	/* leaving(closure, conn): It says QUIT, and takes no mail any more */
 	void	(*leaving)(void *closure, struct relay_conn *conn);
 	/* ended(closure, conn, why): It is over; ${why} says why, if it had been
@@ -161,7 +171,11 @@ struct relay_conn {
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
-	size_t			 hop_addr;	/* which address of its next hop */
+	uint64_t		 place;		/* number of its address (relay_way_int.h) */
+	bool			 is_sure;
+	bool			 is_connected;
+	bool			 is_late;	/* it was not connected in time */
+	bool			 is_beaten;	/* another one of its next hop was faster */
 	uint64_t		 left_ms;	/* with CONN_LEAVING: since when */
 	char			 remote[JOB_REMOTE];
 };
@@ -196,26 +210,30 @@ struct relay_ops {
 	void	(*idle)(void *closure);
 };
 
-/* relay_hops_new(settings, sources, tls, max, ops, closure): No more than ${max}
- * connections in all; all is kept.  NULL: ENOMEM.
+/* What the process has for all next hops, whatever the queue process. */
+struct relay_env {
+	const struct settings	*settings;
+	const struct relay_tls	*tls;
+	struct lookup		*lookup;	/* where names are looked up */
+	const struct mx_self	*self;
+	size_t			 max;		/* connections in all */
+};
+
+/* relay_hops_new(env, sources, ops, closure): All is kept.  NULL: ENOMEM.
  * relay_hops_free(h): End all connections; nothing more is told. */
-struct relay_hops *relay_hops_new(const struct settings *settings,
-    struct spool_sources *sources, const struct relay_tls *tls, size_t max,
-    const struct relay_ops *ops, void *closure);
+struct relay_hops *relay_hops_new(const struct relay_env *env,
+    struct spool_sources *sources, const struct relay_ops *ops,
+    void *closure);
 void relay_hops_free(struct relay_hops *h);
 
-/* relay_hop_addr(d, i, addr_r): The ${i}th address of the next hops of ${d}, with
- * its port. */
-void relay_hop_addr(const struct settings_domain *d, size_t i,
-    struct route_addr *addr_r);
-
-/* relay_hop_find(h, route): Where ${route} leads.  NULL: ENOMEM.
+/* relay_hop_find(h, route): Where ${route} leads.  It may free another one for
+ * which there is nothing to do: no connection of ${h} may be in a callback.  NULL:
+ * ENOMEM.
  * relay_hop_add(hop, job, batch): One more recipient that waits; those of one
  * ${batch} for one message go together.  Return 0, or -1 (ENOMEM).
  * relay_hops_go(h): Connect, and have connections send, as far as there is
  * something to send. */
-struct relay_hop *relay_hop_find(struct relay_hops *h,
-    const struct route *route);
+struct relay_hop *relay_hop_find(struct relay_hops *h, struct route *route);
 int relay_hop_add(struct relay_hop *hop, const struct job *job,
     uint64_t batch);
 void relay_hops_go(struct relay_hops *h);

@@ -28,10 +28,11 @@ relay_said_remote(const struct route_addr *addr, char remote_r[JOB_REMOTE])
 
 	if (addr->kind == ROUTE_UNIX)
 		snprintf(remote_r, JOB_REMOTE, "unix:%s", addr->un.sun_path);
-	else	/* RFC 5321 4.1.3 */
-		snprintf(remote_r, JOB_REMOTE, "[%s%s]",
-		    addr->ip.sa.sa_family == AF_INET6 ? "IPv6:" : "",
-		    addr_text(&addr->ip.sa, text));
+	/* RFC 5321 4.1.3 */
+	else if (snprintf(remote_r, JOB_REMOTE, "%s[%s%s]", addr->name,
+	    addr->ip.sa.sa_family == AF_INET6 ? "IPv6:" : "",
+	    addr_text(&addr->ip.sa, text)) >= JOB_REMOTE)
+		strlcpy(remote_r, addr->name, JOB_REMOTE);
 }
 
 /* Without a reply: our words, the system's, and which command had none. */

@@ -240,6 +240,17 @@ ctl_error(struct resolver_ctl *ctl, const char *text)
 	ctl_answer(ctl);
 }
 
+/* The port of the hosts of ${name}. */
+static unsigned int
+port_for(const struct settings *s, const char *name)
+{
+	const struct settings_domain *d = settings_domain_find(s, name,
+	    strlen(name));
+
+	return d != NULL && settings_is_mx(d) ? (unsigned int)d->mx_port :
+	    SMTP_PORT;
+}
+
 /* {"command": "lookup", "name": ..., "type": ...}; without a type the hops are
  * wanted. */
 static void
@@ -247,13 +258,13 @@ begin(struct resolver_ctl *ctl, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const char *type = json_string_value(json_object_get(request, "type"));
-	const struct mx_want want = { .name = name, .port = SMTP_PORT,
-		.self = ctl->resolver->self };
+	struct mx_want want = { .name = name, .self = ctl->resolver->self };
 
 	if (name == NULL) {
 		ctl_error(ctl, "expected the name to look up");
 		return;
 	}
+	want.port = port_for(ctl->resolver->settings, name);
 	json_object_set_new(ctl->answer, "name", json_string(name));
 	if (type == NULL) {
 		json_object_set_new(ctl->answer, "hops", json_array());

@@ -277,6 +277,56 @@ Test(route, next_hops_are_targets)
 	settings_free(s);
 }
 
+static const char by_mx[] =
+    "Domain \"*\" { Delivery = smtp }\n"
+    "Domain \"relay.test\" { Delivery = smtp }\n"
+    "Domain \"listed.test\" { Delivery = smtp\n"
+    "    Recipients =";
+
+static const struct relayed_row mx_rows[] = {
+	{ "<joe@Relay.Test>", "relay.test", ESMTP_RCPT_OK },
+	{ "<joe@sub.relay.test>", "sub.relay.test", ESMTP_RCPT_RELAY },
+	{ "<\"a@b\"@Elsewhere.Example>", "elsewhere.example",
+	    ESMTP_RCPT_RELAY },
+	{ "<joe@gr\xc3\xbcn.example>", "xn--grn-ioa.example",
+	    ESMTP_RCPT_RELAY },
+	{ "<joe@[192.0.2.1]>", "[192.0.2.1]", ESMTP_RCPT_RELAY },
+	{ "<joe@[IPv6:2001:DB8::1]>", "[ipv6:2001:db8::1]",
+	    ESMTP_RCPT_RELAY },
+	{ "<ann@listed.test>", "listed.test", ESMTP_RCPT_OK },
+	{ "<eve@listed.test>", NULL, ESMTP_RCPT_UNKNOWN },
+};
+
+/* The recipient's domain is what MX records are looked up for. */
+Test(route, domains_are_targets_where_there_is_no_route)
+{
+	const struct relayed_row *r;
+	char rcpt[LIM_PATH + 2];
+	struct mailaddr addr;
+	struct settings *s;
+	struct route route;
+	size_t i;
+
+	s = load(by_mx, true);
+	for (i = 0; i < sizeof(mx_rows) / sizeof(mx_rows[0]); i++) {
+		r = &mx_rows[i];
+		cr_assert_neq(mailaddr_parse(r->path, strlen(r->path),
+		    MAILADDR_ALLOW_UTF8 | MAILADDR_ALLOW_LITERAL, &addr), -1);
+		cr_assert_neq(mailaddr_format(&addr, rcpt, sizeof(rcpt)), -1);
+		route_find(s, rcpt, &route);
+		if (r->target == NULL) {
+			cr_expect_eq(route.verdict, ROUTE_UNKNOWN_USER);
+			continue;
+		}
+		cr_assert_eq(route.verdict, ROUTE_DELIVER);
+		cr_expect_eq(route.transport, TRANSPORT_RELAY);
+		cr_expect_str_eq(route.target, r->target);
+		cr_expect_eq(route.is_rest, r->status == ESMTP_RCPT_RELAY);
+		cr_expect(settings_is_mx(route.domain));
+	}
+	settings_free(s);
+}
+
 /* In the file of a.test and *.b.test, which are two names of it.  What is told of
  * the line; NULL: nothing. */
 static const struct {

@@ -18,11 +18,16 @@ static const struct {
 	    "Max_Connections = 3", NULL },
 	{ "Delivery = smtp Route = \"192.0.2.1\" Helo = \"[192.0.2.7]\"",
 	    NULL },
-	{ "Delivery = lmtp", "option 'Route': Domain \"a.test\" has Delivery, "
-	    "but no Route: write the address of the next server, such as "
-	    "Route = \"192.0.2.1:25\"" },
-	{ "Delivery = smtp Route = {}", "has Delivery, but no Route: write the "
-	    "address of the next server, such as Route = \"192.0.2.1:25\"" },
+	{ "Delivery = lmtp", "option 'Route': Domain \"a.test\" has Delivery = "
+	    "lmtp, but no Route: write where the next server listens, such as "
+	    "Route = \"192.0.2.1:24\"" },
+	/* the hosts in MX records */
+	{ "Delivery = smtp", NULL },
+	{ "Delivery = smtp Route = {}", NULL },
+	{ "Delivery = smtp MX_Port = 2525", NULL },
+	{ "Delivery = smtp MX_Port = 0", "option 'MX_Port': expected a number "
+	    "from 1 to 65535, found \"0\"" },
+	{ "Delivery = smtp TLS = verify", NULL },
 	{ "Route = \"unix:/run/lmtp\"", "m.conf:2:27: option 'Route': only "
 	    "together with Delivery = \"lmtp\" or \"smtp\"" },
 	{ "Delivery = lmtp Route = \"192.0.2.1\"", "option 'Route': expected an "
@@ -30,11 +35,13 @@ static const struct {
 	    "since LMTP has none of its own, found \"192.0.2.1\"" },
 	{ "Delivery = lmtp Route = \"192.0.2.1:25\"", "since LMTP has none of "
 	    "its own, found \"192.0.2.1:25\"" },
-	{ "Delivery = smtp Route = \"mail.example.test\"", "option 'Route': "
-	    "expected an address, since names cannot be looked up yet, such as "
-	    "\"192.0.2.1:25\", found \"mail.example.test\"" },
-	{ "Delivery = smtp Route = { \"192.0.2.1\", \"mail.example.test\" }",
-	    "found \"mail.example.test\"" },
+	{ "Delivery = smtp Route = \"mail.example.test\"", NULL },
+	{ "Delivery = smtp Route = { \"192.0.2.1\", \"mail.example.test:26\" }",
+	    NULL },
+	{ "Delivery = smtp Route = \"mail.example.test\" TLS = verify", NULL },
+	{ "Delivery = lmtp Route = \"mail.example.test:24\"", NULL },
+	{ "Delivery = lmtp Route = \"mail.example.test\"", "since LMTP has none "
+	    "of its own, found \"mail.example.test\"" },
 	{ "Delivery = smtp Route = \"192.0.2.300:25\"", "option 'Route': "
 	    "expected \"unix:\" and an absolute path, or an address or name "
 	    "with a port, such as \"192.0.2.1:25\", \"[2001:db8::1]:25\" or "
@@ -118,6 +125,27 @@ Test(settings_route, is_checked_as_the_table_says)
 		cr_expect(have >= len && strcmp(load_error + have - len,
 		    cases[i].why) == 0, "%s: %s", cases[i].domain, load_error);
 	}
+}
+
+/* What has to be looked up needs somebody who does it. */
+Test(settings_route, names_and_mx_records_need_a_resolver)
+{
+	static const char none[] = LISTEN "resolvers = 0\n"
+	    "Domain \"a.test\" { %s }\n";
+
+	settings_free(load_good_settings(none, "Delivery = smtp "
+	    "Route = \"192.0.2.1\""));
+	settings_free(load_good_settings(none, "Delivery = lmtp "
+	    "Route = \"unix:/run/lmtp\""));
+	cr_expect_null(load_settings(NULL, none, "Delivery = smtp "
+	    "Route = { \"192.0.2.1\", \"mail.example.test\" }"));
+	cr_expect_str_eq(load_error, "m.conf:3:43: option 'Route': expected an "
+	    "address, such as \"192.0.2.1:25\", since resolvers is 0, and "
+	    "nobody could look a name up, found \"mail.example.test\"");
+	cr_expect_null(load_settings(NULL, none, "Delivery = smtp"));
+	cr_expect_str_eq(load_error, "m.conf:3:1: option 'resolvers': expected 1 "
+	    "or more, since Domain \"a.test\" has Delivery = smtp without "
+	    "Route, and somebody has to look up MX records, found 0");
 }
 
 Test(settings_route, a_section_for_more_than_one_domain_needs_no_maildir)

@@ -1,0 +1,359 @@
+/* The addresses of a next hop; see relay_way_int.h. */
+
+#include "cmd/mailmilld/relay/relay_way_int.h"
+
+#include <sys/param.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/process/log.h"
+#include "core/util/array.h"
+
+#define SMTP_PORT	25
+
+void
+relay_way_route(const struct settings_domain *d, size_t i,
+    struct route_addr *addr_r)
+{
+	/* the settings have been checked */
+	(void)route_addr_parse(d->route.v[i], addr_r);
+	route_addr_default(addr_r, SMTP_PORT);
+}
+
+/* --- places --------------------------------------------------------------- */
+
+static struct relay_place *
+place_of(const struct relay_way *w, uint64_t number)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (w->v[i].number == number)
+			return &w->v[i];
+	return NULL;
+}
+
+/* The first that has not been tried, and that has not failed lately. */
+static const struct relay_place *
+untried(const struct relay_way *w, uint64_t now)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (!w->v[i].is_tried && now >= w->v[i].bad_ms)
+			return &w->v[i];
+	return NULL;
+}
+
+static bool
+is_same(const struct route_addr *a, const struct route_addr *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == ROUTE_UNIX ?
+	    strcmp(a->un.sun_path, b->un.sun_path) == 0 :
+	    a->port == b->port && addr_is_same(&a->ip.sa, &b->ip.sa);
+}
+
+static bool
+has_addr(const struct relay_way *w, const struct route_addr *addr)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (is_same(&w->v[i].addr, addr))
+			return true;
+	return false;
+}
+
+/* What the DNS said before may have had the same address. */
+static uint64_t
+bad_until(const struct relay_way *w, const struct route_addr *addr)
+{
+	size_t i;
+
+	for (i = 0; i < w->nwas; i++)
+		if (is_same(&w->was[i].addr, addr))
+			return w->was[i].bad_ms;
+	return 0;
+}
+
+/* Return whether it is a new one. */
+static bool
+add_place(struct relay_way *w, const struct route_addr *addr, bool is_sure)
+{
+	struct relay_place *v;
+
+	if (w->n == RELAY_PLACES || has_addr(w, addr) ||
+	    (v = array_fit(w->v, &w->room, w->n + 1, sizeof(*v))) == NULL)
+		return false;
+	w->v = v;
+	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
+		.group = w->group, .is_sure = is_sure,
+		.bad_ms = bad_until(w, addr) };
+	return true;
+}
+
+/* Begin with the first route again. */
+static void
+forget(struct relay_way *w)
+{
+	free(w->was);
+	w->was = w->v;
+	w->nwas = w->n;
+	w->v = NULL;
+	w->n = w->room = w->ntried = 0;
+	w->entry = 0;
+	w->preference = -1;
+	w->end_ms = UINT64_MAX;
+}
+
+/* --- searches ------------------------------------------------------------- */
+
+static bool
+is_first_name(const struct relay_way *w, const char *host)
+{
+	return w->mx == NULL || strcasecmp(host, w->mx) == 0;
+}
+
+/* Return whether there is a new address among them. */
+static bool
+take_hops(struct relay_way *w, const struct mx_result *r)
+{
+	uint64_t end_ms = w->ways->now_ms() + (uint64_t)r->ttl_s * 1000;
+	struct route_addr addr;
+	const struct mx_hop *h;
+	bool is_new = false;
+	size_t i;
+
+	/* of an earlier search */
+	if (w->mx != NULL && (int64_t)r->hops[0].preference <= w->preference)
+		return false;
+	w->preference = r->hops[0].preference;
+	w->end_ms = MIN(w->end_ms, end_ms);
+	w->group++;
+	for (i = 0; i < r->n; i++) {
+		h = &r->hops[i];
+		addr = (struct route_addr){ .kind = ROUTE_IP, .ip = h->addr,
+			.port = htons((in_port_t)addr_port(&h->addr.sa)) };
+		strlcpy(addr.name, h->host, sizeof(addr.name));
+		is_new = add_place(w, &addr, h->is_mx_authentic ||
+		    *h->host == '\0' || is_first_name(w, h->host)) || is_new;
+	}
+	return is_new;
+}
+
+/* A search has found nothing (more).  What a server has said, or has not, is a
+ * better reason. */
+static void
+take_end(struct relay_way *w, const char *name, enum mx_end end)
+{
+	const struct mx_reply *reply = mx_end_reply(end);
+	char at[CONF_AT_MAX];
+
+	if (end == MX_END_TRIED && w->n > 0)
+		return;
+	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
+	if (w->mx == NULL)
+		log_warnx("next-hop-name", "at=%s name=%s reason=%s",
+		    conf_at_text(&w->domain->route_at, at, sizeof(at)), name,
+		    reply->text);
+	if (w->ntried > 0)
+		return;
+	w->why = (struct job_error){ .code = 0 };
+	strlcpy(w->why.enhanced, reply->enhanced, sizeof(w->why.enhanced));
+	snprintf(w->why.text, sizeof(w->why.text), "%.100s: %s", name,
+	    reply->text);
+	w->errnum = EHOSTUNREACH;
+	w->flags = reply->code / 100 == 5 ? JOB_REFUSED : JOB_TARGET;
+}
+
+/* The name that is looked up. */
+static const char *
+name_of(const struct relay_way *w, struct route_addr *addr_r)
+{
+	if (w->mx != NULL)
+		return w->mx;
+	relay_way_route(w->domain, w->entry, addr_r);
+	return addr_r->name;
+}
+
+/* The search ends with each group: it is so large that one for each next hop
+ * would be too much.  The resolver has the answers, if the next group is
+ * wanted. */
+static void
+end_search(struct relay_way *w)
+{
+	if (w->search == NULL)
+		return;
+	w->ways->close(&w->search);
+	w->ways->nsearches--;
+}
+
+static void
+on_hops(void *closure, const struct mx_result *r)
+{
+	struct relay_way *w = closure;
+	struct route_addr addr;
+
+	if (r->n > 0 && !take_hops(w, r)) {
+		w->ways->more(w->search);
+		return;
+	}
+	if (r->n == 0)
+		take_end(w, name_of(w, &addr), r->end);
+	/* a host has one group */
+	if (r->n == 0 || w->mx == NULL)
+		w->entry++;
+	end_search(w);
+	w->ways->found(w->closure);
+}
+
+/* Begin a search, when there may be one more. */
+static void
+search(struct relay_way *w)
+{
+	struct route_addr addr;
+	struct mx_want want = { .name = name_of(w, &addr),
+		.is_host = w->mx == NULL, .self = w->ways->self };
+
+	want.port = w->mx == NULL ? ntohs(addr.port) :
+	    (unsigned int)w->domain->mx_port;
+	if (w->ways->nsearches == RELAY_SEARCHES) {
+		w->ways->is_short = true;
+		return;
+	}
+	w->search = w->ways->open(w->ways->lookup, &want, on_hops, w);
+	if (w->search != NULL) {
+		w->ways->nsearches++;
+		return;
+	}
+	take_end(w, want.name, MX_END_TEMPORARY);
+	w->entry++;
+}
+
+/* --- attempts ------------------------------------------------------------- */
+
+void
+relay_way_open(struct relay_way *w, struct relay_ways *ways,
+    const struct settings_domain *d, const char *mx, void *closure)
+{
+	*w = (struct relay_way){ .ways = ways, .domain = d, .mx = mx,
+		.closure = closure };
+	forget(w);
+}
+
+void
+relay_way_close(struct relay_way *w)
+{
+	end_search(w);
+	free(w->v);
+	free(w->was);
+	w->v = w->was = NULL;
+	w->n = w->room = w->nwas = 0;
+}
+
+void
+relay_way_begin(struct relay_way *w)
+{
+	size_t i;
+
+	/* without an address the DNS is asked each time */
+	if (w->search == NULL && (w->n == 0 ||
+	    w->ways->now_ms() >= w->end_ms))
+		forget(w);
+	for (i = 0; i < w->n; i++)
+		w->v[i].is_tried = false;
+	w->ntried = 0;
+}
+
+/* The next route.  Return whether there was one that is known, or fails to be
+ * looked up. */
+static bool
+go_on(struct relay_way *w)
+{
+	size_t n = w->mx != NULL ? 1 : w->domain->route.n, entry = w->entry;
+	struct route_addr addr;
+
+	if (w->search != NULL || entry >= n)
+		return false;
+	if (w->mx == NULL)
+		relay_way_route(w->domain, entry, &addr);
+	if (w->mx != NULL || addr.kind == ROUTE_NAME) {
+		search(w);
+		return w->entry > entry;
+	}
+	w->group++;
+	(void)add_place(w, &addr, true);
+	w->entry++;
+	return true;
+}
+
+enum relay_way_state
+relay_way_find(struct relay_way *w, const struct relay_place **place_r)
+{
+	uint64_t now = w->ways->now_ms();
+	size_t n = w->mx != NULL ? 1 : w->domain->route.n;
+
+	do
+		if ((*place_r = untried(w, now)) != NULL)
+			return RELAY_WAY_PLACE;
+	while (go_on(w));
+	if (w->entry < n)
+		return RELAY_WAY_WAITS;
+	*place_r = untried(w, UINT64_MAX);
+	return *place_r != NULL ? RELAY_WAY_PLACE : RELAY_WAY_END;
+}
+
+const struct relay_place *
+relay_way_beside(const struct relay_way *w, uint64_t number)
+{
+	const struct relay_place *p = place_of(w, number);
+	uint64_t now = w->ways->now_ms();
+
+	if (p == NULL)
+		return NULL;
+	for (p++; p < w->v + w->n && p->group == p[-1].group; p++)
+		if (!p->is_tried && now >= p->bad_ms)
+			return p;
+	return NULL;
+}
+
+void
+relay_way_failed(struct relay_way *w, uint64_t number,
+    const struct job_error *why, int errnum)
+{
+	struct relay_place *p = place_of(w, number);
+
+	if (p == NULL || p->is_tried)
+		return;
+	p->is_tried = true;
+	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
+	w->ntried++;
+	w->why = *why;
+	w->errnum = errnum;
+	w->flags = JOB_TARGET;
+}
+
+void
+relay_way_late(struct relay_way *w, uint64_t number)
+{
+	struct relay_place *p = place_of(w, number);
+
+	if (p != NULL)
+		p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
+}
+
+void
+relay_way_good(struct relay_way *w, uint64_t number)
+{
+	struct relay_place *p = place_of(w, number);
+
+	if (p != NULL)
+		p->bad_ms = 0;
+	relay_way_begin(w);
+}

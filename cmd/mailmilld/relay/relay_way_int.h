@@ -1,0 +1,126 @@
+/* The addresses of a next hop, in the order in which they are tried: those that
+ * Route has, and those of the names that it has; or those of the hosts in the MX
+ * records of a domain.
+ *
+ *	relay_way_begin(w)		there is something to send
+ *	relay_way_find(w, &place)	RELAY_WAY_PLACE: connect to it, then
+ *					relay_way_good() or relay_way_failed(), and
+ *					relay_way_find() again;
+ *					RELAY_WAY_WAITS: ways->found() says when to
+ *					ask again;
+ *					RELAY_WAY_END: w->why says why there is none
+ *
+ * From relay_way_begin() on, each address is tried once at most.  One that has
+ * failed is left alone for RELAY_BAD_MS as long as there are others.  A name is
+ * looked up when the addresses before it have failed, and the hosts of a
+ * preference when those of the better ones have (RFC 5321 5.1).  What was found is
+ * good for as long as the DNS says.
+ *
+ * Owns: the searches in the DNS; which addresses have failed.
+ * Knows nothing of connections and of mail. */
+
+#ifndef CMD_MAILMILLD_RELAY_RELAY_WAY_INT_H
+#define CMD_MAILMILLD_RELAY_RELAY_WAY_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/mailmilld/lookup/mx.h"
+#include "cmd/settings/route_addr.h"
+#include "cmd/settings/settings.h"
+#include "core/spool/job.h"
+
+#define RELAY_BAD_MS	60000	/* an address that has failed is not tried before, while others are there */
+#define RELAY_SEARCHES	64	/* at once: each may ask for 16 hosts, and lookup.h takes 1024 questions */
+#define RELAY_PLACES	64	/* addresses of one next hop */
+
+/* One of them. */
+struct relay_place {
+	/* with its port.  If it was looked up, addr.name is the host, which has
+	 * that address; else "" */
+	struct route_addr addr;
+	uint64_t	 number;	/* no other place of this way has it */
+	unsigned int	 group;		/* of the same route, or preference */
+	/* the name comes from the configuration or the recipient's address, or
+	 * DNSSEC proves that it is right: who has a certificate for it is the
+	 * right server */
+	bool		 is_sure;
+	bool		 is_tried;
+	uint64_t	 bad_ms;	/* it is not tried before, while others are there */
+};
+
+/* What all ways of a process share. */
+struct relay_ways {
+	/* mx_open(), mx_more(), mx_close(), monotonic_ms(), or what a test has in
+	 * their places */
+	struct mx	*(*open)(struct lookup *l, const struct mx_want *want,
+			    mx_fn *fn, void *closure);
+	void		 (*more)(struct mx *x);
+	void		 (*close)(struct mx **x);
+	uint64_t	 (*now_ms)(void);
+	struct lookup	*lookup;
+	const struct mx_self *self;
+	/* found(closure): of relay_way_open(): what that way waited for */
+	void		 (*found)(void *closure);
+	unsigned int	 nsearches;
+	bool		 is_short;	/* a way waits for one of these to end */
+};
+
+struct relay_way {
+	struct relay_ways *ways;
+	const struct settings_domain *domain;
+	const char	*mx;		/* the domain or address literal whose hosts these are; NULL: Route */
+	void		*closure;
+	struct relay_place *v;
+	size_t		 n, room;
+	size_t		 ntried;	/* of them */
+	struct relay_place *was;	/* those before, for what was bad */
+	size_t		 nwas;
+	uint64_t	 last;		/* number */
+	unsigned int	 group;
+	size_t		 entry;		/* the next value of Route; of MX records there is one */
+	int64_t		 preference;	/* of the last group, -1: none yet */
+	uint64_t	 end_ms;	/* until then they are good */
+	struct mx	*search;	/* NULL: there is none */
+	/* why there is none, and the result of what waits */
+	struct job_error why;
+	int		 errnum;
+	uint32_t	 flags;		/* JOB_* */
+};
+
+enum relay_way_state { RELAY_WAY_PLACE, RELAY_WAY_WAITS, RELAY_WAY_END };
+
+/* relay_way_open(w, ways, d, mx, closure): For the next hops of ${d}, or for those
+ * of the domain ${mx}, unless it is NULL.  All is kept.
+ * relay_way_close(w): Forget all; a search ends. */
+void relay_way_open(struct relay_way *w, struct relay_ways *ways,
+    const struct settings_domain *d, const char *mx, void *closure);
+void relay_way_close(struct relay_way *w);
+
+/* relay_way_route(d, i, addr_r): The ${i}th value of Route of ${d}, with its
+ * port. */
+void relay_way_route(const struct settings_domain *d, size_t i,
+    struct route_addr *addr_r);
+
+void relay_way_begin(struct relay_way *w);
+
+/* relay_way_find(w, &place_r): *place_r is valid until the next call for ${w}. */
+enum relay_way_state relay_way_find(struct relay_way *w,
+    const struct relay_place **place_r);
+
+/* relay_way_beside(w, number): What can be tried beside that place, which takes
+ * long: the one behind it in its group that has not failed; NULL: none. */
+const struct relay_place *relay_way_beside(const struct relay_way *w,
+    uint64_t number);
+
+/* relay_way_failed(w, number, why, errnum): That place has.
+ * relay_way_late(w, number): Another one was faster.
+ * relay_way_good(w, number): It is, which ends the attempt.
+ * A place that is not there any more, or has failed already, does not count. */
+void relay_way_failed(struct relay_way *w, uint64_t number,
+    const struct job_error *why, int errnum);
+void relay_way_late(struct relay_way *w, uint64_t number);
+void relay_way_good(struct relay_way *w, uint64_t number);
+
+#endif

@@ -1,0 +1,389 @@
+"""Mail for the hosts that the DNS names: MX records, and names in Route."""
+import contextlib
+import os
+import socket
+import time
+from collections import Counter
+
+from harness import Server, free_port, wait_for
+from nameserver import (NXDOMAIN, SERVFAIL, Nsd, Script, a, mx, name_octets,
+                        record)
+from nexthop import EHLO, NextHop
+from test_relay import (CONF, events, send, server, wait_bounced,
+                        wait_deferred, waiting)
+
+
+def conf(dns, more=CONF):
+    return f'Resolver = "{dns.address}"\nResolver_Timeout = 1\n' \
+        f'Resolver_Attempts = 1\n{more}'
+
+
+def by_mx(port, more='', name='*'):
+    return f'''Domain "{name}" {{
+    Delivery = smtp
+    MX_Port = {port}
+    {more}
+}}
+'''
+
+
+OPEN = '    Open_Relay = true\n'
+
+
+def mx_server(d, dns, port, *more, conf_more=CONF, options=''):
+    return server(d, by_mx(port, options), *more, conf=conf(dns, conf_more),
+                  listener=OPEN)
+
+
+def aaaa(owner, address, ttl=300):
+    return record(owner, 'AAAA', socket.inet_pton(socket.AF_INET6, address),
+                  ttl)
+
+
+class Zone:
+    """What a name server says: {name: {type: [data, ...]}}; a name that is not
+    there does not exist, and the value SERVFAIL is said as it is."""
+
+    def __init__(self, names, ttl=300):
+        self.names, self.ttl = names, ttl
+
+    def data(self, q, values):
+        make = {'A': a, 'AAAA': aaaa,
+                'CNAME': lambda n, x, t: record(n, 'CNAME', name_octets(x), t),
+                'MX': lambda n, x, t: mx(n, *x, t)}[q.type]
+        return [make(q.name, x, self.ttl) for x in values]
+
+    def __call__(self, q):
+        known = self.names.get(q.name.lower())
+        if known is None:
+            return q.answer(rcode=NXDOMAIN)
+        if known == SERVFAIL:
+            return q.answer(rcode=SERVFAIL)
+        if 'CNAME' in known:
+            return q.answer(record(q.name, 'CNAME', name_octets(
+                known['CNAME']), self.ttl))
+        return q.answer(*self.data(q, known.get(q.type, [])))
+
+
+class Hops:
+    """Servers on addresses of the loopback, all with one port."""
+
+    def __init__(self, n=0, **kw):
+        self.port = free_port()
+        self.hops = [NextHop((f'127.0.1.{i + 1}', self.port), **kw)
+                     for i in range(n)]
+
+    def __enter__(self):
+        for h in self.hops:
+            h.start()
+        return self
+
+    def __exit__(self, *exc):
+        for h in self.hops:
+            h.stop()
+
+    def __getitem__(self, i):
+        return self.hops[i]
+
+
+@contextlib.contextmanager
+def deaf(address):
+    """A server to which no connection is made: its queue is full."""
+    family = socket.AF_INET6 if ':' in address[0] else socket.AF_INET
+    with socket.socket(family) as s, contextlib.ExitStack() as stack:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(address)
+        s.listen(0)
+        for _ in range(4):
+            c = stack.enter_context(socket.socket(family))
+            c.setblocking(False)
+            c.connect_ex(address)
+        yield s
+
+
+def queue_is_empty(s):
+    return not s.ctl_json('queue', 'list')['messages']
+
+
+# ------------------------------------------------------------------ MX records
+def test_the_hosts_of_mx_records_get_the_mail(d):
+    with Hops(3) as hops, Nsd(d, {'dns.test': '''
+best MX 20 two
+best MX 10 one
+one A 127.0.1.1
+two A 127.0.1.2
+three A 127.0.1.3
+alias CNAME best
+host A 127.0.1.3
+aliased MX 5 other
+other CNAME three
+dead MX 10 nobody
+dead MX 20 gone
+dead MX 30 three
+nobody A 127.0.1.99
+'''}) as dns, mx_server(d, dns, hops.port) as s:
+        send(s, 'a@best.dns.test', 'b@BEST.dns.test')
+        [m] = hops[0].wait(1)
+        assert len(m.rcpts) == 2 and m.hello == 'EHLO mx.example.test', m.rcpts
+        send(s, 'a@alias.dns.test')
+        hops[0].wait(2)
+        # an implicit MX record, one that names an alias, a host that refuses
+        for i, x in enumerate(('host', 'aliased', 'dead')):
+            send(s, f'a@{x}.dns.test')
+            hops[2].wait(i + 1)
+        send(s, 'a@[127.0.1.2]')
+        hops[1].wait(1)
+        wait_for('an empty queue', lambda: queue_is_empty(s))
+        said = {e['rcpt']: e['reply'] for e in events(s, 'delivered')}
+        assert said['a@best.dns.test'] == \
+            'one.dns.test[127.0.1.1] said: 250 2.0.0 Taken', said
+        assert said['a@[127.0.1.2]'] == \
+            '[127.0.1.2] said: 250 2.0.0 Taken', said
+
+
+def test_domains_that_take_no_mail(d):
+    with Hops(1) as hops, Nsd(d, {'dns.test': '''
+null MX 0 .
+nothing TXT "x"
+noaddr MX 10 nothing
+self MX 10 mx.example.test.
+self MX 20 one
+backup MX 10 one
+backup MX 20 mx.example.test.
+one A 127.0.1.1
+'''}) as dns, mx_server(d, dns, hops.port) as s:
+        want = {'null': '5.1.10', 'missing': '5.1.2', 'nothing': '5.4.4',
+                'noaddr': '5.4.4', 'self': '5.4.6'}
+        for x in want:
+            send(s, f'a@{x}.dns.test', sender='user@example.test')
+        why = wait_bounced(s, len(want))
+        reports = s.wait_mail(len(want))
+        for x, status in want.items():
+            [report] = [r for r in reports if b'a@%s.dns.test' % x.encode()
+                        in r]
+            assert b'\r\nStatus: %s\r\n' % status.encode() in report, report
+            assert b'\r\nRemote-MTA' not in report, report
+            assert why[f'a@{x}.dns.test'].startswith(f'{x}.dns.test: '), why
+        assert 'null MX' in why['a@null.dns.test'], why
+        # a host that is preferred to us takes it
+        send(s, 'a@backup.dns.test')
+        hops[0].wait(1)
+        hops[0].stop()
+        send(s, 'a@backup.dns.test', 'b@[127.0.1.1]')
+        assert set(wait_deferred(s, 2).values()) == {
+            'one.dns.test[127.0.1.1]: Connection refused',
+            '[127.0.1.1]: Connection refused'}
+
+
+def test_an_address_of_ours_is_no_next_hop(d):
+    with Nsd(d, {'dns.test': 'loop MX 10 us\nus A 127.0.0.1\n'}) as dns:
+        port = free_port()
+        with Server(d, conf=conf(dns), listener=OPEN, port=port,
+                    extra=by_mx(port)) as s:
+            send(s, 'a@loop.dns.test', 'a@[127.0.0.1]')
+            why = wait_bounced(s, 2)
+            assert all('come back to this server' in x
+                       for x in why.values()), why
+
+
+def test_equal_hosts_have_equal_parts(d):
+    n = 60
+    zone = {f'd{i}.test': {'MX': [(10, 'one.test'), (10, 'two.test')]}
+            for i in range(n)}
+    zone.update({'one.test': {'A': ['127.0.1.1']},
+                 'two.test': {'A': ['127.0.1.2']}})
+    with Hops(2) as hops, Script(Zone(zone)) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        send(s, *(f'a@d{i}.test' for i in range(n)))
+        wait_for('all', lambda: sum(len(h.messages) for h in hops.hops) == n)
+        # 2 to the power of 60 would be another one than 15 at least: 1 in 10000
+        assert all(len(h.messages) >= 15 for h in hops.hops), \
+            [len(h.messages) for h in hops.hops]
+
+
+def test_a_dns_that_gives_no_answer_is_asked_again(d):
+    zone = Zone({'broken.test': SERVFAIL, 'one.test': {'A': ['127.0.1.1']},
+                 'half.test': {'MX': [(10, 'broken.test')]}})
+    with Hops(1) as hops, Script(zone) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        send(s, 'a@broken.test', 'a@half.test')
+        why = wait_deferred(s, 2)
+        assert why == {f'a@{x}.test': f'{x}.test: the DNS gives no answer '
+                       'about it now' for x in ('broken', 'half')}, why
+        zone.names['broken.test'] = {'A': ['127.0.1.1']}
+        hops[0].wait(2)
+        assert not events(s, 'bounced')
+
+
+def test_without_a_resolver_mail_waits_and_is_not_lost(d):
+    zone = Zone({'one.test': {'A': ['127.0.1.1']}})
+    with Hops(1) as hops, Script(zone) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        for i in range(5):
+            s.end_one('resolver')
+            send(s, 'a@one.test')
+        hops[0].wait(5)
+        wait_for('an empty queue', lambda: queue_is_empty(s))
+        assert len(hops[0].messages) == 5
+
+
+def test_what_the_dns_says_next_is_used_when_the_old_answer_has_ended(d):
+    zone = Zone({'one.test': {'A': ['127.0.1.1']}}, ttl=1)
+    with Hops(2, replies={'QUIT': '221 2.0.0 Bye'},
+              ehlo=EHLO + ('LIMITS MAILMAX=1',)) as hops, \
+            Script(zone) as dns, mx_server(d, dns, hops.port) as s:
+        send(s, 'a@one.test')
+        hops[0].wait(1)
+        zone.names['one.test'] = {'A': ['127.0.1.2']}
+
+        def moved():
+            send(s, 'a@one.test')
+            return hops[1].messages
+        wait_for('the other host', moved)
+
+
+# ------------------------------------------------------------------ addresses
+def test_an_ipv6_address_that_refuses_is_no_obstacle(d):
+    zone = Zone({'two.test': {'AAAA': ['::1'], 'A': ['127.0.1.1']}})
+    with Hops(1) as hops, Script(zone) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        send(s, 'a@two.test')
+        hops[0].wait(1)
+        assert not waiting(s)
+
+
+def test_an_address_that_says_nothing_costs_its_head_start_alone(d):
+    """Neither the 30 s of a connection, nor the mail its place in the queue."""
+    zone = Zone({'slow.test': {'AAAA': ['::1'], 'A': ['127.0.1.1']}})
+    with Hops(1) as hops, Script(zone) as dns, deaf(('::1', hops.port)), \
+            mx_server(d, dns, hops.port,
+                      conf_more='retry_interval = 3600\n') as s:
+        begin = time.monotonic()
+        send(s, 'a@slow.test')
+        hops[0].wait(1)
+        took = time.monotonic() - begin
+        assert 0.25 <= took < 10, took
+        wait_for('its end', lambda: hops[0].nopen == 0)
+        # from now on the other one is the first
+        send(s, 'a@slow.test')
+        hops[0].wait(2)
+        assert hops[0].nsessions == 2 and not waiting(s)
+
+
+def test_a_host_that_is_less_preferred_is_not_tried_beside_another(d):
+    zone = Zone({'far.test': {'MX': [(10, 'one.test'), (20, 'two.test')]},
+                 'one.test': {'A': ['127.0.1.9']},
+                 'two.test': {'A': ['127.0.1.1']}})
+    with Hops(1) as hops, Script(zone) as dns, \
+            deaf(('127.0.1.9', hops.port)) as first, \
+            mx_server(d, dns, hops.port) as s:
+        send(s, 'a@far.test')
+        wait_for('its addresses', lambda: ('one.test', 'A') in [
+            (q.name, q.type) for q in dns.asked])
+        time.sleep(1)           # four head starts
+        assert hops[0].nsessions == 0
+        first.close()           # it refuses now
+        hops[0].wait(1, 60)
+
+
+# ------------------------------------------------------------------ Route
+def test_a_name_in_route_is_looked_up(d):
+    for lmtp in False, True:
+        with Hops(1, lmtp=lmtp) as hops, \
+                Script(Zone({'next.test': {'A': ['127.0.1.1']}})) as dns:
+            os.mkdir(f'{d}/{lmtp}')
+            with server(f'{d}/{lmtp}', f'''Domain "a.test" {{
+    Delivery = {'lmtp' if lmtp else 'smtp'}
+    Route = "next.test:{hops.port}"
+}}
+''', conf=conf(dns)) as s:
+                send(s, 'x@a.test')
+                hops[0].wait(1)
+                wait_for('the log', lambda: events(s, 'delivered'))
+                assert events(s, 'delivered')[0]['reply'].startswith(
+                    'next.test[127.0.1.1] said: 250'), events(s, 'delivered')
+                # its MX records count for nothing
+                assert {q.type for q in dns.asked} == {'A', 'AAAA'}
+
+
+def test_a_name_in_route_that_is_not_there_defers(d):
+    """It is a fault of the configuration, which nobody's mail has to pay for."""
+    zone = Zone({})
+    with Hops(1) as hops, Script(zone) as dns, server(
+            d, f'Domain "a.test" {{ Delivery = smtp '
+            f'Route = "next.test:{hops.port}" }}\n', conf=conf(dns)) as s:
+        send(s, 'x@a.test')
+        why = wait_deferred(s)
+        assert why['x@a.test'].startswith('next.test: the host that the '
+                                          'configuration names'), why
+        assert events(s, 'next-hop-name')[0]['name'] == 'next.test'
+        zone.names['next.test'] = {'A': ['127.0.1.1']}
+        # that there is none is kept for a minute by what the answer says: none
+        hops[0].wait(1, 30)
+        assert not events(s, 'bounced')
+
+
+def test_another_route_is_used_while_a_name_cannot_be_looked_up(d):
+    with Hops(1) as hops, Script(Zone({'next.test': SERVFAIL})) as dns, server(
+            d, f'Domain "a.test" {{ Delivery = smtp Route = {{ '
+            f'"next.test:{hops.port}", "127.0.1.1:{hops.port}" }} }}\n',
+            conf=conf(dns)) as s:
+        send(s, 'x@a.test')
+        hops[0].wait(1)
+        assert not waiting(s)
+
+
+# ------------------------------------------------------------------ much
+def test_many_domains_at_once(d):
+    n = 300
+    zone = {f'd{i}.test': {'MX': [(10, f'mx{i % 7}.test')]} for i in range(n)}
+    zone.update({f'mx{i}.test': {'A': [f'127.0.1.{i % 3 + 1}']}
+                 for i in range(7)})
+    with Hops(3) as hops, Script(Zone(zone)) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        for i in range(0, n, 50):
+            send(s, *(f'a@d{j}.test' for j in range(i, i + 50)))
+        wait_for('all', lambda: sum(len(h.messages) for h in hops.hops) == n,
+                 60)
+        assert s.stats()['respawns'] == 0
+        assert not events(s, 'deferred')
+
+
+def test_ports_of_questions_change_however_many_wait(d):
+    """More than all sockets of the resolver are to have."""
+    def answers(q):
+        return q.answer(*(mx(q.name, 10, f'h{i}.{q.name}')
+                          for i in range(16))) if q.type == 'MX' else None
+    n = 40
+    with Hops() as hops, Script(answers) as dns, server(
+            d, by_mx(hops.port), conf=f'Resolver = "{dns.address}"\n'
+            'Resolver_Timeout = 60\n', listener=OPEN) as s:
+        def waiting_questions():
+            return [q for q in list(dns.asked) if q.type != 'MX']
+        for i in range(n):
+            send(s, f'a@d{i}.test')
+            wait_for('its questions', lambda: len(
+                waiting_questions()) >= (i + 1) * 32)
+        uses = Counter(q.port for q in waiting_questions())
+        # 32 of each of 16 sockets, and then as many of each
+        assert max(uses.values()) <= 3 * n * 32 / 16 / 2, uses.most_common(3)
+
+
+def test_any_octets_from_a_name_server_cost_mail_a_delay_alone(d):
+    good = Zone({'a.test': {'MX': [(10, 'mx.a.test')]},
+                 'mx.a.test': {'A': ['127.0.1.1']}})
+    spoilt = [True]
+
+    def answers(q):
+        octets = good(q)
+        if not spoilt:
+            return octets
+        return [octets[:len(octets) // 2], octets[:-1],
+                q.packet[:2] + bytes(range(256))]
+    with Hops(1) as hops, Script(answers) as dns, \
+            mx_server(d, dns, hops.port) as s:
+        send(s, 'x@a.test')
+        wait_deferred(s)
+        spoilt.clear()
+        hops[0].wait(1)
+        assert s.stats()['respawns'] == 0 and not events(s, 'bounced')
