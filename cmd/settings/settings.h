@@ -52,7 +52,7 @@ enum delivery {
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	struct conf_at at;	/* of the section */
-	struct conf_at maildir_at, recipients_at, route_at; /* where the options
+	struct conf_at maildir_at, recipients_at, route_at, source_at; /* where the options
 					 * are set; else where the section
 					 * begins */
 	/* set by settings_load_recipients() if Recipients is set; NULL: every
@@ -183,6 +183,10 @@ const char *settings_at(const struct settings *s, const char *name, char *buf,
  * 53.  Return 0, or -1: it is none of these. */
 int settings_name_server(const char *value, union addr *addr_r);
 
+/* settings_ip(value, addr_r): A value of Source: the address of a host, of IPv4 or
+ * IPv6, without a port.  Return 0, or -1. */
+int settings_ip(const char *value, union addr *addr_r);
+
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
  * domains (before chroot).  Return 0, or -1 with a message that names file, line
  * and option. */
@@ -241,6 +245,12 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
 unsigned int settings_relayers(const struct settings *s);
 bool settings_is_relayed(const struct settings_domain *d);
 bool settings_is_mx(const struct settings_domain *d);
+/* settings_source(d, family, addr_r): The address from which connections of that
+ * ${family} come, by Source, with port 0; AF_UNSPEC: the system's choice.  Return 0,
+ * or -1: there may be no such connections, since Source has no address of the
+ * family. */
+int settings_source(const struct settings_domain *d, int family,
+    union addr *addr_r);
 void settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX]);
 

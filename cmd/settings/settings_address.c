@@ -67,6 +67,23 @@ settings_address(const void *, const char *s, size_t *len,
 }
 
 int
+settings_ip(const char *value, union addr *addr_r)
+{
+	memset(addr_r, 0, sizeof(*addr_r));
+	if (inet_pton(AF_INET, value, &addr_r->in.sin_addr) == 1) {
+		addr_r->sa.sa_family = AF_INET;
+		return addr_r->in.sin_addr.s_addr == INADDR_ANY ||
+		    IN_MULTICAST(ntohl(addr_r->in.sin_addr.s_addr)) ||
+		    addr_r->in.sin_addr.s_addr == INADDR_BROADCAST ? -1 : 0;
+	}
+	addr_r->sa.sa_family = AF_INET6;
+	return inet_pton(AF_INET6, value, &addr_r->in6.sin6_addr) != 1 ||
+	    IN6_IS_ADDR_UNSPECIFIED(&addr_r->in6.sin6_addr) ||
+	    IN6_IS_ADDR_MULTICAST(&addr_r->in6.sin6_addr) ||
+	    IN6_IS_ADDR_V4MAPPED(&addr_r->in6.sin6_addr) ? -1 : 0;
+}
+
+int
 settings_name_server(const char *value, union addr *addr_r)
 {
 	memset(addr_r, 0, sizeof(*addr_r));

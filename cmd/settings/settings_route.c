@@ -49,6 +49,40 @@ settings_target(const struct settings_domain *d, const char *domain,
 		    "%s%s", i == 0 ? "" : ", ", d->route.v[i]);
 }
 
+int
+settings_source(const struct settings_domain *d, int family,
+    union addr *addr_r)
+{
+	size_t i;
+
+	for (i = 0; i < d->source.n; i++)
+		if (settings_ip(d->source.v[i], addr_r) == 0 &&
+		    addr_r->sa.sa_family == family)
+			return 0;
+	*addr_r = (union addr){ .sa.sa_family = AF_UNSPEC };
+	return d->source.n == 0 ? 0 : -1;
+}
+
+/* One address of each family. */
+static int
+check_source(struct conf *c, const struct settings_domain *d)
+{
+	union addr first, second;
+
+	if (d->source.n == 0)
+		return 0;
+	if (!settings_is_relayed(d))
+		return conf_error(c, &d->source_at, "option 'Source': only "
+		    "together with Delivery = \"lmtp\" or \"smtp\"");
+	(void)settings_ip(d->source.v[0], &first);
+	if (d->source.n == 1)
+		return 0;
+	(void)settings_ip(d->source.v[1], &second);
+	return d->source.n == 2 && first.sa.sa_family != second.sa.sa_family ?
+	    0 : conf_error_value(c, &d->source_at, "Source", d->source.v[1],
+	    "at most one address of IPv4 and one of IPv6");
+}
+
 static int
 refuse(struct conf *c, const struct settings_domain *d, const char *value,
     const char *expected)
@@ -134,8 +168,13 @@ check_hop(struct conf *c, const struct settings *s,
     const struct settings_domain *d, const char *value)
 {
 	struct route_addr addr;
+	union addr source;
 
 	(void)route_addr_parse(value, &addr);	/* which the schema has checked */
+	if (addr.kind == ROUTE_IP && settings_source(d,
+	    addr.ip.sa.sa_family, &source) == -1)
+		return refuse(c, d, value, "an address of IPv4 or IPv6 as "
+		    "Source has one");
 	if (addr.kind == ROUTE_NAME && s->resolvers == 0)
 		return refuse(c, d, value, "an address, such as "
 		    "\"192.0.2.1:25\", since resolvers is 0, and nobody could "
@@ -162,6 +201,8 @@ settings_route_check(struct conf *c, const struct settings *s,
 	char found[32];
 	size_t i, octets = 0;
 
+	if (check_source(c, d) == -1)
+		return -1;
 	if (!settings_is_relayed(d))
 		return d->route.n == 0 ? 0 : conf_error(c, &d->route_at,
 		    "option 'Route': only together with Delivery = \"lmtp\" or "

@@ -203,6 +203,17 @@ special_name_server(const char *value, char *expected_r, size_t len)
 	    "[2001:db8::53]:5353");
 }
 
+static int
+special_source(const char *value, char *expected_r, size_t len)
+{
+	union addr addr;
+
+	if (settings_ip(value, &addr) == 0)
+		return 0;
+	return expected(expected_r, len, "an address of this machine without "
+	    "a port, such as 192.0.2.7 or 2001:db8::7");
+}
+
 static const struct special specials[] = {
 	{ ROW_auth_backend, special_backend },
 	{ ROW_auth_mechanisms, special_mechanism },
@@ -228,6 +239,7 @@ static const struct special specials[] = {
 	{ ROW_maildir, special_maildir },
 	{ ROW_recipients, special_recipients },
 	{ ROW_route, special_route },
+	{ ROW_source, special_source },
 	{ ROW_helo, special_hostname },
 	{ ROW_tls_ca_file, special_file },
 	{ ROW_tls_name, special_qualifier },

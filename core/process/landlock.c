@@ -101,11 +101,13 @@ add_path(int rules, const struct landlock_path *p, uint64_t handled)
 	return rc;
 }
 
-/* TCP sockets may be connected to that port, whatever the address. */
+/* TCP sockets may be connected to that port, whatever the address; 0: bound to
+ * any that the system chooses. */
 static int
 add_port(int rules, unsigned int port)
 {
-	const struct net_port rule = { NET_CONNECT_TCP, port };
+	const struct net_port rule = {
+		port == 0 ? NET_BIND_TCP : NET_CONNECT_TCP, port };
 
 	return (int)syscall(NR_ADD_RULE, rules, RULE_NET_PORT, &rule, 0);
 }

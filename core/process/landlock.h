@@ -16,13 +16,14 @@ struct landlock_path {
 /* What the kernel's Landlock can forbid. */
 enum {
 	LANDLOCK_FILES = 1,
-	LANDLOCK_NET = 2,	/* no TCP socket can be bound, or connected but to ports of the rules */
+	LANDLOCK_NET = 2,	/* no TCP socket can be bound or connected but as the rules say */
 	LANDLOCK_SCOPE = 4	/* no signal, no abstract socket of processes outside */
 };
 
 /* landlock_rules(paths, n, ports, nports, &has_r): Make a set of rules: only the
  * files of ${paths} can be opened, and none can be executed; TCP sockets can be
- * connected to ${ports} alone.  A path that does not exist is left out.  *has_r is
+ * connected to ${ports} alone, and bound only if 0 is among these, to a port that
+ * the system chooses.  A path that does not exist is left out.  *has_r is
  * what the rules enforce (LANDLOCK_FILES, ...).  Return the descriptor of the set,
  * close-on-exec, or -1 with errno: ENOSYS or EOPNOTSUPP, the kernel has no
  * Landlock, or one that is too old. */

@@ -146,6 +146,10 @@ static const struct rule {
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
 	{ "socket:tcp", "socket", 3, { IS(0, AF_INET6),
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_STREAM), IS(2, 0) } },
+	/* the address that a connection comes from: as long as one of IPv4 or
+	 * IPv6, what it is lies in memory */
+	{ "bind:ip", "bind", 1, { IS(2, sizeof(struct sockaddr_in)) } },
+	{ "bind:ip", "bind", 1, { IS(2, sizeof(struct sockaddr_in6)) } },
 	/* likewise UDP: never ICMP or UDP-Lite */
 	{ "socket:udp", "socket", 3, { IS(0, AF_INET),
 	    IS_BUT(1, SOCKET_FLAGS, SOCK_DGRAM), IS(2, 0) } },

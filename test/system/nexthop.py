@@ -48,6 +48,7 @@ class NextHop:
         self.messages = []              # of which one reply to the end was 250
         self.lines, self.octets = [], []
         self.nsessions = self.most = 0
+        self.peers = []                 # whom the sessions came from
         self.sockets, self.listener = set(), None
         self.go_on = threading.Event()  # of a reply that waits for the test
 
@@ -104,11 +105,12 @@ class NextHop:
     def _accept(self, listener):
         while True:
             try:
-                s, _ = listener.accept()
+                s, peer = listener.accept()
             except OSError:
                 return
             with self.lock:
                 self.nsessions += 1
+                self.peers.append(peer)
                 self.sockets.add(s)
                 self.most = max(self.most, self._count())
             threading.Thread(target=self._serve, args=(s,),

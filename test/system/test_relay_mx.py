@@ -286,6 +286,46 @@ def test_a_host_that_is_less_preferred_is_not_tried_beside_another(d):
         hops[0].wait(1, 60)
 
 
+# ------------------------------------------------------------------ Source
+def test_connections_come_from_the_source_of_their_section(d):
+    """Streams of mail that do not spoil each other's reputation."""
+    zone = Zone({'one.test': {'A': ['127.0.1.1']},
+                 'two.test': {'A': ['127.0.1.1']},
+                 'six.test': {'AAAA': ['::1']}})
+    with Hops(1) as hops, Script(zone) as dns, mx_server(
+            d, dns, hops.port,
+            by_mx(hops.port, 'Source = "127.0.2.2" Helo = "two.example"',
+                  'two.test'),
+            'Domain "route.test" { Delivery = smtp Source = "127.0.2.3" '
+            f'Route = "127.0.1.1:{hops.port}" }}\n',
+            'Domain "other.test" { Delivery = smtp Source = "127.0.2.4" '
+            f'Route = "127.0.1.1:{hops.port}" }}\n',
+            options='Source = "127.0.2.1"') as s:
+        for i, x in enumerate(('one', 'two', 'route', 'other')):
+            send(s, f'a@{x}.test')
+            m = hops[0].wait(i + 1)[i]
+            assert hops[0].peers[i][0] == f'127.0.2.{i + 1}', hops[0].peers
+            assert m.hello == ('EHLO two.example' if x == 'two' else
+                               'EHLO mx.example.test'), m.hello
+        # there is no source for IPv6
+        send(s, 'a@six.test')
+        assert wait_deferred(s)['a@six.test'] == 'six.test: has no address ' \
+            'of IPv4 or IPv6 as Source has one'
+        assert s.stats()['sandbox_kills'] == 0
+
+
+def test_a_source_that_this_machine_does_not_have(d):
+    with Hops(1) as hops, server(
+            d, 'Domain "a.test" { Delivery = smtp Source = "192.0.2.7" '
+            f'Route = "127.0.1.1:{hops.port}" }}\n') as s:
+        [line] = events(s, 'absent')
+        assert "option 'Source': 192.0.2.7: Cannot assign requested address" \
+            in s.log(), line
+        send(s, 'x@a.test')
+        assert wait_deferred(s)['x@a.test'] == \
+            '[127.0.1.1]: Source: Cannot assign requested address'
+
+
 # ------------------------------------------------------------------ Route
 def test_a_name_in_route_is_looked_up(d):
     for lmtp in False, True:

@@ -348,6 +348,23 @@ relay_port(const struct settings *s, size_t i, unsigned int *port_r)
 	return true;
 }
 
+static bool
+relay_binds(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].source.n > 0)
+			return true;
+	return false;
+}
+
+static const char *
+relay_more_calls(const struct settings *s)
+{
+	return relay_binds(s) ? "bind:ip" : "";
+}
+
 const struct role role_relay = {
 	.id = ROLE_RELAY,
 	ROLE_ACCOUNT(relay_user),
@@ -360,7 +377,9 @@ const struct role role_relay = {
 		 * does not restrict */
 		.calls = "connect pread64 setsockopt:nodelay socket:tcp "
 		    "socket:unix",
+		.more_calls = relay_more_calls,
 		.port = relay_port,
+		.binds = relay_binds,
 		.file_max = role_writes_nothing
 	}
 };

@@ -196,7 +196,7 @@ on_connect(Event *event, int eventtype, void *closure, struct timeval *now)
 
 /* Return a socket that is connected, or is being connected; or -1. */
 static int
-begin_connect(const struct route_addr *addr)
+begin_connect(const struct route_addr *addr, const union addr *source)
 {
 	bool is_unix = addr->kind == ROUTE_UNIX;
 	int fd, one = 1, saved;
@@ -212,9 +212,13 @@ begin_connect(const struct route_addr *addr)
 	if (!is_unix)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 		    sizeof(one));
+	if (source->sa.sa_family != AF_UNSPEC && bind(fd, &source->sa,
+	    addr_len(&source->sa)) == -1)
+		goto err1;
 	if (connect(fd, sa, len) == 0 || errno == EINPROGRESS ||
 	    errno == EINTR)
 		return fd;
+err1:
 	saved = errno;
 	close(fd);
 	errno = saved;
@@ -252,7 +256,7 @@ relay_conn_open(const struct relay_conn_target *target,
 	conn->is_sure = target->is_sure;
 	relay_said_remote(target->addr, conn->remote);
 	if (prepare_tls(conn, target) == -1 ||
-	    (fd = begin_connect(target->addr)) == -1)
+	    (fd = begin_connect(target->addr, &target->source)) == -1)
 		goto err1;
 	if ((conn->client = smtp_client_new(&target->options, &client_ops,
 	    conn)) == NULL)

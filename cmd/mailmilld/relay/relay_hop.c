@@ -81,6 +81,17 @@ relay_hop_free(struct relay_hop *hop)
 	free(hop);
 }
 
+static bool
+is_same_list(const conf_field_LIST *a, const conf_field_LIST *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (strcmp(a->v[i], b->v[i]) != 0)
+			return false;
+	return a->n == b->n;
+}
+
 /* Do connections for ${d} look like those of ${hop}, so that both use the same? */
 static bool
 is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
@@ -91,6 +102,7 @@ is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
 	return own->delivery == d->delivery &&
 	    strcmp(hop->target, target) == 0 &&
 	    strcasecmp(hop->helo, helo_of(hop->h, d)) == 0 &&
+	    is_same_list(&own->source, &d->source) &&
 	    own->tls_level == d->tls_level &&
 	    strcmp(own->tls_ca_file, d->tls_ca_file) == 0 &&
 	    strcasecmp(own->tls_name, d->tls_name) == 0;

@@ -181,6 +181,9 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 	char route[ADDR_PORT_TEXT + LIM_DOMAIN + 8];
 	struct relay_conn *conn;
 
+	if (place->addr.kind == ROUTE_IP)
+		(void)settings_source(hop->domain, place->addr.ip.sa.sa_family,
+		    &target.source);
 	put_route(&place->addr, route, sizeof(route));
 	target.route = route;
 	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
@@ -200,11 +203,14 @@ static void
 note_failure(struct relay_hop *hop, const struct relay_place *place,
     int errnum)
 {
-	char remote[JOB_REMOTE];
+	char remote[JOB_REMOTE], words[JOB_TEXT];
 	struct job_error why;
 
 	relay_said_remote(&place->addr, remote);
-	relay_said_failure(errnum, NULL, remote, &why);
+	/* bind(2) alone says so */
+	snprintf(words, sizeof(words), "%s%s", errnum == EADDRNOTAVAIL &&
+	    hop->domain->source.n > 0 ? "Source: " : "", strerror(errnum));
+	relay_said_failure(errnum, words, remote, &why);
 	relay_way_failed(&hop->way, place->number, &why, errnum);
 }
 

@@ -119,6 +119,7 @@ struct tls_client_ctx *relay_tls_find(const struct relay_tls *t,
 /* Whom to connect to, and how.  All texts are kept. */
 struct relay_conn_target {
 	const struct route_addr	*addr;
+	union addr		 source;	/* AF_UNSPEC: the system chooses it */
 	const char		*route;		/* the same as text: sessions of TLS are kept for it */
 	struct smtp_client_options options;
 	struct tls_client_ctx	*tls;		/* NULL: no TLS */

@@ -127,6 +127,7 @@ take_hops(struct relay_way *w, const struct mx_result *r)
 	uint64_t end_ms = w->ways->now_ms() + (uint64_t)r->ttl_s * 1000;
 	struct route_addr addr;
 	const struct mx_hop *h;
+	union addr source;
 	bool is_new = false;
 	size_t i;
 
@@ -138,6 +139,9 @@ take_hops(struct relay_way *w, const struct mx_result *r)
 	w->group++;
 	for (i = 0; i < r->n; i++) {
 		h = &r->hops[i];
+		if (settings_source(w->domain, h->addr.sa.sa_family,
+		    &source) == -1)
+			continue;
 		addr = (struct route_addr){ .kind = ROUTE_IP, .ip = h->addr,
 			.port = htons((in_port_t)addr_port(&h->addr.sa)) };
 		strlcpy(addr.name, h->host, sizeof(addr.name));
@@ -152,7 +156,10 @@ take_hops(struct relay_way *w, const struct mx_result *r)
 static void
 take_end(struct relay_way *w, const char *name, enum mx_end end)
 {
-	const struct mx_reply *reply = mx_end_reply(end);
+	static const struct mx_reply unreached = { 451, "4.4.4", "has no "
+	    "address of IPv4 or IPv6 as Source has one" };
+	const struct mx_reply *reply = end == MX_END_TRIED ? &unreached :
+	    mx_end_reply(end);
 	char at[CONF_AT_MAX];
 
 	if (end == MX_END_TRIED && w->n > 0)

@@ -2,6 +2,7 @@
 
 #include "cmd/mailmilld/relay/route_check.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -12,10 +13,39 @@
 
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route_addr.h"
+#include "core/util/addr.h"
 #include "core/util/fileio.h"
 #include "tls/tls_client.h"
 
 #define CHECK_MS	20000	/* of all: a file server may be slow */
+
+/* Return 0, or -1 with errno. */
+static int
+try_bind(const union addr *addr)
+{
+	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc = fd == -1 ? -1 : bind(fd, &addr->sa, addr_len(&addr->sa));
+
+	fileio_close(fd);
+	return rc;
+}
+
+/* Does this machine have the addresses of Source? */
+static void
+check_source(int fd, const struct settings_domain *d)
+{
+	char at[CONF_AT_MAX];
+	union addr addr;
+	size_t i;
+
+	for (i = 0; i < d->source.n; i++)
+		if (settings_ip(d->source.v[i], &addr) == 0 &&
+		    try_bind(&addr) == -1)
+			probe_say(fd, PROBE_ABSENT "%s: option 'Source': %s: "
+			    "%s: mail for %s is deferred", conf_at_text(
+			    &d->source_at, at, sizeof(at)), d->source.v[i],
+			    strerror(errno), d->name);
+}
 
 static void
 check_domain(int fd, const struct settings *s, const struct settings_domain *d,
@@ -45,16 +75,18 @@ check_all(int fd, const struct probe_spec *spec)
 	const struct settings *s = spec->closure;
 	size_t i;
 
-	for (i = 0; i < s->ndomains; i++)
+	for (i = 0; i < s->ndomains; i++) {
 		check_domain(fd, s, &s->domains[i], spec->account.uid);
+		check_source(fd, &s->domains[i]);
+	}
 	probe_say(fd, PROBE_GOOD);
 }
 
 void
 route_check(const struct settings *s, struct probe_spec *spec_r)
 {
-	*spec_r = (struct probe_spec){ .what = "Route: looking for the "
-		"sockets", .name = s->relay_user, .limit_ms = CHECK_MS,
+	*spec_r = (struct probe_spec){ .what = "Route, Source: looking "
+		"for the sockets and addresses", .name = s->relay_user, .limit_ms = CHECK_MS,
 		.run = check_all, .closure = s };
 	account_look(s, ROLE_RELAY, &spec_r->account);
 }

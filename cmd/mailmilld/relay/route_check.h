@@ -1,4 +1,4 @@
-/* Are the sockets there that Route names? */
+/* Are the sockets there that Route names, and the addresses of Source? */
 
 #ifndef CMD_MAILMILLD_RELAY_ROUTE_CHECK_H
 #define CMD_MAILMILLD_RELAY_ROUTE_CHECK_H
@@ -8,8 +8,9 @@
 
 /* route_check(s, spec_r): The check that looks, under the account of relay, for
  * the Unix sockets of ${s}, which lives until it is started.  Of one that is
- * missing, or that relay may not connect to, it says PROBE_ABSENT: its server
- * may come later.  Nothing is connected. */
+ * missing, or that relay may not connect to, and of an address of Source that
+ * this machine does not have, it says PROBE_ABSENT: they may come later.  Nothing
+ * is connected. */
 void route_check(const struct settings *s, struct probe_spec *spec_r);
 
 /* route_check_authorities(s, err_r, errlen): Can the files of TLS_CA_File be read,

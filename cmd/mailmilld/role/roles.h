@@ -51,6 +51,9 @@ struct role_profile {
 	 * at first, and may stay so.  Return false after the last.  NULL: none */
 	bool		 (*port)(const struct settings *s, size_t i,
 			    unsigned int *port_r);
+	/* binds(s): does it choose the addresses that its TCP connections come
+	 * from?  NULL: no */
+	bool		 (*binds)(const struct settings *s);
 	/* file_max(s): octets of the largest file that it writes
 	 * (RLIMIT_FSIZE); PROFILE_FILE_ANY: there is no limit.  NULL: the same.
 	 * There is none for the log and the queue's tables, which grow.  There

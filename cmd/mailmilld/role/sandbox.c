@@ -162,38 +162,39 @@ find_files(struct sandbox *sb)
 	return 0;
 }
 
-static bool
-has_port(const unsigned int *ports, size_t n, unsigned int port)
+/* Return 0, or -1 with errno. */
+static int
+add_port(unsigned int **ports, size_t *n, size_t *room, unsigned int port)
 {
+	unsigned int *grown;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if (ports[i] == port)
-			return true;
-	return port == 0;
+	for (i = 0; i < *n; i++)
+		if ((*ports)[i] == port)
+			return 0;
+	if ((grown = array_fit(*ports, room, *n + 1, sizeof(*grown))) == NULL)
+		return -1;
+	*ports = grown;
+	grown[(*n)++] = port;
+	return 0;
 }
 
-/* Find the profile's ports, each once; *ports_r is to be freed.  Return 0, or -1
- * with errno. */
+/* Find the profile's ports, each once, with 0 if it binds; *ports_r is to be freed.
+ * Return 0, or -1 with errno. */
 static int
 find_ports(const struct sandbox *sb, unsigned int **ports_r, size_t *n_r)
 {
 	const struct role_profile *p = &sb->role->profile;
-	unsigned int port = 0, *grown;
+	unsigned int port = 0;
 	size_t room = 0, i;
 
 	for (i = 0; p->port != NULL && p->port(sb->settings, i, &port); i++) {
-		if (!has_port(*ports_r, *n_r, port)) {
-			grown = array_fit(*ports_r, &room, *n_r + 1,
-			    sizeof(*grown));
-			if (grown == NULL)
-				return -1;
-			*ports_r = grown;
-			grown[(*n_r)++] = port;
-		}
+		if (port != 0 && add_port(ports_r, n_r, &room, port) == -1)
+			return -1;
 		port = 0;
 	}
-	return 0;
+	return p->binds != NULL && p->binds(sb->settings) ?
+	    add_port(ports_r, n_r, &room, 0) : 0;
 }
 
 /* The rules for Landlock, made while all paths can still be looked up.  Return

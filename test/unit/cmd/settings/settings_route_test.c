@@ -69,6 +69,27 @@ static const struct {
 	    "\"ca.pem\"" },
 	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_Name = \"a b\"",
 	    "option 'TLS_Name': expected a domain, found \"a b\"" },
+	{ "Delivery = smtp Source = \"192.0.2.7\"", NULL },
+	{ "Delivery = smtp Source = { \"2001:db8::7\", \"192.0.2.7\" }",
+	    NULL },
+	{ "Delivery = smtp Source = { \"192.0.2.7\", \"192.0.2.8\" }",
+	    "option 'Source': expected at most one address of IPv4 and one of "
+	    "IPv6, found \"192.0.2.8\"" },
+	{ "Delivery = smtp Source = \"192.0.2.7:25\"", "option 'Source': "
+	    "expected an address of this machine without a port, such as "
+	    "192.0.2.7 or 2001:db8::7, found \"192.0.2.7:25\"" },
+	{ "Delivery = smtp Source = \"0.0.0.0\"", "found \"0.0.0.0\"" },
+	{ "Delivery = smtp Source = \"::\"", "found \"::\"" },
+	{ "Delivery = smtp Source = \"::ffff:192.0.2.7\"",
+	    "found \"::ffff:192.0.2.7\"" },
+	{ "Delivery = smtp Source = \"224.0.0.1\"", "found \"224.0.0.1\"" },
+	{ "Source = \"192.0.2.7\"", "m.conf:2:28: option 'Source': only "
+	    "together with Delivery = \"lmtp\" or \"smtp\"" },
+	{ "Delivery = smtp Source = \"2001:db8::7\" Route = \"192.0.2.1\"",
+	    "option 'Route': expected an address of IPv4 or IPv6 as Source has "
+	    "one, found \"192.0.2.1\"" },
+	{ "Delivery = lmtp Source = \"2001:db8::7\" Route = \"unix:/run/l\"",
+	    NULL },
 	/* Listen "127.0.0.1:2525", "[::]:2526", ":2527" and "unix:/run/own" */
 	{ "Delivery = lmtp Route = \"unix:/run/own\"", "option 'Route': "
 	    "expected another server: this one listens there (line 1), and "

@@ -176,6 +176,48 @@ Test(landlock, sockets_are_connected_only_where_that_is_permitted)
 	close(lfd);
 }
 
+/* In the child: 0, or the line that failed. */
+static int
+binds(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_port = htons(9);
+	if (bind(fd, (struct sockaddr *)&in, sizeof(in)) != -1 ||
+	    errno != EACCES)
+		return __LINE__;
+	in.sin_port = 0;
+	if (bind(fd, (struct sockaddr *)&in, sizeof(in)) == -1)
+		return __LINE__;
+	/* not for connections */
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != -1 ||
+	    errno != EACCES)
+		return __LINE__;
+	return 0;
+}
+
+Test(landlock, sockets_are_bound_to_ports_of_the_systems_choice_if_it_says_so)
+{
+	const unsigned int port = 0;
+	unsigned int has;
+	int fd = landlock_rules(NULL, 0, &port, 1, &has), status;
+	pid_t pid;
+
+	if (fd == -1 || (has & LANDLOCK_NET) == 0)
+		cr_skip("the kernel has no Landlock for TCP");
+	if ((pid = fork()) == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+		    landlock_enter(fd) == -1)
+			_exit(255);
+		_exit(binds());
+	}
+	close(fd);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0, "line %d", WEXITSTATUS(status));
+}
+
 /* In the child: 0, or the line that failed.  Nobody listens on the ports, so what
  * is allowed is refused by the other end. */
 static int

@@ -384,6 +384,31 @@ Test(relay_way, values_of_route_are_tried_one_after_the_other)
 	cr_expect_null(relay_way_beside(&way, 1));
 }
 
+/* What comes from an address of this machine's would come from another one. */
+Test(relay_way, families_without_a_source_are_left_out)
+{
+	begin("Source = \"192.0.2.7\"", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test [2001:db8::1] 300, 10 m.b.test 192.0.2.1 300", 0);
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.1:25");
+	fail();
+	cr_expect_str_eq(next(), "waits");
+	answer("20 n.b.test [2001:db8::2] 300", 0);
+	answer("", MX_END_TRIED);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+	/* nothing but such addresses */
+	relay_way_close(&way);
+	relay_way_open(&way, &ways, &settings->domains[0], "c.test", NULL);
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "waits");
+	answer("20 n.c.test [2001:db8::2] 300", 0);
+	answer("", MX_END_TRIED);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.enhanced, "4.4.4");
+	cr_expect_eq(way.flags, JOB_TARGET);
+}
+
 Test(relay_way, searches_are_bounded)
 {
 	static struct relay_way others[RELAY_SEARCHES];
