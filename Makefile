@@ -1,6 +1,6 @@
 # mailmill: make run, make check; README says the rest.
 #
-#	make			build/mailmilld, build/mailmillctl, build/libmailmill*.*
+#	make			build/mailmilld, mailmillctl, mailmill-sendmail, libmailmill*.*
 #	make run		try it on 127.0.0.1:2525, state under ./run/
 #	make check		all tests; SANITIZE=1: under ASan and UBSan
 #	make bench		compare with smtp-sink; BENCH='--only accept10'
@@ -13,13 +13,19 @@
 #	make uninstall		the same
 #	make abidiff OLD=FILE	how a library differs from that one; NEW=FILE, or folders
 #	make accounts		the accounts it runs under
+#	make install-sendmail	mailmill-sendmail as sendmail, mailq and newaliases:
+#				SENDMAILDIR=, BINDIR=; never over those of another server
 #	make unit arch clean
 
 PREFIX	?= /usr/local
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR	?=
 SBINDIR	?= $(PREFIX)/sbin
+BINDIR	?= $(PREFIX)/bin
 LIBDIR	?= $(PREFIX)/lib
+PROGDIR	?= $(PREFIX)/lib/mailmill
+SENDMAILDIR ?= $(SBINDIR)
+MAILDROP ?= /var/spool/mailmill-maildrop
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR	?= $(PREFIX)/share/man
 EXAMPLES = $(PREFIX)/share/doc/mailmill/examples
@@ -74,6 +80,8 @@ SET_SRC	 = $(wildcard cmd/settings/*.c)
 D_SRC	 = $(wildcard cmd/mailmilld/*.c cmd/mailmilld/*/*.c \
 	   cmd/mailmilld/*/*/*.c) $(SET_SRC)
 CTL_SRC	 = $(wildcard cmd/mailmillctl/*.c) $(SET_SRC)
+SEND_SRC = $(wildcard cmd/sendmail/*.c)
+DROP_SRC = $(wildcard cmd/maildrop/*.c)
 UNIT_SRC = $(shell find test/unit -name '*.c' 2>/dev/null)
 # every other test program: one folder, one program of its name
 PROGRAMS = $(patsubst test/%/,$(B)/%,$(sort $(dir \
@@ -85,7 +93,7 @@ PUBLIC_D = core proto tls/library
 PUBLIC_H = $(wildcard $(PUBLIC_D:%=%/*.h) $(PUBLIC_D:%=%/*.def)) tls/ec_ssl.h
 # by that name: links, so that there is no copy
 INCLUDE_H = $(addprefix $(B)/include/mailmill/,$(notdir $(PUBLIC_H)))
-MAN	 = $(wildcard man/*.[3578])
+MAN	 = $(wildcard man/*.[13578])
 
 comma	:= ,
 # V=1 shows the commands
@@ -96,7 +104,7 @@ libs	= $(WHOLE:%=-Wl$(comma)--whole-archive % -Wl$(comma)--no-whole-archive) \
 	  -Wl,--end-group $(LDLIBS)
 
 LIBS	= libmailmill libmailmill-tls
-all: $(B)/mailmilld $(B)/mailmillctl \
+all: $(addprefix $(B)/,mailmilld mailmillctl mailmill-sendmail mailmill-maildrop) \
     $(foreach l,$(LIBS),$(B)/$(l).a $(B)/$(l).so.0)
 
 # An embedder gets libmailmill.a and .so, which have no names but those of the
@@ -124,7 +132,7 @@ $(B)/libengine.a: $(call obj,$(LIB_SRC))
 $(B)/libtlsengine.a: $(call obj,$(TLSLIB_SRC))
 $(B)/libcore.a: $(call obj,$(CORE_SRC))
 $(B)/libtls.a: $(call obj,$(TLS_SRC) $(SASL_SRC))
-$(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC)))
+$(B)/libd.a: $(filter-out %/main.o,$(call obj,$(D_SRC) $(SEND_SRC) $(DROP_SRC)))
 $(B)/libtest.a: $(call obj,$(wildcard test/lib/*.c))
 # a file that has been removed is newer than nothing
 $(B)/libcore.a $(B)/libtls.a $(B)/libd.a $(B)/libtest.a: $(B)/.src
@@ -153,6 +161,15 @@ $(B)/unit: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,memchr memmem memmove \
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/mailmillctl: $(call obj,$(CTL_SRC)) $(B)/libcore.a $(B)/libengine.a
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+# they are for every account, one of them set-group-id: no library that they do not
+# need
+$(B)/mailmill-sendmail: LDLIBS = $(shell pkg-config --libs libbsd-overlay) $(IDN)
+$(B)/mailmill-sendmail: $(filter-out %/main.o,$(call obj,$(DROP_SRC))) \
+    $(call obj,$(SEND_SRC)) $(B)/libengine.a
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
+$(B)/mailmill-maildrop: LDLIBS = $(shell pkg-config --libs libbsd-overlay)
+$(B)/mailmill-maildrop: $(call obj,$(DROP_SRC)) $(B)/libengine.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 $(B)/unit: $(call obj,$(UNIT_SRC)) $(B)/libd.a $(B)/libengine.a $(B)/libtest.a $(B)/libcore.a $(B)/libtls.a
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs) -lcriterion
@@ -207,12 +224,16 @@ $(B)/%.o: %.c | $(B)/.deps $(INCLUDE_H)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(ALLCFLAGS) -MMD -MP -c -o $@ $<
 
 # where the programs look for their configuration
-$(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): $(B)/.conf
-$(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC)): CPPFLAGS += -DMAILMILL_CONF='"$(CONF)"'
+WITH_CONF = $(B)/cmd/mailmilld/main.o $(call obj,$(CTL_SRC) $(SEND_SRC) $(DROP_SRC))
+$(WITH_CONF): $(B)/.conf
+$(WITH_CONF): CPPFLAGS += -DMAILMILL_CONF='"$(CONF)"' \
+	-DSEND_MAILDROP='"$(MAILDROP)"' \
+	-DSEND_DROP_PROGRAM='"$(PROGDIR)/mailmill-maildrop"' \
+	-DSEND_CONTROL_PROGRAM='"$(SBINDIR)/mailmillctl"'
 # what objects depend on, and no file has
-$(B)/.conf: now = $(CONF)
+$(B)/.conf: now = $(CONF) $(MAILDROP) $(PROGDIR) $(SBINDIR)
 $(B)/.pic: now = $(PIC) $(sort $(LIB_SRC) $(TLSLIB_SRC))
-$(B)/.src: now = $(sort $(CORE_SRC) $(TLS_SRC) $(D_SRC) $(wildcard test/lib/*.c))
+$(B)/.src: now = $(sort $(CORE_SRC) $(TLS_SRC) $(D_SRC) $(SEND_SRC) $(DROP_SRC) $(wildcard test/lib/*.c))
 $(B)/.conf $(B)/.pic $(B)/.src: FORCE | $(B)/.deps
 	@echo '$(now)' | cmp -s - $@ || echo '$(now)' > $@
 FORCE:
@@ -326,13 +347,16 @@ pc	= sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(call below,$(LIBDIR))|; \
 install: all
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/mailmill $(DESTDIR)$(EXAMPLES)
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(PROGDIR) $(DESTDIR)$(MANDIR)/man1 \
 	    $(DESTDIR)$(INCLUDEDIR)/mailmill \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(SYSCONFDIR)/mailmill \
 	    $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d \
 	    $(DESTDIR)$(PREFIX)/share/mailmill
-	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(DESTDIR)$(SBINDIR)
+	install -m 755 $(B)/mailmilld $(B)/mailmillctl $(B)/mailmill-sendmail \
+	    $(DESTDIR)$(SBINDIR)
+	install -m 755 $(B)/mailmill-maildrop $(DESTDIR)$(PROGDIR)
 	@for l in $(LIBS); do \
 		install -m 644 $(B)/$$l.a $(B)/$$l.so.0 $(DESTDIR)$(LIBDIR) && \
 		ln -sf $$l.so.0 $(DESTDIR)$(LIBDIR)/$$l.so && \
@@ -357,14 +381,33 @@ install: all
 	@$(call paths,cmd/mailmilld/init/mailmilld.in) | $(call keep,\
 	    install 755,mailmilld.init,/etc/init.d/mailmilld)
 	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || \
-	    { ldconfig; sh cmd/mailmilld/init/accounts.sh; }
+	    { ldconfig; sh cmd/mailmilld/init/accounts.sh; \
+	    sh cmd/maildrop/maildrop.sh $(MAILDROP) $(PROGDIR)/mailmill-maildrop; }
+
+# what is there is left alone, unless it is a link that this has made
+install-sendmail:
+	@install -d $(DESTDIR)$(SENDMAILDIR) $(DESTDIR)$(BINDIR)
+	@for f in $(SENDMAILDIR)/sendmail $(BINDIR)/mailq $(BINDIR)/newaliases; do \
+		case $$(readlink $(DESTDIR)$$f || ls -d $(DESTDIR)$$f 2>/dev/null) in \
+		''|$(SBINDIR)/mailmill-sendmail) \
+			ln -sfn $(SBINDIR)/mailmill-sendmail $(DESTDIR)$$f || exit ;; \
+		*) echo "mailmill: $(DESTDIR)$$f is that of another program:" \
+		    "remove it first, or use update-alternatives(1)" >&2; exit 1 ;; \
+		esac; \
+	done
 
 accounts:
 	@sh cmd/mailmilld/init/accounts.sh
 
 # the configuration, the accounts, the mail and what was edited stay
 uninstall:
+	@for f in $(SENDMAILDIR)/sendmail $(BINDIR)/mailq $(BINDIR)/newaliases; do \
+		[ "$$(readlink $(DESTDIR)$$f)" != $(SBINDIR)/mailmill-sendmail ] || \
+		    rm -f $(DESTDIR)$$f; \
+	done
 	rm -f $(DESTDIR)$(SBINDIR)/mailmilld $(DESTDIR)$(SBINDIR)/mailmillctl \
+	    $(DESTDIR)$(SBINDIR)/mailmill-sendmail \
+	    $(DESTDIR)$(PROGDIR)/mailmill-maildrop \
 	    $(foreach l,$(LIBS),$(addprefix $(DESTDIR)$(LIBDIR)/,$(l).a $(l).so \
 	    $(l).so.0 pkgconfig/$(l:lib%=%).pc))
 	@$(call keep,remove,fail2ban.conf,$(FILTER))
@@ -379,4 +422,4 @@ uninstall:
 clean:
 	rm -rf build build-*
 
-.PHONY: FORCE all tests unit dialogues sim fuzz fuzz-cover embed arch run abidiff check bench powercut install accounts uninstall clean
+.PHONY: FORCE all tests unit dialogues sim fuzz fuzz-cover embed arch run abidiff check bench powercut install install-sendmail accounts uninstall clean

@@ -62,6 +62,11 @@
 #define LIM_LOOKUP_ADDRESSES	32	/* of a host, of each family: what is beyond them is left out */
 #define LIM_LOOKUPS		1024	/* questions of a process that wait for the resolver */
 #define LIM_LOOKUP_SECONDS	60	/* for the answer to one, with a resolver that dies meanwhile: longer than name servers are waited for, unless the settings say so */
+#define LIM_SENDMAIL_HEADER	(1 << 20) /* octets of the header of a message that a program on this host sends; 20,000 recipients */
+#define LIM_MAILDROP_FILES	1000	/* messages of one account that wait for the server to be started */
+#define LIM_MAILDROP_OCTETS	(256 << 20) /* of them together, two of the default of Max_Message_Size among them */
+#define LIM_MAILDROP_FREE	20	/* part of the file system, one in so many, that the maildrop leaves to others */
+#define LIM_MAILDROP_SECONDS	600	/* for the messages of one account, each time that the maildrop is emptied */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

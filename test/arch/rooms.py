@@ -76,6 +76,12 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmillctl':  CORE + ' core/process core/queue core/table'
                         ' core/spool cmd/settings',
 
+    # mail from programs on this host, and the maildrop that they fill while there
+    # is no server
+    'cmd/maildrop':     CORE + ' cmd/settings',
+    'cmd/sendmail':     LOOP + ' proto proto/parse proto/client proto/report'
+                        ' cmd/settings cmd/maildrop',
+
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
     'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',

@@ -32,6 +32,9 @@ def test_install_and_uninstall(d):
     make(d, 'install')
     have = files(d)
     for f in ('usr/local/sbin/mailmilld', 'usr/local/sbin/mailmillctl',
+              'usr/local/sbin/mailmill-sendmail',
+              'usr/local/lib/mailmill/mailmill-maildrop',
+              'usr/local/share/man/man1/mailmill-sendmail.1',
               'usr/local/lib/libmailmill.a',
               'usr/local/include/mailmill/event.h',
               'usr/local/include/mailmill/esmtp_factory.h',
@@ -42,7 +45,7 @@ def test_install_and_uninstall(d):
               'usr/local/lib/systemd/system/mailmilld.service',
               'etc/init.d/mailmilld'):
         assert f in have, (f, have)
-    for page in glob.glob(f'{TOP}/man/*.[3578]'):
+    for page in glob.glob(f'{TOP}/man/*.[13578]'):
         assert any(f.endswith('/' + os.path.basename(page)) for f in have), page
     for f in ('usr/local/lib/systemd/system/mailmilld.service',
               'etc/init.d/mailmilld'):
@@ -64,6 +67,33 @@ def test_install_and_uninstall(d):
         assert f.read().endswith('# mine\n'), 'the configuration was overwritten'
     make(d, 'uninstall')
     assert files(d) == {'usr/local/etc/mailmill/mailmill.conf'}, files(d)
+
+
+def test_the_names_of_sendmail_are_made_only_where_there_are_none(d):
+    make(d, 'install-sendmail')
+    names = {'usr/local/sbin/sendmail', 'usr/local/bin/mailq',
+             'usr/local/bin/newaliases'}
+    assert files(d) == names, files(d)
+    for n in names:
+        assert os.readlink(f'{d}/root/{n}') == \
+            '/usr/local/sbin/mailmill-sendmail', n
+    make(d, 'install-sendmail')
+    make(d, 'uninstall')
+    assert files(d) == set(), files(d)
+    for of_others in ('link', 'file'):
+        path = f'{d}/root/usr/local/sbin/sendmail'
+        if of_others == 'link':
+            os.symlink('/etc/alternatives/sendmail', path)
+        else:
+            os.unlink(path)
+            with open(path, 'w') as f:
+                f.write('x')
+        p = subprocess.run(['make', '-C', TOP, 'install-sendmail',
+                            f'DESTDIR={d}/root'], capture_output=True, text=True)
+        assert p.returncode != 0 and 'another program' in p.stderr, p
+        make(d, 'uninstall')
+        assert files(d) == {'usr/local/sbin/sendmail'}, files(d)
+        assert os.path.islink(path) == (of_others == 'link')
 
 
 def test_what_was_edited_is_neither_overwritten_nor_removed(d):
