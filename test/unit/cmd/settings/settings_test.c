@@ -599,7 +599,7 @@ Test(settings, the_sample_configuration_is_good)
 	s = settings_load(fp, "mailmill.conf", NULL, 0, err, SETTINGS_ERROR_MAX);
 	fclose(fp);
 	cr_assert_not_null(s, "%s", err);
-	cr_expect_eq(s->nlistens, 1);
+	cr_expect_eq(s->nlistens, 2);
 	cr_expect_str_eq(s->listens[0].name, ":25");
 	settings_free(s);
 }
@@ -624,7 +624,7 @@ Test(settings, what_the_sample_comments_out_is_good_too)
 	s = settings_load(out, "mailmill.conf", NULL, 0, err, SETTINGS_ERROR_MAX);
 	fclose(out);
 	cr_assert_not_null(s, "%s", err);
-	cr_expect_eq(s->nlistens, 4);
+	cr_expect_eq(s->nlistens, 5);
 	cr_expect_eq(s->ndomains, 3);
 	settings_free(s);
 }
