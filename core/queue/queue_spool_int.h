@@ -268,6 +268,16 @@ int queue_find_id(struct queue_spool *sp, struct queue_place *place);
  * with errno. */
 int queue_mint_id(struct queue_spool *sp, uint64_t *id_r);
 
+/* core/queue/queue_acknowledge.c, for the table: see struct queue_store_ops. */
+void queue_acknowledge(void *store, const struct queue_place *place,
+    uint32_t rcpt);
+bool queue_acknowledge_row(void *store, const struct deferred_row *row);
+const uint32_t *queue_acknowledged(void *store,
+    const struct queue_place *place, uint32_t *n_r);
+int queue_flush(void *store);
+void queue_put_back(void *store, const struct queue_place *place,
+    const char *error);
+
 /* core/queue/queue_store_import.c: see import_file() and import() there. */
 int queue_import_file(void *store, uint64_t octets);
 int queue_import_store(void *store, const struct spool_view *view, int fd,
