@@ -1,12 +1,10 @@
 /* The role queue: the process that owns the spool.
- * Owns: the lock of the spool, the channels to workers and delivery agents, the
- * pace of the passes.
+ * Owns: the channels to workers and delivery agents, the pace of the passes.
  * Knows nothing of segments and messages: core/queue/queue.c does.  Connections of
  * mailmillctl: queue_ctl.c. */
 
 #include "cmd/mailmilld/queue/queue.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -18,7 +16,6 @@
 
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
-#include "cmd/mailmilld/role/spoollock.h"
 #include "cmd/settings/route.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -26,8 +23,6 @@
 #include "core/spool/spool_id.h"
 #include "core/util/monotonic.h"
 
-#define LOCK_MS		100	/* between tries, while the queue process before this one has the lock */
-#define LOCK_SAY_MS	10000	/* between lines in the log about that */
 #define PACE_MS		5	/* between passes while agents are at work, so that messages gather */
 #define JITTER_PERCENT	10	/* of an interval between attempts */
 #define PEERS_MAX	1024
@@ -292,69 +287,6 @@ on_peer(void *closure, const struct msg_peer *who, int fd)
 
 /* --- the spool ------------------------------------------------------------ */
 
-static int
-open_folder(struct queue_role *r, const char *name, char *path, size_t len)
-{
-	int fd;
-
-	snprintf(path, len, "%s/%s", r->child->settings->spool, name);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		log_err("spool", "folder=%s", path);
-	return fd;
-}
-
-static int
-open_folders(struct queue_role *r)
-{
-	char path[sizeof(r->folder)];
-
-	r->incoming_fd = open_folder(r, "incoming", path, sizeof(path));
-	r->folder_fd = open_folder(r, "queue", r->folder, sizeof(r->folder));
-	if (r->incoming_fd == -1 || r->folder_fd == -1)
-		return -1;
-	r->lock_fd = openat(r->folder_fd, "lock",
-	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (r->lock_fd == -1) {
-		log_err("spool", "file=%s/lock", r->folder);
-		return -1;
-	}
-	return 0;
-}
-
-/* Another process has the lock.  It goes on holding it if it belongs to another
- * server that runs.  If it is our predecessor's, or that of a master that has
- * died, it ends soon.  Return 1: try again; -1: it would be in vain. */
-static int
-locked_out(struct queue_role *r)
-{
-	bool is_alive;
-	pid_t pid = spoollock_owner(r->lock_fd, &is_alive);
-	bool is_passing = r->child->init.is_successor != 0 ||
-	    (pid != 0 && !is_alive);
-	char text[LOG_ERROR_MAX];
-
-	if (!is_passing && is_alive && pid != getppid()) {
-		log_errx("queue-lock", "file=%s/lock pid=%d reason=%s",
-		    r->folder, (int)pid,
-		    "another mailmilld runs with this spool");
-		return -1;
-	}
-	if (r->waited_ms == 0) {
-		r->child->is_late = !is_passing;
-		snprintf(text, sizeof(text), "another process has locked "
-		    "%.200s/lock", r->folder);
-		if (r->child->init.is_successor == 0)
-			child_trouble(r->child, text);
-	}
-	r->waited_ms += LOCK_MS;
-	if (r->waited_ms % LOCK_SAY_MS == 0)
-		log_event(LOG_LEVEL_NOTICE, "queue-lock",
-		    "file=%s/lock waiting_s=%u", r->folder,
-		    r->waited_ms / 1000);
-	return 1;
-}
-
 /* Lock and open.  Return 0; 1: try again later; or -1 having logged why. */
 static int
 try_open(struct queue_role *r)
@@ -380,16 +312,10 @@ try_open(struct queue_role *r)
 		.transports = transports,
 		.ntransports = NTRANSPORTS,
 	};
+	int rc;
 
-	if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == -1) {
-		if (errno == EWOULDBLOCK)
-			return locked_out(r);
-		log_err("queue-lock", "file=%s/lock", r->folder);
-		return -1;
-	}
-	if (spoollock_sign(r->lock_fd, getppid()) == -1)
-		log_warn("queue-lock", "file=%s/lock step=%s", r->folder,
-		    "write");
+	if ((rc = queue_lock_take(r)) != 0)
+		return rc;
 	r->queue = queue_open(&config, &queue_ops, r, scheduler_now(),
 	    (int64_t)monotonic_ms());
 	if (r->queue != NULL)
@@ -407,7 +333,7 @@ open_queue(struct queue_role *r)
 	int rc = try_open(r);
 
 	if (rc == 1)
-		set_timer(r, monotonic_ms() + LOCK_MS);
+		set_timer(r, monotonic_ms() + QUEUE_LOCK_MS);
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	log_event(LOG_LEVEL_INFO, "queue-open", "folder=%s", r->folder);
@@ -448,8 +374,8 @@ pass(struct queue_role *r)
 	now = monotonic_ms();
 	r->passed_ms = now;
 	exit_if_done(r);
-	if (r->child->is_draining && due > LOCK_MS)
-		due = LOCK_MS;
+	if (r->child->is_draining && due > QUEUE_LOCK_MS)
+		due = QUEUE_LOCK_MS;
 	set_timer(r, now + (uint64_t)due);
 }
 
@@ -611,7 +537,7 @@ queue_main(struct child *c)
 	TAILQ_INIT(&r.ctls);
 	privs_raise_nofile();
 	umask(077);
-	if (child_drop(c) == -1 || open_folders(&r) == -1)
+	if (child_drop(c) == -1 || queue_lock_open(&r) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1) {
 		log_err("start", "role=%s", "queue");

@@ -71,6 +71,15 @@ void queue_copy_close_all(struct queue_peer *p);
 int queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n);
 void queue_copy_tell(struct queue_peer *p, const struct timeval *now);
 
+/* cmd/mailmilld/queue/queue_lock.c
+ * queue_lock_open(r): Open the folders of the spool, and the file of its lock.
+ * Return 0, or -1 having logged why.
+ * queue_lock_take(r): Lock it.  Return 0; 1: another process has it, try again in
+ * QUEUE_LOCK_MS; -1 having logged why: it would be in vain. */
+#define QUEUE_LOCK_MS	100
+int queue_lock_open(struct queue_role *r);
+int queue_lock_take(struct queue_role *r);
+
 /* cmd/mailmilld/queue/queue_held.c: what workers are told of how much logins may
  * still have held.
  * queue_held_tell(r, login): Tell all workers; held() of queue_ops.
