@@ -9,14 +9,15 @@
  * then the queue process, which waits for what the agents have, then these, and
  * at last the logger, which has lines of all of them.
  * The times nest.  Workers are killed when drain_time has passed.  The queue process
- * hears how much of it is left, waits for the agents no longer than that, and has
- * FINISH_MS more to note what they have done: what it does not note is delivered
- * again.
+ * hears how much of it is left, LEAST_MS at least, waits for the agents no longer
+ * than that, and is killed FINISH_MS after drain_time: so it has time to note what
+ * they have done, which would be done again.
  * The other files note what they learn in struct master and struct proc and set
  * m->has_news; only this one decides what follows. */
 
 #include "cmd/mailmilld/master/master.h"
 
+#include <sys/param.h>
 #include <sys/wait.h>
 
 #include <signal.h>
@@ -39,6 +40,7 @@
 #include "core/version.h"
 
 #define FINISH_MS	5000	/* beyond the time to wait for others: to write down what these have done or sent */
+#define LEAST_MS	2000	/* to wait for others: for what the last sessions have sent */
 #define LAST_START_MS	2000	/* for one to start that has died before */
 
 /* --- stop ----------------------------------------------------------------- */
@@ -405,7 +407,8 @@ retire(struct master *m)
 		extra_ms = role->has_clients ? 0 : FINISH_MS;
 		if (p->generation < m->config.generation &&
 		    (role->is_replaced || !is_asked(m, p, p->generation)))
-			proc_drain(p, true, limit_ms, limit_ms + extra_ms);
+			proc_drain(p, true, MAX(limit_ms, LEAST_MS),
+			    limit_ms + extra_ms);
 	}
 }
 
@@ -464,7 +467,7 @@ stop_one(struct master *m, struct proc *p)
 	uint64_t now = m->ops->now_ms(), left_ms;
 
 	left_ms = m->stop_ms > now && !role->is_lasting ? m->stop_ms - now : 0;
-	proc_drain(p, false, left_ms, role->has_clients ? 0 :
+	proc_drain(p, false, MAX(left_ms, LEAST_MS), role->has_clients ? 0 :
 	    left_ms + FINISH_MS);
 }
 
