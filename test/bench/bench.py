@@ -22,6 +22,7 @@ import time
 
 import against
 import bdat
+import dead
 import due
 import proc
 import relay
@@ -37,8 +38,8 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', *tls.RUNS, *bdat.RUNS,
-          *relay.RUNS)
+OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', 'dead', *tls.RUNS,
+          *bdat.RUNS, *relay.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -379,6 +380,10 @@ def run_idle(a):
 
 def run_due(a):
     due.run_due(a, median, spread, note, Smtp)
+
+
+def run_dead(a):
+    dead.run_dead(a, median, spread, note)
 
 
 # ------------------------------------------------------------------ all of it

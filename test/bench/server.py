@@ -116,14 +116,17 @@ class Sink(Contestant):
 class Mailmill(Contestant):
     name = 'mailmill'
 
-    def start(self, a, workers=2, options=(), listen='', domains=''):
+    def start(self, a, workers=2, options=(), listen='', domains='',
+              is_new=True):
+        """not is_new: with the spool that it has had."""
         self.dir, self.fs = a.state, a.fs
         self.build = a.build
         self.log = f'{a.state}/mailmilld.log'
-        for d in ('spool', 'mail'):
-            shutil.rmtree(f'{self.fs}/{d}', ignore_errors=True)
-        os.mkdir(f'{self.fs}/mail')
-        os.chmod(f'{self.fs}/mail', 0o1777)
+        if is_new:
+            for d in ('spool', 'mail'):
+                shutil.rmtree(f'{self.fs}/{d}', ignore_errors=True)
+            os.mkdir(f'{self.fs}/mail')
+            os.chmod(f'{self.fs}/mail', 0o1777)
         self.new = f'{self.fs}/mail/example.test/user/new'
         private = os.getuid() == 0
         self.conf = f'{a.state}/mailmill.conf'
@@ -156,8 +159,9 @@ Domain "example.test" {{
                                          stdin=subprocess.DEVNULL)
         self.is_tls = 'Use_SSL' in listen
         self.wait_ready()
-        send_one(a, self)                   # makes the Maildir
-        self.wait_delivered(1)
+        if is_new:
+            send_one(a, self)               # makes the Maildir
+            self.wait_delivered(1)
         return self
 
     def counters(self):
