@@ -93,3 +93,26 @@ Test(relay_said, next_hops_have_names)
 		cr_expect_str_eq(remote, names[i].remote);
 	}
 }
+
+Test(relay_said, a_next_hop_that_was_looked_up_has_its_name_and_its_address)
+{
+	char remote[JOB_REMOTE];
+	struct route_addr addr;
+	size_t len;
+
+	cr_assert_eq(route_addr_parse("[2001:db8::1]:25", &addr), 0);
+	strcpy(addr.name, "mx.example.test");
+	relay_said_remote(&addr, remote);
+	cr_expect_str_eq(remote, "mx.example.test[IPv6:2001:db8::1]");
+	/* as long as fits with the address; one octet more: the name alone */
+	len = JOB_REMOTE - 1 - strlen("[IPv6:2001:db8::1]");
+	memset(addr.name, 'x', len);
+	addr.name[len] = '\0';
+	relay_said_remote(&addr, remote);
+	cr_expect_eq(strlen(remote), JOB_REMOTE - 1);
+	cr_expect_str_eq(remote + len, "[IPv6:2001:db8::1]");
+	addr.name[len] = 'x';
+	addr.name[len + 1] = '\0';
+	relay_said_remote(&addr, remote);
+	cr_expect_str_eq(remote, addr.name);
+}
