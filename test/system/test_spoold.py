@@ -1,4 +1,5 @@
 """The files of the spool: whose they are, and what a worker has of them."""
+import contextlib
 import os
 import signal
 import sqlite3
@@ -144,6 +145,13 @@ def test_a_reload_refuses_no_mail(d):
         s.wait_mail(3)
 
 
+def modes(folder):
+    """Names and modes of its files; one may go while this looks."""
+    for f in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            yield f.name, f.stat().st_mode
+
+
 def as_of_an_earlier_version(s, uid, gid):
     """What the version before had: the workers' folder, no origins."""
     folder = f'{s.spool}/incoming'
@@ -206,8 +214,8 @@ def test_an_upgrade_loses_nothing(d):
         got = sorted(body_of(x) for x in s.wait_mail(20, timeout=60))
         assert got == sorted(text_message(i, 500 if i % 2 else 30000) for i in range(20))
         wait_for('all of it to be done', lambda: not [
-            f for f in os.scandir(f'{s.spool}/incoming')
-            if f.stat().st_mode & 0o060 and not f.name.startswith(('reserve.', 'instances'))])
+            name for name, mode in modes(f'{s.spool}/incoming')
+            if mode & 0o060 and not name.startswith(('reserve.', 'instances'))])
         assert os.stat(f'{s.spool}/incoming').st_mode & 0o7777 == 0o700
         assert not [f for f in os.listdir(f'{s.spool}/incoming') if f.startswith('damaged.')]
         with Client(s.port) as c:
