@@ -33,7 +33,7 @@ struct deferred {
 	int		 last_logged;	/* errno of the failure last logged */
 };
 
-/* core/deferred/deferred_rows.c
+/* core/deferred/deferred_error.c
  * deferred_failed(d, rc, what): Log what went wrong, once for each errno until
  * something works again.  Return -1 with errno. */
 int deferred_failed(struct deferred *d, int rc, const char *what);
@@ -42,7 +42,8 @@ int deferred_failed(struct deferred *d, int rc, const char *what);
  * failure is to be taken for it. */
 void deferred_forget_errno(struct deferred *d);
 
-/* deferred_rows_find(d, origin, id_r): Find the id of the message with that
+/* core/deferred/deferred_rows.c
+ * deferred_rows_find(d, origin, id_r): Find the id of the message with that
  * origin.  Return 1; 0: no row has the origin; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
