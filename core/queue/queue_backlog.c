@@ -1,6 +1,6 @@
 /* Backlogs: the targets that have parked recipients in the deferred store.
  * Owns: which there are, whose turn it is to be loaded.
- * Their rows: queue_defer.c. */
+ * Their rows: queue_due.c. */
 
 #include "core/queue/queue_int.h"
 

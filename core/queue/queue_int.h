@@ -386,6 +386,8 @@ void queue_starts_free(struct queue *q);
 
 /* core/queue/queue_defer.c */
 void queue_settle(struct queue *q);
+
+/* core/queue/queue_due.c */
 void queue_load_due(struct queue *q);
 void queue_load_backlogs(struct queue *q);	/* what targets take again */
 void queue_due_again(struct queue *q);

@@ -1,0 +1,317 @@
+/* What is deferred comes back when it is due, and when the clock is set.
+ * Owns: which rows are looked at, and when.  How they came there: queue_defer.c. */
+
+#include "core/queue/queue_int.h"
+
+#include <sys/param.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/process/log.h"
+
+#define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
+#define DUE_PAGES	8	/* of so many rows, in one pass */
+#define DUE_AGAIN_MS	100	/* until the others are looked at */
+
+/* When to look for rows that are due */
+void
+queue_due_again(struct queue *q)
+{
+	int64_t next, wall_s = q->wall_ms / 1000;
+	int rc = q->store_ops->next(q->store, &next);
+
+	if (rc == 0)
+		q->due_ms = INT64_MAX;
+	else if (rc == -1)
+		q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	else if (next <= wall_s)
+		q->due_ms = q->now_ms;
+	else
+		q->due_ms = q->now_ms + 1000 *
+		    MIN(next - wall_s, q->config.max_retry_s);
+}
+
+/* The messages in memory have copies of what their rows say, or are to get
+ * rows. */
+static void
+shift_messages(struct queue *q, int64_t seconds)
+{
+	struct queue_message *m;
+	size_t i;
+
+	for (i = 0; i < QUEUE_BUCKETS; i++)
+		LIST_FOREACH (m, &q->buckets[i], hash) {
+			if (m->hold_until != 0 &&
+			    (m->env_flags & SPOOL_ENV_HOLD_FOR) != 0)
+				m->hold_until = MAX(m->hold_until + seconds, 1);
+			if (m->deliver_by != 0)
+				m->deliver_by = MAX(m->deliver_by + seconds, 1);
+			m->since = MAX(m->since + seconds, 1);
+		}
+}
+
+/* A row says when it is due by the wall clock.  When that is set, in either
+ * direction, each row goes on to wait as long as it would have; and never
+ * longer than the longest interval, whatever it says.  (One that is held has a
+ * longest interval of its own.)  What the sender has said
+ * as an interval stays as long as it is, too. */
+int
+queue_reschedule(struct queue *q, int64_t step_ms)
+{
+	int64_t wall_s = q->wall_ms / 1000;
+	int n = q->store_ops->shift(q->store, step_ms / 1000,
+	    wall_s + q->config.max_retry_s, wall_s + QUEUE_HOLD_MAX_S);
+
+	if (n == -1)
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	else
+		shift_messages(q, step_ms / 1000);
+	if (n > 0)
+		log_event(LOG_LEVEL_NOTICE, "clock-set",
+		    "step_s=%lld recipients=%d", (long long)step_ms / 1000, n);
+	return n == -1 ? -1 : 0;
+}
+
+struct due {
+	struct queue	*q;
+	uint64_t	 ids[DUE_ROWS];
+	unsigned int	 n, max;
+	struct queue_seen seen;
+	const char	*waits_for;	/* rows that wait for it are due, too; NULL: none */
+	/* of one message */
+	uint32_t	 nrcpts;
+	size_t		 strings;
+	struct queue_message *message;
+	char		*p, *end;
+};
+
+static int
+collect_id(void *closure, const struct deferred_row *row)
+{
+	struct due *due = closure;
+	unsigned int i = 0;
+
+	if (queue_message_deferred(due->q, row->id) == NULL) {
+		for (i = due->n; i > 0 && due->ids[i - 1] != row->id; i--)
+			continue;
+		if (i == 0 && due->n == due->max)
+			return -1;
+		if (i == 0)
+			due->ids[due->n++] = row->id;
+	}
+	due->seen = (struct queue_seen){ .next_attempt = row->next_attempt,
+		.id = row->id, .rcpt_index = row->rcpt_index };
+	return 0;
+}
+
+/* Find messages for which ${query} has rows, and that are not in memory, as many as
+ * ${due} takes; it goes on behind due->seen, which is moved.  Rows in hand are
+ * behind none that are not: a message with many of them must not hide others.
+ * Return 1: those were all; 0: there may be more; -1 with errno. */
+static int
+collect(struct due *due, struct deferred_query *query)
+{
+	struct queue *q = due->q;
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < DUE_PAGES && due->n < due->max; i++) {
+		query->next_attempt = due->seen.next_attempt;
+		query->id = due->seen.id;
+		query->rcpt_index = due->seen.rcpt_index;
+		n = q->store_ops->rows(q->store, query, collect_id, due);
+		if (n == -1)
+			return -1;
+		if (n < (int)query->limit && due->n < due->max)
+			return 1;
+		/* none of these is valid */
+		if (due->seen.id == query->id &&
+		    due->seen.rcpt_index == query->rcpt_index)
+			return 1;
+	}
+	return 0;
+}
+
+static bool
+is_due(const struct due *due, const struct deferred_row *row)
+{
+	return !row->is_on_hold &&
+	    (row->next_attempt <= due->q->wall_ms / 1000 ||
+	    (due->waits_for != NULL &&
+	    strcmp(row->waits_for, due->waits_for) == 0));
+}
+
+static int
+measure_row(void *closure, const struct deferred_row *row)
+{
+	struct due *due = closure;
+
+	if (!is_due(due, row))
+		return 0;
+	due->nrcpts++;
+	due->strings += strlen(row->rcpt) + 1;
+	if (due->nrcpts == 1)
+		due->strings += strlen(row->sender) + 1;
+	return 0;
+}
+
+static const char *
+keep_string(struct due *due, const char *s)
+{
+	size_t len = strlen(s) + 1;
+	char *p = due->p;
+
+	memcpy(p, s, len);
+	due->p += len;
+	return p;
+}
+
+static int
+take_row(void *closure, const struct deferred_row *row)
+{
+	struct due *due = closure;
+	struct queue_message *m = due->message;
+	struct queue_rcpt *r;
+
+	if (!is_due(due, row))
+		return 0;
+	/* an administrator may have changed rows since they were measured */
+	if (m->nopen == m->nrcpts || (size_t)(due->end - due->p) <
+	    strlen(row->rcpt) + 1 + (m->nopen == 0 ?
+	    strlen(row->sender) + 1 : 0))
+		return -1;
+	if (m->nopen == 0) {
+		m->sender = keep_string(due, row->sender);
+		m->received_us = row->received_us;
+		m->octets = row->octets;
+		m->place.origin = row->origin;
+		queue_message_terms(due->q, m, &(struct queue_terms){
+		    .hold_until = row->hold_until,
+		    .deliver_by = row->deliver_by, .since = row->since,
+		    .priority = row->priority, .flags = row->flags });
+	}
+	r = &m->rcpts[m->nopen++];
+	r->rcpt = keep_string(due, row->rcpt);
+	r->index = row->rcpt_index;
+	r->attempts = row->attempts;
+	r->notify = (unsigned char)row->notify;
+	r->warned = (unsigned char)row->warned;
+	r->outcome = (unsigned char)queue_outcome_parse(row->outcome);
+	if (r->outcome != QUEUE_WAITS) {
+		r->reply = queue_reply_row(row);
+		/* the last one is not to come, but over */
+		r->attempts -= r->attempts > 0;
+	}
+	/* the queue may have died before it could note a success */
+	r->is_repeated = true;
+	return 0;
+}
+
+static int
+load(struct queue *q, struct due *due, uint64_t id)
+{
+	const struct deferred_query of = { .what = DEFERRED_OF, .id = id };
+	struct queue_message *m;
+
+	due->nrcpts = 0;
+	due->strings = 0;
+	if (q->store_ops->rows(q->store, &of, measure_row, due) == -1)
+		return -1;
+	if (due->nrcpts == 0)
+		return 0;
+	if ((m = queue_message_new(due->nrcpts, due->strings)) == NULL)
+		return -1;
+	m->place.id = id;
+	m->place.offset = SPOOL_PAGE;
+	due->message = m;
+	due->p = queue_message_strings(m);
+	due->end = due->p + due->strings;
+	if (q->store_ops->rows(q->store, &of, take_row, due) == -1 ||
+	    m->nopen != m->nrcpts) {
+		while (m->nrcpts > 0)
+			free(m->rcpts[--m->nrcpts].reply);
+		free(m);
+		return -1;
+	}
+	queue_message_insert(q, m);
+	queue_message_route(q, m);
+	return 0;
+}
+
+/* Take messages that are parked for ${t}, as far as it may have some. */
+static int
+load_backlog(struct queue *q, struct queue_target *t)
+{
+	struct deferred_query query = { .what = DEFERRED_WAITS,
+		.waits_for = t->name, .limit = DUE_ROWS };
+	struct due due = { .q = q, .waits_for = t->name,
+		.max = MIN(queue_target_backlog_room(q, t), DUE_ROWS) };
+	unsigned int i;
+	int rc = collect(&due, &query);
+
+	if (rc == -1) {
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		return -1;
+	}
+	if (rc == 1 && due.seen.id == 0)
+		queue_target_backlog_over(q, t);
+	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
+		if (load(q, &due, due.ids[i]) == -1)
+			return -1;
+	return 0;
+}
+
+void
+queue_load_backlogs(struct queue *q)
+{
+	struct queue_target *t;
+	unsigned int i;
+
+	if (q->store_ms > q->now_ms || q->is_stopped)
+		return;
+	for (i = 0; i < QUEUE_TARGETS_LOOK &&
+	    queue_has_room_for(q, QUEUE_DUE) &&
+	    (t = queue_target_backlog(q)) != NULL; i++)
+		if (load_backlog(q, t) == -1)
+			return;
+}
+
+/* Take messages that are due, as far as there is room for them. */
+void
+queue_load_due(struct queue *q)
+{
+	struct deferred_query query = { .what = DEFERRED_DUE,
+		.now = q->wall_ms / 1000, .limit = DUE_ROWS };
+	struct due due = { .q = q, .seen = q->due_seen,
+		.max = MIN(DUE_ROWS, QUEUE_FILES_MAX) };
+	bool is_whole = q->due_seen.id == 0;
+	unsigned int i;
+	int rc;
+
+	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
+	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped)
+		return;
+	/* rows that are in hand are due as long as they are */
+	q->due_ms = q->now_ms + QUEUE_HAND_MS;
+	due.max -= (unsigned int)q->held[QUEUE_DUE].nfiles;
+	if ((rc = collect(&due, &query)) == -1) {
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		return;
+	}
+	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
+		if (load(q, &due, due.ids[i]) == -1)
+			break;
+	q->due_seen = rc == 1 || i < due.n ? (struct queue_seen){ .id = 0 } :
+	    due.seen;
+	if (rc == 0 && due.n < due.max)
+		q->due_ms = q->now_ms + DUE_AGAIN_MS;
+	else if (rc == 1 && due.n == 0 && !is_whole)
+		q->due_ms = q->now_ms;
+	if (due.n > 0 || q->held[QUEUE_DUE].nmessages > 0 || !is_whole)
+		return;
+	queue_due_again(q);
+	/* a row that was edited by hand and is not valid stays due */
+	if (q->due_ms <= q->now_ms)
+		q->due_ms = q->now_ms + QUEUE_TROUBLE_MS;
+}
