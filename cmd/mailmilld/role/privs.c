@@ -86,6 +86,52 @@ account_find(const struct settings *s, enum role_id role, bool is_trial,
 	return 0;
 }
 
+int
+account_named(const char *user, const char *group, struct account *a_r,
+    const char **why_r)
+{
+	const struct passwd *pw = getpwnam(user);
+	const struct group *gr;
+
+	if (pw == NULL) {
+		*why_r = "there is no such account";
+		return -1;
+	}
+	*a_r = (struct account){ pw->pw_uid, pw->pw_gid };
+	if (*group != '\0') {
+		if ((gr = getgrnam(group)) == NULL) {
+			*why_r = "there is no such group";
+			return -1;
+		}
+		a_r->gid = gr->gr_gid;
+	}
+	if (a_r->uid == 0 || a_r->gid == 0) {
+		*why_r = "may not be root, nor have root's group";
+		return -1;
+	}
+	if (idmap_has(&unused_maps()->uids, a_r->uid) &&
+	    idmap_has(&unused_maps()->gids, a_r->gid))
+		return 0;
+	*why_r = "its ids are not mapped into this user namespace";
+	return -1;
+}
+
+bool
+account_is_of_role(const struct settings *s, uid_t uid, unsigned int ids)
+{
+	const struct passwd *pw;
+	const char *name;
+	unsigned int id;
+
+	for (id = 0; id < NROLES; id++) {
+		name = role_account(s, id);
+		if ((ids & ROLE_BIT(id)) != 0 && name != NULL &&
+		    (pw = getpwnam(name)) != NULL && pw->pw_uid == uid)
+			return true;
+	}
+	return false;
+}
+
 void
 account_look(const struct settings *s, enum role_id role, struct account *a_r)
 {

@@ -40,6 +40,16 @@ void account_look(const struct settings *s, enum role_id role,
 void account_look_own(const struct settings *s, enum role_id role,
     struct account *a_r);
 
+/* account_named(user, group, a_r, why_r): The account that an option names, with its
+ * first group where ${group} is "".  Return 0, or -1 with a constant text: there is
+ * none, it is root's, or its ids are not mapped into this user namespace.
+ * account_is_of_role(s, uid, ids): Is it the account of one of the roles in
+ * ${ids} (ROLE_BIT())? */
+int account_named(const char *user, const char *group, struct account *a_r,
+    const char **why_r);
+bool account_is_of_role(const struct settings *s, uid_t uid,
+    unsigned int ids);
+
 /* accounts_find(s, is_trial, accounts): Fill in the account of each role
  * that ${s} needs and that has none in ${accounts} yet.  Started without root:
  * all stay what they are.  A missing account is an error; in a trial the role

@@ -15,6 +15,7 @@
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/settings.h"
 
+struct account;
 struct child;
 
 #define ROLE_FOLDERS_MAX	4
@@ -76,6 +77,12 @@ struct role {
 	/* each process has an account of its own, from the ranges of ids that
 	 * belong to the role's account (privs.h) */
 	bool		 has_range;
+
+	/* own_account(s, slot, a_r): which account the settings name for each
+	 * process.  Return 0, or -1 having logged why there is none.  NULL: that
+	 * of account_setting */
+	int		(*own_account)(const struct settings *s,
+			    unsigned int slot, struct account *a_r);
 
 	/* count(s): how many of it that configuration needs.  NULL: one */
 	unsigned int	(*count)(const struct settings *s);

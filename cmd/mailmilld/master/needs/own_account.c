@@ -3,7 +3,24 @@
 
 #include "cmd/mailmilld/master/needs/own_account.h"
 
+#include <unistd.h>
+
 #include "cmd/mailmilld/role/roles.h"
+
+/* Those that the settings name; without root all processes stay what they are. */
+static int
+look_at_named(const struct settings *s, enum role_id id)
+{
+	struct account account;
+	unsigned int slot;
+
+	if (role_of(id)->own_account == NULL || geteuid() != 0)
+		return 0;
+	for (slot = 1; slot <= role_count(s, id); slot++)
+		if (role_of(id)->own_account(s, slot, &account) == -1)
+			return -1;
+	return 0;
+}
 
 int
 own_accounts_find(struct master *m, const struct settings *s)
@@ -12,6 +29,8 @@ own_accounts_find(struct master *m, const struct settings *s)
 	unsigned int id;
 
 	for (id = 0; id < NROLES; id++) {
+		if (look_at_named(s, id) == -1)
+			return -1;
 		if (!role_of(id)->has_range ||
 		    m->ranges[id].n >= 2 * role_count(s, id))
 			continue;
@@ -36,13 +55,15 @@ is_used(const struct master *m, const struct account *a)
 }
 
 int
-own_account(const struct master *m, enum role_id role,
-    struct account *account_r)
+own_account(const struct master *m, const struct settings *s,
+    enum role_id role, unsigned int slot, struct account *account_r)
 {
 	const struct account_range *range = &m->ranges[role];
 	unsigned int i;
 
 	*account_r = m->accounts[role];
+	if (role_of(role)->own_account != NULL && geteuid() == 0)
+		return role_of(role)->own_account(s, slot, account_r);
 	if (range->n == 0)
 		return 0;
 	for (i = 0; i < range->n; i++) {

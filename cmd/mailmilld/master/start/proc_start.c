@@ -174,7 +174,7 @@ proc_new(struct master *m, enum role_id role, unsigned int slot,
 		free(p);
 		return NULL;
 	}
-	if (own_account(m, role, &p->account) == -1) {
+	if (own_account(m, s, role, slot, &p->account) == -1) {
 		free(p);
 		errno = EAGAIN;
 		return NULL;

@@ -17,9 +17,10 @@ Test(roles, each_child_has_a_name_a_program_and_an_account)
 		cr_assert_eq(role_of(id)->id, id);
 		cr_assert_eq(role_by_name(role_name(id)), id);
 		cr_assert((role_of(id)->main == NULL) == (id == ROLE_MASTER));
+		/* of one for all processes, or of each */
 		cr_assert((role_of(id)->account_setting == NULL) ==
-		    (id == ROLE_MASTER));
-		if (id == ROLE_MASTER)
+		    (id == ROLE_MASTER || role_of(id)->own_account != NULL));
+		if (role_of(id)->account_setting == NULL)
 			continue;
 		snprintf(name, sizeof(name), "account of %s", role_name(id));
 		memcpy((char *)&s + role_of(id)->account_offset,
