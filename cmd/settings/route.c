@@ -46,6 +46,10 @@ find_target(const struct settings_domain *d, const char *address,
 		route_r->is_rest = strcmp(d->name, "*") == 0;
 		return 0;
 	}
+	if (settings_is_piped(d)) {
+		route_r->target[0] = '\0';
+		return 0;
+	}
 	route_r->is_lf = d->maildir_newline == MAILDIR_NEWLINE_LF;
 	/* a local part that cannot be a folder's name is no mailbox */
 	if (maildir_expand(d->maildir, address, route_r->target,

@@ -33,9 +33,9 @@ struct route {
 	enum transport		 transport;
 	const struct settings_domain *domain;	/* whose options hold */
 	bool			 is_rest;	/* relayed to next hops since Domain "*" says so: the domain is not ours */
-	/* the folder of a Maildir, or settings_target(): the same for all
+	/* the folder of a Maildir; or settings_target(), the same for all
 	 * recipients of one next hop, or of one domain whose MX records lead
-	 * to it */
+	 * to it; of a program "" */
 	char			 target[MAILDIR_PATH_MAX];
 	size_t			 fixed;	/* octets of a folder that are the administrator's */
 	bool			 is_lf;	/* CRLF is stored as LF */

@@ -244,7 +244,7 @@ add_domain(struct conf *c, struct settings *s,
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
 	d->at = d->maildir_at = d->recipients_at = section->at;
-	d->route_at = d->source_at = section->at;
+	d->route_at = d->source_at = d->command_at = section->at;
 	if ((value = conf_get(c, section, ROW_maildir)) != NULL)
 		d->maildir_at = value->at;
 	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
@@ -253,6 +253,8 @@ add_domain(struct conf *c, struct settings *s,
 		d->route_at = value->at;
 	if ((value = conf_get(c, section, ROW_source)) != NULL)
 		d->source_at = value->at;
+	if ((value = conf_get(c, section, ROW_command)) != NULL)
+		d->command_at = value->at;
 	/* the title has been checked */
 	if (idna_ascii(section->title, strlen(section->title), name,
 	    sizeof(name)) == -1 || (d->name = strdup(name)) == NULL)

@@ -27,6 +27,7 @@ enum { SANDBOX_ON, SANDBOX_OFF };		/* sandbox */
 enum { SETTINGS_TLS_MAY, SETTINGS_TLS_NONE, SETTINGS_TLS_ENCRYPT,
 	SETTINGS_TLS_VERIFY };			/* TLS of a Domain section */
 enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
+enum { PIPE_NEWLINE_LF, PIPE_NEWLINE_CRLF };	/* Pipe_Newline */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */
 
@@ -52,9 +53,12 @@ enum delivery {
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	struct conf_at at;	/* of the section */
-	struct conf_at maildir_at, recipients_at, route_at, source_at; /* where the options
-					 * are set; else where the section
-					 * begins */
+	struct conf_at maildir_at, recipients_at, route_at, source_at,
+	    command_at;
+					/* where the options are set; else
+					 * where the section begins */
+	unsigned int pipe_account;	/* of Delivery = "pipe": an index of
+					 * pipe_accounts below */
 	/* set by settings_load_recipients() if Recipients is set; NULL: every
 	 * local part is accepted */
 	struct textfile *recipients_table;
@@ -87,6 +91,15 @@ struct settings_module {
 	struct conf_at	 at;
 	struct settings_module_key *keys;	/* as in the files */
 	size_t		 nkeys;
+};
+
+/* An account that programs of Delivery = "pipe" have; texts are those of the first
+ * Domain section that names it. */
+#define SETTINGS_PIPE_ACCOUNTS_MAX	8
+struct settings_pipe_account {
+	const char	*user;
+	const char	*group;		/* "": the first group of the user */
+	struct conf_at	 at;		/* of the section */
 };
 
 struct settings_senders;	/* one file of Sender_Login */
@@ -141,6 +154,8 @@ struct settings {
 	size_t			 nbackends;
 	struct settings_module	*modules;	/* as in the files */
 	size_t			 nmodules;	/* at most SETTINGS_MODULES_MAX */
+	struct settings_pipe_account pipe_accounts[SETTINGS_PIPE_ACCOUNTS_MAX];
+	unsigned int		 npipe_accounts; /* each once, in the order of the domains */
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)
@@ -237,13 +252,16 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
 /* settings_relayers(s): How many processes relay: relayers, or 0 if no Domain
  * section has next hops.
  * settings_is_relayed(d): Do next hops get the mail of ${d}?
- * settings_is_mx(d): And are these the hosts in the MX records of the recipient's
- * domain, since there is no Route?
+ * settings_is_maildir(d), settings_is_piped(d): Do Maildirs, or a program?
+ * settings_is_mx(d): Do next hops, and are these the hosts in the MX records of the
+ * recipient's domain, since there is no Route?
  * settings_target(d, domain, len, target_r): What names the next hops of such a
  * ${d}: the values of Route with ", " between them; or the recipient's domain, or
  * address literal, in lower case. */
 unsigned int settings_relayers(const struct settings *s);
 bool settings_is_relayed(const struct settings_domain *d);
+bool settings_is_maildir(const struct settings_domain *d);
+bool settings_is_piped(const struct settings_domain *d);
 bool settings_is_mx(const struct settings_domain *d);
 /* settings_source(d, family, addr_r): The address from which connections of that
  * ${family} come, by Source, with port 0; AF_UNSPEC: the system's choice.  Return 0,
@@ -253,5 +271,18 @@ int settings_source(const struct settings_domain *d, int family,
     union addr *addr_r);
 void settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX]);
+
+/* settings_pipe_has(d, which): Does Pipe_Headers name that line? */
+enum settings_pipe_header {
+	SETTINGS_PIPE_RETURN_PATH,
+	SETTINGS_PIPE_DELIVERED_TO,
+	SETTINGS_PIPE_X_ORIGINAL_TO,
+	SETTINGS_PIPE_FROM,		/* the line "From " of an mbox */
+	NSETTINGS_PIPE_HEADERS
+};
+#define SETTINGS_PIPE_HEADERS	"Return-Path", "Delivered-To", "X-Original-To", \
+				"From"
+bool settings_pipe_has(const struct settings_domain *d,
+    enum settings_pipe_header which);
 
 #endif

@@ -130,7 +130,7 @@ check_domains(struct conf *c, const struct settings *s)
 			return same_domain(c, &d[-1], d);
 		if (settings_route_check(c, s, d) == -1)
 			return -1;
-		if (!settings_is_relayed(d) && d->name[0] == '*' &&
+		if (settings_is_maildir(d) && d->name[0] == '*' &&
 		    !has_domain(d->maildir))
 			return conf_error_value(c, &d->maildir_at, "Maildir",
 			    d->maildir, "a path with %d, since the section is "
@@ -269,11 +269,12 @@ check_agents(struct conf *c, const struct settings *s)
 {
 	const struct conf_value *value = conf_get(c, c->root, ROW_deliverers);
 
-	if (s->deliverers + settings_relayers(s) <= 64)
+	if (s->deliverers + settings_relayers(s) + s->npipe_accounts <= 64)
 		return 0;
 	return conf_error(c, &value->at, "option 'deliverers': expected a "
-	    "number that makes at most 64 processes with relayers (%lld), "
-	    "found %lld", (long long)s->relayers, (long long)s->deliverers);
+	    "number that makes at most 64 processes with relayers (%lld) and "
+	    "one for each Pipe_User (%u), found %lld", (long long)s->relayers,
+	    s->npipe_accounts, (long long)s->deliverers);
 }
 
 /* An address that mail is sent to: it has a domain. */
@@ -292,7 +293,7 @@ check_address(struct conf *c, const char *address, size_t row)
 }
 
 int
-settings_check(struct conf *c, const struct settings *s)
+settings_check(struct conf *c, struct settings *s)
 {
 	size_t i;
 
@@ -300,7 +301,7 @@ settings_check(struct conf *c, const struct settings *s)
 	    ROW_max_retry_interval, ROW_retry_interval, "no less than") == -1 ||
 	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
-	    -1 || check_agents(c, s) == -1 ||
+	    -1 || settings_pipe_check(c, s) == -1 || check_agents(c, s) == -1 ||
 	    check_address(c, s->double_bounce_recipient,
 	    ROW_double_bounce_recipient) == -1 || check_listens(c, s) == -1 ||
 	    check_domains(c, s) == -1)

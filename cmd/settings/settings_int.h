@@ -145,11 +145,15 @@ int settings_senders_add(struct conf *c, struct settings *s,
 void settings_senders_free(struct settings *s);
 
 /* settings_check(c, s): The checks between settings.  Return 0 or -1 (noted). */
-int settings_check(struct conf *c, const struct settings *s);
+int settings_check(struct conf *c, struct settings *s);
 
 /* settings_route_check(c, s, d): The same of the next hops of ${d}. */
 int settings_route_check(struct conf *c, const struct settings *s,
     const struct settings_domain *d);
+
+/* settings_pipe_check(c, s): The same of the programs of all domains; it makes the
+ * list of their accounts. */
+int settings_pipe_check(struct conf *c, struct settings *s);
 
 /* settings_auth_check(c, l, o), settings_tls_check(c, l, o): The same between the
  * options ${o} of ${l}, of logins and of TLS. */

@@ -11,7 +11,19 @@
 bool
 settings_is_relayed(const struct settings_domain *d)
 {
-	return d->delivery != DELIVERY_MAILDIR;
+	return d->delivery == DELIVERY_LMTP || d->delivery == DELIVERY_SMTP;
+}
+
+bool
+settings_is_maildir(const struct settings_domain *d)
+{
+	return d->delivery == DELIVERY_MAILDIR;
+}
+
+bool
+settings_is_piped(const struct settings_domain *d)
+{
+	return d->delivery == DELIVERY_PIPE;
 }
 
 unsigned int

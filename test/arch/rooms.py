@@ -105,6 +105,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent'
                                 ' cmd/mailmilld/lookup',
+    'cmd/mailmilld/pipe':       LOOP + ' core/spool cmd/settings'
+                                ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
@@ -163,6 +165,8 @@ ALSO = {
         'cmd/mailmilld/master/config'},
     # and whether relay could reach the sockets of next hops
     'cmd/mailmilld/relay/route_check.h': {'cmd/mailmilld/master/config'},
+    # and whether the programs of Command could be run
+    'cmd/mailmilld/pipe/pipe_check.h': {'cmd/mailmilld/master/config'},
     # and whether the workers could load the modules
     'cmd/mailmilld/module/modules.h': {'cmd/mailmilld/master/config'},
     # the master keeps the counters of failed logins for the next authd

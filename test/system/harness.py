@@ -50,7 +50,9 @@ AUTHD_CONF = 'auth_user = "backup" ' if ROOT else ''
 
 
 # for tests that want a process of each role
-RELAYED = 'Domain "relayed.test" { Delivery = smtp Route = "127.0.0.1:1" }\n'
+RELAYED = '''Domain "relayed.test" { Delivery = smtp Route = "127.0.0.1:1" }
+Domain "piped.test" { Delivery = pipe Command = "/bin/true" Pipe_User = "games" }
+'''
 
 
 class Skip(Exception):

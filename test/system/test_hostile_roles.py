@@ -77,6 +77,10 @@ def test_messages_of_a_relay(d):
     fuzz(d, 'relay 1', conf='relayers = 2\n')
 
 
+def test_messages_of_a_pipe(d):
+    fuzz(d, 'pipe 1')
+
+
 def test_messages_of_the_queue(d):
     # it may lose mail, and nothing else
     fuzz(d, 'queue', is_mail_safe=False)
@@ -189,30 +193,42 @@ def starttls(s):
         return True
 
 
-def test_a_relay_that_reads_what_it_was_not_given(d):
+def peeks(s, title, domain):
     """All of the mail is in one segment."""
+    def send(first):
+        with Client(s.port) as c:
+            c.hello()
+            for i in range(first, first + 5):
+                c.mail(b'Subject: for others\r\n\r\n%d\r\n' % i)
+                c.mail(b'Subject: for the agent\r\n\r\n%d\r\n' % i,
+                       f'a@{domain}')
+
+    def mine():
+        assert s.play(title, 'peek')
+        return s.said('own')
+    send(0)
+    assert wait_for('it to have mail', mine) <= 5
+    s.wait_mail(5)
+    send(5)
+    s.wait_mail(10)
+    wait_for('it to have more', lambda: mine() > 5)
+    assert s.said('others') == 0
+
+
+def test_a_relay_that_reads_what_it_was_not_given(d):
     hop = NextHop(replies={'RCPT': HANG})
     with hop, Hostile(d, workers=1, extra='Domain "next.test" { Delivery = smtp '
                       'Initial_Concurrency = 20 '
                       f'Route = "{hop.route}" }}\n') as s:
-        def send(first):
-            with Client(s.port) as c:
-                c.hello()
-                for i in range(first, first + 5):
-                    c.mail(b'Subject: for others\r\n\r\n%d\r\n' % i)
-                    c.mail(b'Subject: for the agent\r\n\r\n%d\r\n' % i,
-                           'a@next.test')
+        peeks(s, 'relay 1', 'next.test')
 
-        def mine():
-            assert s.play('relay 1', 'peek')
-            return s.said('own')
-        send(0)
-        assert wait_for('it to have mail', mine) <= 5
-        s.wait_mail(5)
-        send(5)
-        s.wait_mail(10)
-        wait_for('it to have more', lambda: mine() > 5)
-        assert s.said('others') == 0
+
+def test_a_pipe_that_reads_what_it_was_not_given(d):
+    # the agent has the mail while the program runs
+    with Hostile(d, workers=1, extra='Domain "slow.test" { Delivery = pipe '
+                 'Command = { "/bin/sleep", "600" } Pipe_User = "games" '
+                 'Pipe_Processes = 100 }\n') as s:
+        peeks(s, 'pipe 1', 'slow.test')
 
 
 def has_landlock(s, measure):
@@ -287,9 +303,10 @@ def test_calls_with_arguments_that_no_role_uses(d):
                     ('queue', 'get_signals'), ('deliver 1', 'link_unnamed'),
                     ('keyd 1', 'merge_memory'), ('authd', 'lock_priority'),
                     ('logger', 'filter'), ('worker 2', 'take_room'),
-                    ('relay 1', 'make_mptcp'), ('resolver 1', 'make_ping')):
+                    ('relay 1', 'make_mptcp'), ('resolver 1', 'make_ping'),
+                    ('pipe 1', 'make_unix')):
                 attempted(s, title, name)
             t.wait(20)
         s.all_run()
         t.has_arrived()
-        assert s.stats()['sandbox_kills'] == 10
+        assert s.stats()['sandbox_kills'] == 11

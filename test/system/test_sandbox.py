@@ -21,7 +21,7 @@ with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
              'resolver': 'empty', 'spoold': 'incoming'}
 # of a worker: twice the Max_Message_Size, and 1 MiB
-FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'resolver': '0',
+FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'resolver': '0', 'pipe': '0',
             'spoold': '32768',
             'worker': str(2 * 100 * 2 ** 20 + 2 ** 20)}
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
@@ -111,7 +111,7 @@ def in_manual():
     found = {role: {} for role in roles}
     for line in lines[start + 1:lines.index('.El', start)]:
         name, *said = line.removeprefix('.It ').split(' Ta ')
-        assert set(said) <= {'yes', '-', 'bound', 'no PAM'}, line
+        assert set(said) <= {'yes', '-', 'bound', '(PAM)'}, line
         for role, word in zip(roles, said, strict=True):
             found[role][name] = word != '-'
     return found
@@ -336,7 +336,7 @@ def test_a_call_of_another_role_kills_and_is_named(d):
              'deliver': ('execve',), 'queue': ('ptrace',), 'keyd': ('openat',),
              'authd': ('ioctl', 0, 0x5412),                  # TIOCSTI
              'logger': ('openat',), 'spoold': ('execve',), 'relay': ('openat',),
-             'resolver': ('ptrace',)}
+             'resolver': ('ptrace',), 'pipe': ('execve',)}
     with server(d, workers=1) as s:
         for role in ROLES:
             killed_with(s, role, *calls[role])

@@ -9,6 +9,7 @@
  * writes also what the workers have to write: too many of them slow down the
  * commits. */
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,12 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 
 	if (route_deliver(s->child->settings, rcpt, &route, text_r) == -1)
 		return -1;
+	/* the queue has chosen with other settings */
+	if (route.transport != TRANSPORT_MAILDIR) {
+		strlcpy(text_r, "the settings have changed", JOB_TEXT);
+		errno = EAGAIN;
+		return -1;
+	}
 	strlcpy(route_r->path, route.target, sizeof(route_r->path));
 	route_r->fixed = route.fixed;
 	route_r->is_lf = route.is_lf;
@@ -320,7 +327,7 @@ deliver_path(const struct settings *s, size_t i, struct role_path *path_r)
 	if (i >= s->ndomains)
 		return false;
 	path_r->can_write = true;
-	if (!settings_is_relayed(&s->domains[i]) && maildir_expand(s->domains[i].maildir, "postmaster@example.org",
+	if (settings_is_maildir(&s->domains[i]) && maildir_expand(s->domains[i].maildir, "postmaster@example.org",
 	    path, &fixed, &why) == 0)
 		snprintf(path_r->path, sizeof(path_r->path), "%.*s",
 		    fixed == 0 ? 1 : (int)fixed, path);

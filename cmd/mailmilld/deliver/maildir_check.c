@@ -42,7 +42,7 @@ check_all(int fd, const struct probe_spec *spec)
 	size_t i;
 
 	for (i = 0; i < s->ndomains; i++)
-		if (!settings_is_relayed(&s->domains[i]))
+		if (settings_is_maildir(&s->domains[i]))
 			check_domain(fd, s, &s->domains[i], spec->account.uid);
 	probe_say(fd, PROBE_GOOD);
 }

@@ -28,20 +28,25 @@
 #define PEERS_MAX	1024
 #define WINDOW_EACH	5	/* messages at an agent, at most, for each connection that it may have */
 
-static const struct queue_transport transports[NTRANSPORTS] = {
-#define TRANSPORT(id, n, role, max, f) \
-	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
-#include "cmd/settings/transport.def"
-#undef TRANSPORT
-};
-
 static const enum role_id agent_roles[NTRANSPORTS] = {
 #define TRANSPORT(id, name, role, max, file) [TRANSPORT_##id] = ROLE_##role,
 #include "cmd/settings/transport.def"
 #undef TRANSPORT
 };
 
-_Static_assert(NTRANSPORTS <= QUEUE_TRANSPORTS_MAX, "a transport too many");
+/* Programs with different accounts have different agents, which is what the queue
+ * calls different transports: that of the first account has the number of its row,
+ * those of the others follow the rows. */
+#define NQUEUE_TRANSPORTS	(NTRANSPORTS + SETTINGS_PIPE_ACCOUNTS_MAX - 1)
+
+_Static_assert(NQUEUE_TRANSPORTS <= QUEUE_TRANSPORTS_MAX, "a transport too many");
+static struct queue_transport transports[NQUEUE_TRANSPORTS] = {
+#define TRANSPORT(id, n, role, max, f) \
+	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+
 _Static_assert(MAILDIR_NAME_MAX <= QUEUE_FILE_MAX, "a file's name is longer");
 
 static void set_timer(struct queue_role *r, uint64_t due_ms);
@@ -112,6 +117,14 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 	return n == 0 ? 0 : chanev_send(p->ce, D_JOBS, &empty, v, n, -1);
 }
 
+/* ${account}: an index of pipe_accounts, for TRANSPORT_PIPE alone */
+static unsigned int
+queue_transport_of(enum transport transport, unsigned int account)
+{
+	return transport != TRANSPORT_PIPE || account == 0 ?
+	    (unsigned int)transport : NTRANSPORTS + account - 1;
+}
+
 static int
 op_route(void *closure, const char *rcpt, struct queue_route *route_r,
     char *text_r)
@@ -121,10 +134,11 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 
 	if (route_deliver(r->child->settings, rcpt, &route, text_r) == -1)
 		return -1;
-	route_r->transport = route.transport;
+	route_r->transport = queue_transport_of(route.transport,
+	    route.domain->pipe_account);
 	/* Maildirs are on one disk, or on a few: one that fails says nothing
-	 * about the others */
-	if (route.transport == TRANSPORT_MAILDIR)
+	 * about the others; how many programs run at once the agent knows */
+	if (route.transport != TRANSPORT_RELAY)
 		return 0;
 	strlcpy(route_r->target, route.target, sizeof(route_r->target));
 	route_r->window_first = (unsigned int)route.domain->initial_concurrency;
@@ -232,7 +246,8 @@ peer_open(struct queue_peer *p)
 	int fd = p->fd;
 
 	if (transport < NTRANSPORTS) {
-		if (queue_agent_add(r->queue, transport, &p->agent) == -1)
+		if (queue_agent_add(r->queue, queue_transport_of(transport,
+		    p->who.slot - 1), &p->agent) == -1)
 			goto err1;
 		p->is_agent = true;
 		p->has_copies = transport != TRANSPORT_MAILDIR;
@@ -310,9 +325,13 @@ try_open(struct queue_role *r)
 		.has_priorities = settings_is_named(s, "MT-PRIORITY"),
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 		.transports = transports,
-		.ntransports = NTRANSPORTS,
+		.ntransports = NQUEUE_TRANSPORTS,
 	};
+	unsigned int t;
 	int rc;
+
+	for (t = NTRANSPORTS; t < NQUEUE_TRANSPORTS; t++)
+		transports[t] = transports[TRANSPORT_PIPE];
 
 	if ((rc = queue_lock_take(r)) != 0)
 		return rc;

@@ -11,6 +11,7 @@
 #include "cmd/mailmilld/deliver/maildir_check.h"
 #include "cmd/mailmilld/master/config/tls_options.h"
 #include "cmd/mailmilld/module/modules.h"
+#include "cmd/mailmilld/pipe/pipe_check.h"
 #include "cmd/mailmilld/relay/route_check.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
@@ -145,6 +146,9 @@ check_of(struct config *config, enum config_check which,
 	case CONFIG_MODULES:
 		modules_check(s, spec_r);
 		return s->nmodules > 0;
+	case CONFIG_PIPES:
+		pipe_check(s, spec_r);
+		return s->npipe_accounts > 0;
 	case CONFIG_NCHECKS:
 		break;
 	}

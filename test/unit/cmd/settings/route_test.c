@@ -195,6 +195,11 @@ Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)
 /* The option's values are the names of delivery.def. */
 Test(route, every_transport_can_be_chosen_by_delivery)
 {
+	static const char *const needs[NTRANSPORTS] = {
+		[TRANSPORT_RELAY] = "Route = \"192.0.2.1:2525\"",
+		[TRANSPORT_PIPE] = "Command = \"/bin/cat\" "
+		    "Pipe_User = \"list\""
+	};
 	static const struct {
 		const char *name;
 		enum transport transport;
@@ -211,8 +216,9 @@ Test(route, every_transport_can_be_chosen_by_delivery)
 
 	for (i = 0; i < NDELIVERIES; i++) {
 		snprintf(text, sizeof(text), "Domain \"a.test\" { Delivery = "
-		    "%s %s Recipients =", ways[i].name, i ==
-		    DELIVERY_MAILDIR ? "" : "Route = \"192.0.2.1:2525\"");
+		    "%s %s Recipients =", ways[i].name,
+		    needs[ways[i].transport] == NULL ? "" :
+		    needs[ways[i].transport]);
 		s = load(text, false);
 		route_find(s, "joe@a.test", &route);
 		cr_assert_eq(route.verdict, ROUTE_DELIVER);

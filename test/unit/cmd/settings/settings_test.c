@@ -394,8 +394,8 @@ Test(settings, what_is_wrong_is_named)
 		    "m.conf:2:32: option 'Recipients': expected \"file:\" and an "
 		    "absolute path, found \"users\"" },
 		{ LISTEN "Domain \"a.test\" { Delivery = \"mbox\" }", NULL,
-		    "m.conf:2:30: option 'Delivery': expected maildir, lmtp "
-		    "or smtp, found \"mbox\"" },
+		    "m.conf:2:30: option 'Delivery': expected maildir, lmtp, "
+		    "smtp or pipe, found \"mbox\"" },
 		{ LISTEN "Domain \"a..test\" { }", NULL, "m.conf:2:8: option "
 		    "'Domain': expected a domain, \"*.\" and a domain, or "
 		    "\"*\", found \"a..test\"" },
