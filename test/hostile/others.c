@@ -2,11 +2,14 @@
 
 #include "test/hostile/hostile.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/pipe/pipe_int.h"
 #include "tls/remote.h"
 
 /* --- deliver -------------------------------------------------------------- */
@@ -87,6 +90,61 @@ trick_peek(uint64_t, unsigned int)
 		}
 	hostile_say("own", own);
 	hostile_say("others", others);
+	return true;
+}
+
+/* --- pipe ----------------------------------------------------------------- */
+
+/* The starter's socket: none of the channels. */
+static int
+starter_fd(void)
+{
+	socklen_t len;
+	unsigned int i;
+	int fd, type;
+
+	for (fd = STDERR_FILENO + 1; fd < PEEK_FDS; fd++) {
+		len = sizeof(type);
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 ||
+		    type != SOCK_SEQPACKET)
+			continue;
+		for (i = 0; i < hostile.nlinks && fd !=
+		    channel_fd(hostile.links[i].ch); i++)
+			continue;
+		if (i == hostile.nlinks)
+			return fd;
+	}
+	return -1;
+}
+
+bool
+trick_program(uint64_t arg, unsigned int)
+{
+	static const struct { const char *text; size_t len; } texts[] = {
+#define TEXTS(s) { s, sizeof(s) }
+		TEXTS("ID\0-f@x\0" "192.0.2.1\0helo\0-oX+-oY@piped.test"),
+		TEXTS("ID\0a@x\0" "192.0.2.1\0helo\0a@piped.test"),
+#undef TEXTS
+		{ "ID\0a@x", 5 }
+	};
+	struct pipe_request pr = { .domain = (uint32_t)arg,
+		.nstrings = PIPE_REQUEST_RCPTS + 1 };
+	size_t which = (arg >> 32) % 3;
+	struct pipe_answer answer = { .errnum = -1 };
+	struct pollfd pfd = { .fd = starter_fd(), .events = POLLIN };
+	unsigned char buf[256], control[256];
+	struct iovec iov = { .iov_base = &answer, .iov_len = sizeof(answer) };
+	/* the descriptors that come stay open: the program runs on */
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control) };
+
+	memcpy(buf, &pr, sizeof(pr));
+	memcpy(buf + sizeof(pr), texts[which].text, texts[which].len);
+	if (send(pfd.fd, buf, sizeof(pr) + texts[which].len, MSG_NOSIGNAL) > 0)
+		hostile_say("asked", 1);
+	if (poll(&pfd, 1, 5000) == 1 && recvmsg(pfd.fd, &mh, MSG_DONTWAIT) ==
+	    (ssize_t)sizeof(answer))
+		hostile_say("errnum", (uint64_t)answer.errnum);
 	return true;
 }
 

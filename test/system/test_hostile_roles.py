@@ -1,10 +1,12 @@
 """Somebody runs code in one of the processes: what he cannot do.  Workers:
 test_hostile_worker.py, but for their messages."""
 import errno
+import os
+import pwd
 import re
 import ssl
 
-from harness import TOP, Client, Skip, wait_for
+from harness import ROOT, TOP, Client, Skip, wait_for
 from hostile import (ATTEMPTS, Hostile, Traffic, attempted, killed,
                      need_sandbox)
 from nexthop import HANG, NextHop
@@ -229,6 +231,50 @@ def test_a_pipe_that_reads_what_it_was_not_given(d):
                  'Command = { "/bin/sleep", "600" } Pipe_User = "games" '
                  'Pipe_Processes = 100 }\n') as s:
         peeks(s, 'pipe 1', 'slow.test')
+
+
+def test_a_pipe_that_asks_for_other_programs(d):
+    """It can run the programs of its account, and not with an option; it gets none
+    of another account, and nothing else."""
+    run = f'{d}/run'
+    with open(run, 'w') as f:
+        f.write(f'#!/bin/sh\necho "$(id -un)" "$@" >>{d}/out/ran\n')
+    os.chmod(run, 0o755)
+    os.mkdir(f'{d}/out')
+    os.chmod(f'{d}/out', 0o1777)
+    os.chmod(d, 0o755)
+    domains = {'own.test': 'games', 'own2.test': 'games', 'theirs.test': 'news'}
+    with Hostile(d, extra=''.join(
+            f'Domain "{name}" {{ Delivery = pipe Command = {{ "{run}", "{name}", '
+            f"'${{extension}}', '${{local}}' }} Pipe_User = {user} }}\n"
+            for name, user in domains.items())) as s:
+
+        def ran():
+            try:
+                with open(f'{d}/out/ran') as f:
+                    return f.read().split('\n')[:-1]
+            except FileNotFoundError:
+                return []
+
+        def play(index, which):
+            assert s.play('pipe 1', 'program', which << 32 | index)
+            said = s.log_now().rsplit('asked', 1)[1]
+            if which == 1 and index in (1, 2):
+                wait_for('its own program', lambda: len(ran()) == index)
+            s.all_run()
+            return 'errnum' in said and s.said('errnum')
+        # example.test, own.test, own2.test, piped.test, relayed.test,
+        # theirs.test: what is asked of none of its own ends the starter
+        for index, which, want in (
+                (1, 0, errno.EINVAL), (1, 1, 0), (2, 0, errno.EINVAL),
+                (2, 1, 0), (5, 1, False), (0xffffffff, 1, False),
+                (1, 2, False)):
+            got = play(index, which)
+            assert got is want or got == want is not False, (index, which, got)
+        user = 'games' if ROOT else pwd.getpwuid(os.getuid()).pw_name
+        assert sorted(ran()) == [f'{user} own.test  a', f'{user} own2.test  a'], \
+            ran()
+        s.serves()
 
 
 def has_landlock(s, measure):

@@ -53,6 +53,7 @@ struct pipe_mail {
 	struct spool_record	 record;
 	struct spool_sum	*sum;		/* of what has been read */
 	uint64_t		 at;		/* how far that is */
+	bool			 is_binary;	/* BODY=BINARYMIME: its octets stay as they are */
 	bool			 has_cr;	/* one has been read that is not given yet */
 };
 TAILQ_HEAD(pipe_mails, pipe_mail);
@@ -70,7 +71,7 @@ void pipe_mail_free(struct pipe_mail *m);	/* NULL does nothing */
  * pipe_mail_head(m, d, now_s, buf, size): What stands before the message, as
  * Pipe_Headers of ${d} says, with the line ends of Pipe_Newline.  Return octets.
  * pipe_mail_read(m, sources, d, buf, size): The next octets of the message, with
- * these line ends; ${size} is at least 2.  Return their number, which may be 0
+ * these line ends, unless it is binary; ${size} is at least 2.  Return their number, which may be 0
  * before the end, when ${*is_end_r} is set; or -1 with errno.  The checksum is
  * compared before the last ones are given: EBADMSG. */
 int pipe_mail_load(struct pipe_mail *m, struct spool_sources *sources,

@@ -98,6 +98,7 @@ copy_envelope(struct pipe_mail *m, const struct spool_view *view,
 	m->sender = copy.sender;
 	m->client = copy.client;
 	m->helo = copy.helo;
+	m->is_binary = (copy.flags & SPOOL_ENV_BINARYMIME) != 0;
 	for (i = 0; i < m->njobs; i++) {
 		rcpt = spool_envelope_rcpt(&copy, m->jobs[i].origin.rcpt);
 		if (rcpt == NULL) {
@@ -209,10 +210,10 @@ ssize_t
 pipe_mail_read(struct pipe_mail *m, struct spool_sources *sources,
     const struct settings_domain *d, char *buf, size_t size, bool *is_end_r)
 {
-	bool is_crlf = d->pipe_newline == PIPE_NEWLINE_CRLF;
+	bool is_kept = d->pipe_newline == PIPE_NEWLINE_CRLF || m->is_binary;
 	uint64_t from, left = m->record.body_octets - m->at;
-	char *at = is_crlf ? buf : buf + 1;	/* room for a CR of before */
-	size_t room = is_crlf ? size : size - 1;
+	char *at = is_kept ? buf : buf + 1;	/* room for a CR of before */
+	size_t room = is_kept ? size : size - 1;
 	ssize_t n = 0;
 	int fd;
 
@@ -234,5 +235,5 @@ pipe_mail_read(struct pipe_mail *m, struct spool_sources *sources,
 		errno = EBADMSG;
 		return -1;
 	}
-	return is_crlf ? n : (ssize_t)drop_cr(m, buf, (size_t)n, *is_end_r);
+	return is_kept ? n : (ssize_t)drop_cr(m, buf, (size_t)n, *is_end_r);
 }
