@@ -479,7 +479,7 @@ may_end(const struct talk *t)
 	if (t->r->child.is_draining || t->sender == ROLE_MASTER)
 		return true;
 	return t->r->role->id == ROLE_WORKER ? t->sender == ROLE_SPOOLD :
-	    (t->r->role->id == ROLE_DELIVER || t->r->role->id == ROLE_RELAY) &&
+	    (ROLE_BIT(t->r->role->id) & ROLES_DELIVERING) != 0 &&
 	    t->sender == ROLE_QUEUE;
 }
 
@@ -504,7 +504,7 @@ fuzz_role(const uint8_t *data, size_t len)
 {
 	static const enum role_id roles[] = { ROLE_KEYD, ROLE_QUEUE,
 		ROLE_DELIVER, ROLE_SPOOLD, ROLE_LOGGER, ROLE_AUTHD,
-		ROLE_WORKER, ROLE_RELAY, ROLE_RESOLVER };
+		ROLE_WORKER, ROLE_RELAY, ROLE_RESOLVER, ROLE_PIPE };
 	static struct talk t;
 	struct fuzz_role r = { .files = files, .talk = talk,
 		.closure = &t };

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/pipe/pipe_int.h"
+#include "cmd/mailmilld/pipe/pipe_request.h"
 #include "tls/remote.h"
 
 /* --- deliver -------------------------------------------------------------- */

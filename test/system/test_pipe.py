@@ -662,7 +662,7 @@ def test_a_start_refuses_a_program_of_others(d):
     s = p.server(p.domain(p.shell('others', '', mode=0o777)))
     s.start(ready=False)
     assert s.wait_end() == 78
-    assert 'others can write to it' in s.log(), s.log()
+    wait_for('why', lambda: 'others can write to it' in s.log_now())
     s.proc = None
 
 

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/mailmilld/pipe/pipe_request.h"
 #include "cmd/settings/pipe_args.h"
 #include "cmd/settings/settings.h"
 #include "core/event.h"
@@ -110,28 +111,7 @@ struct job_result pipe_status(const struct pipe_end *end,
  * line of at most ${size} octets with NUL. */
 void pipe_status_words(const char *last, char *to, size_t size);
 
-/* --- pipe_starter.c, pipe_guard.c -------------------------------------------- */
-
-/* A request to the starter: this, then so many strings with NUL: those of
- * PIPE_REQUEST_*, then the recipients. */
-struct pipe_request {
-	uint32_t	domain;		/* index of the settings */
-	uint32_t	nstrings;
-	uint64_t	size;
-};
-enum { PIPE_REQUEST_ID, PIPE_REQUEST_SENDER, PIPE_REQUEST_CLIENT,
-	PIPE_REQUEST_HELO, PIPE_REQUEST_RCPTS };
-
-/* Its answer, with three descriptors if ${errnum} is 0: where the program reads and
- * where it writes, both non-blocking, and the guard's socket, to which one octet is
- * sent for the program to be ended, and which says a struct pipe_end when that is
- * done. */
-struct pipe_answer {
-	int32_t		errnum;		/* EINVAL: the message is refused for good */
-	char		enhanced[12];
-	char		text[JOB_TEXT];
-};
-enum { PIPE_FD_INPUT, PIPE_FD_OUTPUT, PIPE_FD_GUARD, PIPE_NFDS };
+/* --- pipe_starter.c, pipe_guard.c: what is said is in pipe_request.h ---------- */
 
 /* pipe_starter_fork(s, slot, account): Fork the starter for the programs of the
  * ${slot}th account (from 1), which becomes it.  Before threads, and before this

@@ -529,7 +529,9 @@ run(struct starter *st)
 static int
 look_up(struct starter *st, uid_t uid)
 {
-	const char *name = st->settings->pipe_accounts[st->account].user;
+	const struct settings *s = st->settings;
+	const char *name = st->account < s->npipe_accounts ?
+	    s->pipe_accounts[st->account].user : "";
 	const struct passwd *pw = uid != 0 ? getpwnam(name) :
 	    getpwuid(geteuid());
 
@@ -581,6 +583,7 @@ starter_main(const struct settings *s, unsigned int slot, uid_t uid, gid_t gid,
 	(void)close_range(STDERR_FILENO + 2, ~0U, 0);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	(void)signal(SIGCHLD, SIG_DFL);
 	/* the agent decides when it ends */
 	sigaddset(&set, SIGTERM);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
@@ -605,6 +608,8 @@ pipe_starter_fork(const struct settings *s, unsigned int slot, uid_t uid,
 		goto err1;
 	/* or the starter would write it a second time */
 	log_flush();
+	/* nobody waits for it: its socket says that it has ended */
+	(void)signal(SIGCHLD, SIG_IGN);
 	if ((pid = fork()) == 0)
 		starter_main(s, slot, uid, gid, fds[1]);
 	fileio_close(fds[1]);

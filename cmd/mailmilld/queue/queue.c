@@ -137,9 +137,18 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 	route_r->transport = queue_transport_of(route.transport,
 	    route.domain->pipe_account);
 	/* Maildirs are on one disk, or on a few: one that fails says nothing
-	 * about the others; how many programs run at once the agent knows */
-	if (route.transport != TRANSPORT_RELAY)
+	 * about the others */
+	if (route.transport == TRANSPORT_MAILDIR)
 		return 0;
+	if (route.transport == TRANSPORT_PIPE) {
+		/* a program that is slow, or missing, is so for its section */
+		strlcpy(route_r->target, route.domain->name,
+		    sizeof(route_r->target));
+		route_r->window_first =
+		    (unsigned int)route.domain->pipe_processes;
+		route_r->window_max = WINDOW_EACH * route_r->window_first;
+		return 0;
+	}
 	strlcpy(route_r->target, route.target, sizeof(route_r->target));
 	route_r->window_first = (unsigned int)route.domain->initial_concurrency;
 	/* a connection has its next message at hand */
