@@ -333,6 +333,19 @@ list_phase(struct esmtp_step *st, const struct path_arg *p)
 	return w;
 }
 
+/* Is it an address that a server which forwards has made of a sender, for reports?
+ * It has both domains in it, and so it may be long. */
+static bool
+is_rewritten(const char *arg, size_t len)
+{
+	const char *s = memchr(arg, '<', len);
+
+	return s != NULL && (size_t)(arg + len - s) > 6 &&
+	    (strncasecmp(s + 1, "SRS0", 4) == 0 ||
+	    strncasecmp(s + 1, "SRS1", 4) == 0) &&
+	    memchr("=+-", s[5], 3) != NULL;
+}
+
 enum esmtp_want
 esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 {
@@ -345,6 +358,8 @@ esmtp_cmd_rcpt(struct esmtp_step *st, const char *arg, size_t len)
 	p.bad = RPL_BAD_RCPT;
 	p.bad_utf8 = RPL_RCPT_UTF8;
 	p.flags = MAILADDR_ALLOW_POSTMASTER;
+	if (is_rewritten(arg, len))
+		p.flags |= MAILADDR_ALLOW_LONG;
 	p.domain = st->ac->options->domain_for_recipients;
 	p.is_rcpt = true;
 	p.is_utf8 = (mc->txn->env_flags & SPOOL_ENV_SMTPUTF8) != 0;
