@@ -18,6 +18,9 @@
 #define LIM_ORCPT		500	/* octets of ORCPT=; RFC 3461 4.2 */
 #define LIM_ENVELOPE		(1 << 20) /* octets of an envelope in the spool: some 4,000 recipients of full length, 1,300 with ORCPT of full length, 25,000 usual ones */
 #define LIM_ENVELOPE_RCPTS	(LIM_ENVELOPE - 16384) /* of them for recipients: what is said of the message needs less than the rest */
+#define LIM_ALIAS_DEPTH		16	/* aliases of aliases: more than anybody can follow */
+#define LIM_ALIAS_RCPTS		50000	/* who get one message through aliases: each costs a row of the queue, all in one transaction */
+#define LIM_ALIAS_RCPTS_TEXT	"50000"
 #define LIM_SCRATCH		65536	/* octets of the worker's one input buffer */
 #define LIM_COMMAND_READ	LIM_AUTH_LINE	/* octets read at once outside DATA: bounds what a session may have to keep; the longest line fits */
 #define LIM_OUTPUT		16384	/* octets of replies gathered before input has to wait */

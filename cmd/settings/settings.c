@@ -72,11 +72,13 @@ settings_free(struct settings *s)
 	}
 	for (i = 0; i < s->ndomains; i++) {
 		textfile_free(s->domains[i].recipients_table);
+		aliases_free(s->domains[i].aliases_table);
 		clear(&s->domains[i], SETTING_DOMAIN);
 		free(s->domains[i].name);
 	}
 	settings_senders_free(s);
 	settings_modules_free(s);
+	srs_free(s->srs);
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);
 	free(s->domains);
@@ -244,7 +246,7 @@ add_domain(struct conf *c, struct settings *s,
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
 	d->at = d->maildir_at = d->recipients_at = section->at;
-	d->route_at = d->source_at = d->command_at = section->at;
+	d->route_at = d->source_at = d->command_at = d->aliases_at = section->at;
 	if ((value = conf_get(c, section, ROW_maildir)) != NULL)
 		d->maildir_at = value->at;
 	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
@@ -255,6 +257,8 @@ add_domain(struct conf *c, struct settings *s,
 		d->source_at = value->at;
 	if ((value = conf_get(c, section, ROW_command)) != NULL)
 		d->command_at = value->at;
+	if ((value = conf_get(c, section, ROW_aliases)) != NULL)
+		d->aliases_at = value->at;
 	/* the title has been checked */
 	if (idna_ascii(section->title, strlen(section->title), name,
 	    sizeof(name)) == -1 || (d->name = strdup(name)) == NULL)

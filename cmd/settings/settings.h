@@ -14,8 +14,10 @@
 
 #include "core/conf/conf.h"
 #include "core/process/log.h"
+#include "core/table/aliases.h"
 #include "core/table/recipients.h"
 #include "core/table/sender_logins.h"
+#include "core/table/srs.h"
 #include "core/util/addr.h"
 #include "core/util/netmask.h"
 #include "proto/esmtp_factory.h"
@@ -54,7 +56,7 @@ struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	struct conf_at at;	/* of the section */
 	struct conf_at maildir_at, recipients_at, route_at, source_at,
-	    command_at;
+	    command_at, aliases_at;
 					/* where the options are set; else
 					 * where the section begins */
 	unsigned int pipe_account;	/* of Delivery = "pipe": an index of
@@ -62,6 +64,8 @@ struct settings_domain {
 	/* set by settings_load_recipients() if Recipients is set; NULL: every
 	 * local part is accepted */
 	struct textfile *recipients_table;
+	/* set by settings_load_aliases() if Aliases is set */
+	struct aliases *aliases_table;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x) x
@@ -152,6 +156,8 @@ struct settings {
 	size_t			 nsenders;
 	struct settings_backend	*backends;	/* of all scopes, each once */
 	size_t			 nbackends;
+	struct srs		*srs;		/* set by settings_load_aliases() if
+						 * SRS_Domain is set */
 	struct settings_module	*modules;	/* as in the files */
 	size_t			 nmodules;	/* at most SETTINGS_MODULES_MAX */
 	struct settings_pipe_account pipe_accounts[SETTINGS_PIPE_ACCOUNTS_MAX];
@@ -206,6 +212,14 @@ int settings_ip(const char *value, union addr *addr_r);
  * domains (before chroot).  Return 0, or -1 with a message that names file, line
  * and option. */
 int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
+
+/* settings_load_aliases(s, ...): The same for the files of Aliases and for that of
+ * SRS_Key_File.
+ * settings_is_ours(s, domain, len): Has the domain a section of its own, so that
+ * Domain "*" is not what is found for it? */
+int settings_load_aliases(struct settings *s, char *err_r, size_t errlen);
+bool settings_is_ours(const struct settings *s, const char *domain,
+    size_t len);
 
 /* settings_load_sender_logins(s, ...): The same for the files of Sender_Login.
  * settings_sender_logins(s, value): The table for the option's ${value}; NULL if

@@ -292,6 +292,39 @@ check_address(struct conf *c, const char *address, size_t row)
 	    "an address, such as \"postmaster@example.org\"");
 }
 
+/* Is ${row} set beside ${other}, or neither of them? */
+static int
+check_both(struct conf *c, const char *value, size_t row,
+    const char *other_value, size_t other, const char *expected)
+{
+	if (*value != '\0' || *other_value == '\0')
+		return 0;
+	return conf_error(c, &conf_get(c, c->root, other)->at,
+	    "option '%s': expected %s beside it, %s",
+	    settings_schema.rows[other].field->name,
+	    settings_schema.rows[row].field->name, expected);
+}
+
+/* SRS_Domain and its keys are set together, and it is a domain of ours. */
+static int
+check_srs(struct conf *c, const struct settings *s)
+{
+	if (check_both(c, s->srs_key_file, ROW_srs_key_file, s->srs_domain,
+	    ROW_srs_domain, "the file of the keys that sign its addresses")
+	    == -1 ||
+	    check_both(c, s->srs_domain, ROW_srs_domain, s->srs_key_file,
+	    ROW_srs_key_file, "the domain of the addresses that they sign")
+	    == -1)
+		return -1;
+	if (*s->srs_domain == '\0' || settings_is_ours(s, s->srs_domain,
+	    strlen(s->srs_domain)))
+		return 0;
+	return conf_error_value(c, &conf_get(c, c->root, ROW_srs_domain)->at,
+	    settings_schema.rows[ROW_srs_domain].field->name, s->srs_domain,
+	    "a domain that has a Domain section of its own, where what is "
+	    "returned arrives");
+}
+
 int
 settings_check(struct conf *c, struct settings *s)
 {
@@ -304,7 +337,7 @@ settings_check(struct conf *c, struct settings *s)
 	    -1 || settings_pipe_check(c, s) == -1 || check_agents(c, s) == -1 ||
 	    check_address(c, s->double_bounce_recipient,
 	    ROW_double_bounce_recipient) == -1 || check_listens(c, s) == -1 ||
-	    check_domains(c, s) == -1)
+	    check_domains(c, s) == -1 || check_srs(c, s) == -1)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)
 		if (check_options(c, s, &s->listens[i]) == -1)

@@ -1,5 +1,5 @@
 /* Settings: the Domain sections.
- * Owns: their order, the search for one, loading their files of recipients. */
+ * Owns: their order, the search for one, whose they are, loading their files of recipients. */
 
 #include <sys/stat.h>
 
@@ -69,9 +69,16 @@ settings_domain_find(const struct settings *s, const char *domain, size_t len)
 	return find_name(s, any);
 }
 
-/* Do two values of Recipients name one file?  It may have several paths. */
-static bool
-is_same_file(const char *a, const char *b)
+bool
+settings_is_ours(const struct settings *s, const char *domain, size_t len)
+{
+	const struct settings_domain *d = settings_domain_find(s, domain, len);
+
+	return d != NULL && strcmp(d->name, "*") != 0;
+}
+
+bool
+settings_is_same_file(const char *a, const char *b)
 {
 	struct stat sa, sb;
 
@@ -108,7 +115,7 @@ recipient_address(const void *closure, const char *s, size_t *len,
 	    (size_t)(text_r + *len - (at + 1)));
 	if (d == NULL)
 		return "there is no Domain section for this address";
-	return is_same_file(d->recipients, l->recipients) ? NULL :
+	return settings_is_same_file(d->recipients, l->recipients) ? NULL :
 	    "the Domain section for this address does not use this file";
 }
 

@@ -132,6 +132,10 @@ void settings_modules_free(struct settings *s);
  * choose the default domain: the one that was first in the file. */
 void settings_domains_sort(struct settings *s);
 
+/* settings_is_same_file(a, b): Do two values of Recipients, or of Aliases, name one
+ * file?  It may have several paths. */
+bool settings_is_same_file(const char *a, const char *b);
+
 /* settings_address(closure, s, len, text_r): An address, "@domain", a local part
  * or "*" that a file lists, in the form in which a session has it: a
  * textfile_address.  A domain may be in UTF-8 or have A-labels. */

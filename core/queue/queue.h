@@ -24,6 +24,9 @@
  *				transaction in which the report gets its row and
  *				the message loses its own: so there is one report,
  *				whatever crashes
+ *	an alias		first deferred; then one transaction in which the
+ *				messages to those who get its mail get their rows
+ *				and it loses its own
  *	stuck in its segment	the deferred store could not be written: tried
  *				again from the segment
  *	segment recycled	all its records are done, and the log is on disk */
@@ -63,6 +66,7 @@ enum queue_outcome {
 	QUEUE_LATE,		/* not delivered by the time that the sender has said, RFC 2852 */
 	QUEUE_DELIVERED,
 	QUEUE_RELAYED,		/* to a server that does not report deliveries */
+	QUEUE_EXPANDED,		/* it is an alias of several */
 	QUEUE_OUTCOMES
 };
 
@@ -94,6 +98,40 @@ struct queue_report {
 	bool		 is_whole;	/* it is all there, and to be returned */
 	const struct queue_report_rcpt *rcpts;
 	size_t		 nrcpts;
+};
+
+/* The recipients of a message that are aliases, and who gets it in their place */
+struct queue_expansion {
+	const char	*sender;
+	int64_t		 now;		/* unix seconds */
+	const char *const *aliases;
+	size_t		 naliases;
+	const char *const *others;	/* recipients that are no aliases: nobody gets it twice */
+	size_t		 nothers;
+	/* set by expand() */
+	struct queue_expansion_alias {
+		enum {
+			QUEUE_ALIAS_ONE,	/* of one other address */
+			QUEUE_ALIAS_MANY,
+			QUEUE_ALIAS_LIST,	/* it has an owner, who is the sender from here on */
+			QUEUE_ALIAS_FAILED
+		} what;
+		const char *enhanced;	/* of QUEUE_ALIAS_FAILED: RFC 3463 */
+		const char *text;	/* the same: why; constant */
+	}		*verdicts;	/* of each of ${aliases} */
+	struct queue_expansion_sender {
+		char	*address;
+		bool	 is_list;	/* what the sender has asked for is not asked of these */
+		size_t	 rewritten;	/* expand()'s own */
+	}		*senders;
+	size_t		 nsenders;
+	struct queue_expansion_rcpt {
+		char	*rcpt;
+		size_t	 alias;		/* index of ${aliases} */
+		size_t	 sender;	/* index of ${senders} */
+	}		*rcpts;
+	size_t		 nrcpts;
+	size_t		 room[2];	/* expand()'s own */
 };
 
 struct queue_store_ops;
@@ -148,6 +186,13 @@ struct queue_ops {
 	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
 	int	(*jobs)(void *closure, unsigned int agent,
 		    const struct job *jobs, unsigned int n);
+	/* is_alias(closure, rcpt): Is ${rcpt} one that expand() is to be asked
+	 * about?  1 or 0; -1: there is no memory to find out.  NULL: there are none.
+	 * expand(closure, x): Find who gets the mail of x->aliases.  Return 0, or
+	 * -1 with errno: not now.  expand_free(x): Free what it has set. */
+	int	(*is_alias)(void *closure, const char *rcpt);
+	int	(*expand)(void *closure, struct queue_expansion *x);
+	void	(*expand_free)(struct queue_expansion *x);
 	/* held(closure, login): What ${login} has held has changed:
 	 * queue_held_left() says what it may still have held.  NULL: nobody
 	 * wants to know */
@@ -285,7 +330,8 @@ size_t queue_in_flight(const struct queue *q);
  * export has none of these three.
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
- * "priority", "require_tls" and "tls_optional" (true); in show also "envid", "solicit", "ret"
+ * "priority", "require_tls" and "tls_optional" (true), "expanded" (true: written for
+ * those who get the mail of an alias); in show also "envid", "solicit", "ret"
  * ("full" or "hdrs"), and of a recipient its "index" in the envelope, "notify"
  * (an array of "never", "success", "failure", "delay") and "orcpt".
  * In show a recipient has "target":T, if there is a way to it.  T is {"name": the

@@ -85,6 +85,8 @@ queue_answer_said(json_t *message, const struct spool_envelope_view *env)
 		    "binarymime" : "8bitmime");
 	if (env->flags & SPOOL_ENV_BY_TRACE)
 		json_object_set_new(message, "deliver_by_trace", json_true());
+	if (env->flags & SPOOL_ENV_EXPANDED)
+		json_object_set_new(message, "expanded", json_true());
 	if (env->flags & SPOOL_ENV_HOLD_FOR)
 		json_object_set_new(message, "hold_for", json_true());
 	put_text(message, "envid", env->envid);

@@ -104,6 +104,9 @@ fill_change(struct queue *q, const struct queue_message *m,
 		 * an attempt has been released */
 		c->row.attempts = 0;
 		c->row.next_attempt = m->hold_until;
+	} else if (r->is_alias) {
+		c->row.attempts = m->place.file != NULL ? 0 : r->attempts;
+		c->row.next_attempt = q->wall_ms / 1000;
 	} else {
 		c->row.attempts = r->attempts + 1;
 		c->row.next_attempt = queue_next_s(q, m, r);
@@ -149,11 +152,11 @@ acknowledge_dropped(struct queue *q, const struct queue_messages *batch)
 /* Everything that is to be stored of ${batch}, in one transaction */
 static int
 store_rows(struct queue *q, const struct queue_messages *batch,
-    const struct queue_reports *reports)
+    const struct queue_reports *reports, const struct queue_children *children)
 {
 	struct queue_change *changes;
 	struct queue_message *m;
-	size_t n = reports->n;
+	size_t own = reports->n + children->nrcpts, n = own;
 	uint32_t i;
 	int rc;
 
@@ -164,16 +167,17 @@ store_rows(struct queue *q, const struct queue_messages *batch,
 	if ((changes = reallocarray(NULL, n, sizeof(changes[0]))) == NULL)
 		return -1;
 	queue_reports_change(q, reports, changes);
-	n = reports->n;
+	queue_children_change(q, children, changes + reports->n);
+	n = own;
 	TAILQ_FOREACH (m, batch, settle)
 		for (i = 0; i < m->nrcpts; i++)
 			if (m->rcpts[i].state == RCPT_FAILED ||
 			    m->rcpts[i].state == RCPT_OK)
 				fill_change(q, m, &m->rcpts[i], &changes[n++]);
-	rc = !acknowledge_dropped(q, batch) && reports->n == 0 ? 0 :
+	rc = !acknowledge_dropped(q, batch) && own == 0 ? 0 :
 	    q->store_ops->flush(q->store);
 	/* what was delivered goes in any case: it would be delivered again */
-	if (reports->n == 0)
+	if (own == 0)
 		rc = 0;
 	if (rc == 0 && n > 0)
 		rc = q->store_ops->change(q->store, changes, n);
@@ -244,7 +248,7 @@ stored(struct queue *q, struct queue_message *m,
 		    r->outcome == QUEUE_WAITS)
 			log_parked(q, m, r);
 		else if (r->state == RCPT_FAILED && !r->is_held &&
-		    r->outcome == QUEUE_WAITS)
+		    !r->is_alias && r->outcome == QUEUE_WAITS)
 			log_deferred(q, m, r, false);
 		else if (r->state == RCPT_OK && queue_has_failed(r))
 			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
@@ -333,7 +337,7 @@ take_out(struct queue *q, struct queue_messages *batch,
  * need none are written all the same. */
 static int
 store_all(struct queue *q, struct queue_messages *batch,
-    struct queue_reports *reports)
+    struct queue_reports *reports, struct queue_children *children)
 {
 	struct queue_message *m, *next;
 	bool is_full = false;
@@ -349,17 +353,20 @@ store_all(struct queue *q, struct queue_messages *batch,
 		is_full = is_full || is_of_store(errno);
 		take_out(q, batch, m);
 	}
+	/* before the reports, which tell of the aliases */
+	queue_children_make(q, batch, children);
 	if (queue_reports_make(q, batch, reports) == -1 || is_full)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
-	return store_rows(q, batch, reports);
+	return store_rows(q, batch, reports, children);
 }
 
 static void
 settle_batch(struct queue *q, struct queue_messages *batch)
 {
 	struct queue_reports reports = { .n = 0 };
+	struct queue_children children = { .n = 0 };
 	struct queue_message *m;
-	bool is_stored = store_all(q, batch, &reports) == 0;
+	bool is_stored = store_all(q, batch, &reports, &children) == 0;
 
 	if (!is_stored)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
@@ -370,6 +377,7 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 			not_stored(q, m);
 	}
 	queue_reports_end(q, &reports, is_stored);
+	queue_children_end(q, &children, is_stored);
 	while ((m = TAILQ_FIRST(batch)) != NULL) {
 		TAILQ_REMOVE(batch, m, settle);
 		m->is_settling = false;

@@ -67,6 +67,7 @@ struct queue_rcpt {
 	bool		 is_held;	/* until the message's time, or on hold: not failed */
 	bool		 is_on_hold;	/* by an administrator: its row gets this, if it gets one */
 	bool		 is_parked;	/* until the target takes it: not failed */
+	bool		 is_alias;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	unsigned char	 notify;	/* as in struct deferred_row */
@@ -195,7 +196,8 @@ queue_has_failed(const struct queue_rcpt *r)
 static inline bool
 queue_has_succeeded(const struct queue_rcpt *r)
 {
-	return r->outcome == QUEUE_DELIVERED || r->outcome == QUEUE_RELAYED;
+	return r->outcome == QUEUE_DELIVERED || r->outcome == QUEUE_RELAYED ||
+	    r->outcome == QUEUE_EXPANDED;
 }
 
 static inline int64_t
@@ -361,6 +363,35 @@ void queue_reports_end(struct queue *q, struct queue_reports *reports,
     bool is_stored);
 size_t queue_report_octets(const struct queue *q,
     const struct queue_message *m);
+
+/* core/queue/queue_expand.c: the messages that aliases become in one transaction
+ * queue_children_make(q, batch, made): Write those of the aliases in ${batch} that
+ * are RCPT_OK.  Aliases that cannot be expanded now keep their rows.
+ * queue_children_change(q, made, changes): Their rows, made->nrcpts of them.
+ * queue_children_end(q, made, is_stored): They are on disk: log them; or they are
+ * not to be. */
+struct queue_children {
+	struct queue_child {
+		const struct queue_message *m;	/* of which it is made */
+		struct queue_place place;
+		char		*sender;
+		char		**rcpts;
+		uint8_t		*notify;
+		size_t		 nrcpts;
+		unsigned int	 flags;		/* SPOOL_ENV_* */
+		int64_t		 deliver_by;
+		bool		 is_written;
+	}	*v;
+	size_t	 n, room;
+	size_t	 nrcpts;	/* of all */
+	uint64_t octets;	/* of their bodies */
+};
+void queue_children_make(struct queue *q, const struct queue_messages *batch,
+    struct queue_children *made);
+void queue_children_change(const struct queue *q,
+    const struct queue_children *made, struct queue_change *changes);
+void queue_children_end(struct queue *q, struct queue_children *made,
+    bool is_stored);
 
 /* core/queue/queue_job.c */
 void queue_dispatch(struct queue *q);

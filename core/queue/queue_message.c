@@ -232,13 +232,38 @@ wait_for(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 		queue_rcpt_wait(q, m, r);
 }
 
+/* Is ${r} an alias, so that others are to get the message?  1 or 0; -1: there is no
+ * memory to find out. */
+static int
+is_alias(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	if ((m->env_flags & SPOOL_ENV_EXPANDED) != 0 ||
+	    q->ops->is_alias == NULL)
+		return 0;
+	return q->ops->is_alias(q->closure, r->rcpt);
+}
+
+/* It is an alias, and expanded in the next transaction; of a new message in the one
+ * after that, when it is deferred. */
+static void
+take_alias(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+{
+	r->transport = QUEUE_NO_TRANSPORT;
+	r->is_alias = true;
+	r->errnum = EAGAIN;
+	r->state = m->place.file != NULL ? RCPT_FAILED : RCPT_OK;
+	queue_message_settle(q, m);
+}
+
 void
 queue_message_route(struct queue *q, struct queue_message *m)
 {
 	struct queue_route route;
-	char text[JOB_TEXT];
+	char text[JOB_TEXT] = "there is no memory to look for its aliases";
 	struct queue_rcpt *r;
 	uint32_t i;
+	int rc;
 
 	q->targets.admissions++;
 	for (i = 0; i < m->nrcpts; i++) {
@@ -261,11 +286,16 @@ queue_message_route(struct queue *q, struct queue_message *m)
 			queue_rcpt_fail(q, m, r, ETIMEDOUT, queue_late_text);
 			continue;
 		}
+		if ((rc = is_alias(q, m, r)) == 1) {
+			take_alias(q, m, r);
+			continue;
+		}
 		route.target[0] = '\0';
 		route.window_first = route.window_max = route.max_rate = 0;
-		if (q->ops->route(q->closure, r->rcpt, &route, text) == -1) {
+		if (rc == -1 ||
+		    q->ops->route(q->closure, r->rcpt, &route, text) == -1) {
 			r->transport = QUEUE_NO_TRANSPORT;
-			queue_rcpt_fail(q, m, r, errno, text);
+			queue_rcpt_fail(q, m, r, rc == -1 ? ENOMEM : errno, text);
 			continue;
 		}
 		wait_for(q, m, r, &route);

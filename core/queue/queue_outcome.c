@@ -20,6 +20,7 @@ static const char *const names[QUEUE_OUTCOMES] = {
 	[QUEUE_LATE] = "late",
 	[QUEUE_DELIVERED] = "delivered",
 	[QUEUE_RELAYED] = "relayed",
+	[QUEUE_EXPANDED] = "expanded",
 };
 
 const char *
@@ -88,6 +89,7 @@ queue_is_reported(const struct queue *q, const struct queue_message *m,
 	switch ((enum queue_outcome)r->outcome) {
 	case QUEUE_DELIVERED:
 	case QUEUE_RELAYED:
+	case QUEUE_EXPANDED:
 		return m->sender[0] != '\0' && (notify &
 		    (SPOOL_NOTIFY_SUCCESS | DEFERRED_NOTIFY_UNKNOWN)) != 0;
 	case QUEUE_WAITS:
@@ -118,7 +120,7 @@ queue_warning(const struct queue *q, const struct queue_message *m,
 	int64_t now = q->wall_ms / 1000;
 	unsigned int due = 0;
 
-	if (r->state != RCPT_FAILED || r->is_held ||
+	if (r->state != RCPT_FAILED || r->is_held || r->is_alias ||
 	    r->outcome != QUEUE_WAITS || !queue_is_reported(q, m, r))
 		return 0;
 	if (q->config.warning_s != 0 && now >= begin_s(m) + q->config.warning_s)
@@ -238,7 +240,7 @@ queue_judge(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
-		if (r->state == RCPT_FAILED && !r->is_held &&
+		if (r->state == RCPT_FAILED && !r->is_held && !r->is_alias &&
 		    r->outcome == QUEUE_WAITS)
 			r->outcome = (unsigned char)verdict(q, m, r);
 		if (r->outcome == QUEUE_WAITS)

@@ -32,9 +32,10 @@ queue_own_place(void *store, struct queue_place *place_r)
 	return 0;
 }
 
+/* Write the file of ${view}, with its body, or with that of the file ${fd}. */
 static int
 write_own(struct queue_spool *sp, const struct queue_place *place,
-    const struct spool_view *view)
+    const struct spool_view *view, int fd)
 {
 	int rc;
 
@@ -43,8 +44,28 @@ write_own(struct queue_spool *sp, const struct queue_place *place,
 		if (!queue_room_for_copy(sp, view->record.body_octets))
 			return -1;
 		rc = deferred_file_write(sp->deferred, place->id, view,
-		    &place->origin, -1, -1);
+		    &place->origin, fd, -1);
 	} while (rc == -1 && queue_room_make(sp));
+	return rc;
+}
+
+/* Write the message with the envelope ${env}. */
+static int
+write_with(struct queue_spool *sp, const struct queue_place *place,
+    const struct spool_envelope *env, struct spool_view *view, int fd)
+{
+	size_t octets = spool_envelope_octets(env);
+	char *buf;
+	int rc = -1;
+
+	if (octets == 0 || (buf = malloc(octets)) == NULL)
+		return -1;
+	spool_envelope_encode(env, buf);
+	view->record.envelope_octets = (uint32_t)octets;
+	view->record.envelope_sum = spool_sum(buf, octets);
+	if (spool_envelope_decode(buf, octets, &view->envelope) == 0)
+		rc = write_own(sp, place, view, fd);
+	free(buf);
 	return rc;
 }
 
@@ -58,19 +79,21 @@ queue_own_write(void *store, const struct queue_place *place,
 			.body_sum = spool_sum(text, len) },
 		.body = text,
 	};
-	size_t octets = spool_envelope_octets(env);
-	char *buf;
-	int rc = -1;
 
-	if (octets == 0 || (buf = malloc(octets)) == NULL)
-		return -1;
-	spool_envelope_encode(env, buf);
-	view.record.envelope_octets = (uint32_t)octets;
-	view.record.envelope_sum = spool_sum(buf, octets);
-	if (spool_envelope_decode(buf, octets, &view.envelope) == 0)
-		rc = write_own(store, place, &view);
-	free(buf);
-	return rc;
+	return write_with(store, place, env, &view, -1);
+}
+
+int
+queue_own_copy(void *store, const struct queue_place *place,
+    const struct spool_envelope *env, const struct queue_record *of)
+{
+	struct spool_view view = {
+		.record = { .received_us = of->received_us,
+			.body_octets = of->octets, .body_offset = of->body_at,
+			.body_sum = of->body_sum },
+	};
+
+	return write_with(store, place, env, &view, of->fd);
 }
 
 void
@@ -126,6 +149,8 @@ queue_read_message(void *store, uint64_t id, size_t max, queue_record_func each,
 		record.envelope = &view.envelope;
 		record.text_len = read_text(fd, &view, max, &text);
 		record.text = text;
+		record.fd = fd;
+		record.body_sum = view.record.body_sum;
 		record.is_whole = record.text_len == record.octets &&
 		    spool_sum(text, record.text_len) == view.record.body_sum;
 		each(closure, &record);

@@ -494,5 +494,6 @@ const struct queue_store_ops queue_spool_ops = {
 	.read_message = queue_read_message,
 	.own_place = queue_own_place,
 	.own_write = queue_own_write,
+	.own_copy = queue_own_copy,
 	.own_drop = queue_own_drop,
 };

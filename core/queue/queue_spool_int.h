@@ -288,6 +288,8 @@ int queue_own_place(void *store, struct queue_place *place_r);
 int queue_own_write(void *store, const struct queue_place *place,
     const struct spool_envelope *env, uint64_t received_us, const char *text,
     size_t len);
+int queue_own_copy(void *store, const struct queue_place *place,
+    const struct spool_envelope *env, const struct queue_record *of);
 void queue_own_drop(void *store, const struct queue_place *place);
 int queue_read_message(void *store, uint64_t id, size_t max,
     queue_record_func each, void *closure);

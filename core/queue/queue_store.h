@@ -61,6 +61,8 @@ struct queue_record {
 	const char	*text;
 	size_t		 text_len;
 	bool		 is_whole;	/* that is all of it, and not damaged */
+	int		 fd;		/* of its file; for own_copy() */
+	uint64_t	 body_sum;
 };
 typedef int (*queue_record_func)(void *closure,
     const struct queue_record *record);
@@ -187,11 +189,16 @@ struct queue_store_ops {
 	 * with an id and an origin that no other has.
 	 * own_write(store, place, env, received_us, text, len): Write it there.
 	 * It is in the queue when change() has put a row with this place.
+	 * own_copy(store, place, env, of): Write there a message with the envelope
+	 * ${env} and the body of ${of}, which read_message() has passed.
 	 * own_drop(store, place): Forget it, if it has no row. */
 	int	 (*own_place)(void *store, struct queue_place *place_r);
 	int	 (*own_write)(void *store, const struct queue_place *place,
 		    const struct spool_envelope *env, uint64_t received_us,
 		    const char *text, size_t len);
+	int	 (*own_copy)(void *store, const struct queue_place *place,
+		    const struct spool_envelope *env,
+		    const struct queue_record *of);
 	void	 (*own_drop)(void *store, const struct queue_place *place);
 	int	 (*change)(void *store, const struct queue_change *changes,
 		    size_t n);

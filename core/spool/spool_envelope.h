@@ -12,6 +12,11 @@
 
 #define SPOOL_ENVELOPE_MAX	LIM_ENVELOPE
 
+/* A flag beside those of core/spool.h, which no session sets: the queue has written
+ * the message, for those who get the mail of an alias.  They are not looked for
+ * among the aliases again. */
+#define SPOOL_ENV_EXPANDED	0x400
+
 /* What is said of the message or of a recipient, beyond the addresses, is a
  * list of items behind the recipients.  The numbers are on disk. */
 enum spool_tag {

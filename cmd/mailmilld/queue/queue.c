@@ -14,9 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/queue/expand.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/settings/route.h"
+#include "cmd/settings/route_alias.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/queue/queue_spool.h"
@@ -158,8 +160,36 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 	return 0;
 }
 
+static int
+op_is_alias(void *closure, const char *rcpt)
+{
+	struct queue_role *r = closure;
+	struct route_alias_found found;
+
+	switch (route_alias(r->child->settings, rcpt,
+	    scheduler_now()->tv_sec, &found)) {
+	case ROUTE_ALIAS_NONE:
+		return 0;
+	case ROUTE_ALIAS_LATER:
+		return -1;
+	default:
+		return 1;	/* also what is to be refused: expand() says why */
+	}
+}
+
+static int
+op_expand(void *closure, struct queue_expansion *x)
+{
+	struct queue_role *r = closure;
+
+	return expand(r->child->settings, x);
+}
+
 static const struct queue_ops queue_ops = {
 	.route = op_route,
+	.is_alias = op_is_alias,
+	.expand = op_expand,
+	.expand_free = expand_free,
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
@@ -554,6 +584,18 @@ role_clear(struct queue_role *r)
 		close(r->incoming_fd);
 }
 
+/* Before the role has only what it needs. */
+static int
+read_tables(struct child *c)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	if (settings_load_aliases(c->settings_owned, err, sizeof(err)) == 0)
+		return 0;
+	log_errx("aliases", "reason=%s", err);
+	return -1;
+}
+
 static int
 queue_main(struct child *c)
 {
@@ -565,7 +607,8 @@ queue_main(struct child *c)
 	TAILQ_INIT(&r.ctls);
 	privs_raise_nofile();
 	umask(077);
-	if (child_drop(c) == -1 || queue_lock_open(&r) == -1)
+	if (read_tables(c) == -1 || child_drop(c) == -1 ||
+	    queue_lock_open(&r) == -1)
 		goto out;
 	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1) {
 		log_err("start", "role=%s", "queue");

@@ -21,6 +21,7 @@ rcpt_of(const struct queue_report_rcpt *r)
 		[QUEUE_LATE] = { DSN_FAILED, DSN_LATE },
 		[QUEUE_DELIVERED] = { DSN_DELIVERED, DSN_REFUSED },
 		[QUEUE_RELAYED] = { DSN_RELAYED, DSN_REFUSED },
+		[QUEUE_EXPANDED] = { DSN_EXPANDED, DSN_REFUSED },
 	};
 
 	return (struct dsn_rcpt){ .rcpt = r->rcpt, .orcpt = r->orcpt,

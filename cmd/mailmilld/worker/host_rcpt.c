@@ -7,12 +7,44 @@
 #include <string.h>
 
 #include "cmd/settings/route.h"
+#include "cmd/settings/route_alias.h"
 #include "core/lim.h"
 #include "core/table/sender_logins.h"
 #include "core/util/addr.h"
 
+/* What RCPT is told of an alias.  Return whether it is one. */
+static bool
+is_alias(const struct settings *s, const accept_construct *ac,
+    const char *address, enum esmtp_rcpt_status *status_r)
+{
+	struct route_alias_found found;
+	const char *sender;
+
+	switch (route_alias(s, address, scheduler_now()->tv_sec, &found)) {
+	case ROUTE_ALIAS_NONE:
+		return false;
+	case ROUTE_ALIAS_TABLE:
+		*status_r = ESMTP_RCPT_OK;
+		break;
+	case ROUTE_ALIAS_SRS:
+		/* it is for reports alone, which have no sender: or everybody
+		 * who has seen one could send through this server */
+		sender = ac == NULL ? NULL : esmtp_session_sender(ac);
+		*status_r = sender == NULL || *sender == '\0' ?
+		    ESMTP_RCPT_OK : ESMTP_RCPT_UNKNOWN;
+		break;
+	case ROUTE_ALIAS_REFUSED:
+		*status_r = ESMTP_RCPT_UNKNOWN;
+		break;
+	case ROUTE_ALIAS_LATER:
+		*status_r = ESMTP_RCPT_LATER;
+		break;
+	}
+	return true;
+}
+
 enum esmtp_rcpt_status
-host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
+host_rcpt_lookup(void *host, accept_construct *ac, const struct mailaddr *addr)
 {
 	static const enum esmtp_rcpt_status answers[] = {
 		[ROUTE_DELIVER] = ESMTP_RCPT_OK,
@@ -21,11 +53,14 @@ host_rcpt_lookup(void *host, accept_construct *, const struct mailaddr *addr)
 		[ROUTE_LATER] = ESMTP_RCPT_LATER,
 	};
 	const struct worker *w = host;
+	enum esmtp_rcpt_status status = ESMTP_RCPT_UNKNOWN;
 	char address[LIM_PATH + 2];
 	struct route route;
 
 	if (mailaddr_format(addr, address, sizeof(address)) == -1)
 		return ESMTP_RCPT_UNKNOWN;
+	if (is_alias(w->child->settings, ac, address, &status))
+		return status;
 	route_find(w->child->settings, address, &route);
 	return route.verdict == ROUTE_DELIVER && route.is_rest ?
 	    ESMTP_RCPT_RELAY : answers[route.verdict];

@@ -154,6 +154,9 @@ read_tables(struct child *c)
 	else if (settings_load_sender_logins(c->settings_owned, err,
 	    sizeof(err)) == -1)
 		log_errx("sender-login", "reason=%s", err);
+	else if (settings_load_aliases(c->settings_owned, err, sizeof(err))
+	    == -1)
+		log_errx("aliases", "reason=%s", err);
 	else
 		return 0;
 	return -1;

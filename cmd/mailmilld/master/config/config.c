@@ -91,6 +91,7 @@ config_files(struct config *config, char *err_r, size_t errlen)
 
 	if (settings_load_recipients(s, err_r, errlen) == 0 &&
 	    settings_load_sender_logins(s, err_r, errlen) == 0 &&
+	    settings_load_aliases(s, err_r, errlen) == 0 &&
 	    tls_options_check(s, err_r, errlen) == 0 &&
 	    route_check_authorities(s, err_r, errlen) == 0 &&
 	    (config->creds = creds_open(s, 1, err_r, errlen)) != NULL)

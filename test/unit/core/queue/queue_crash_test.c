@@ -1,5 +1,5 @@
 /* The queue process is killed, or the power is cut, at any step of a message of
- * which something is to be reported: what is in the spool then is copied, and
+ * which something is to be reported, or that is for an alias: what is in the spool then is copied, and
  * another queue goes on with the copy.
  * After a power cut the log of acknowledgements has what it had when flush() was
  * called last: that it is also flushed by the clock is no reason to rely on it. */
@@ -21,12 +21,17 @@
 
 QF_SUITE(queue_crash);
 
-/* The reports that somebody has got: a Maildir has each origin once. */
+/* The reports, and the messages to who gets the mail of an alias, that somebody has
+ * got: a Maildir has each origin once. */
 static struct got {
 	struct job_origin origin;
 	char	 text[512];
 } got[REPORTS];
 static size_t ngot;
+
+/* What somebody gets once, up to NULL */
+static const char *awaited[4] = { "rcpt=a@x.test orcpt=(null) outcome=1",
+	"rcpt=b@x.test orcpt=(null) outcome=4" };
 
 static struct snapshot {
 	char	 path[64];
@@ -110,6 +115,16 @@ own_write(void *store, const struct queue_place *place,
 }
 
 static int
+own_copy(void *store, const struct queue_place *place,
+    const struct spool_envelope *env, const struct queue_record *of)
+{
+	int rc = queue_spool_ops.own_copy(store, place, env, of);
+
+	snap("after own_copy");
+	return rc;
+}
+
+static int
 flush(void *store)
 {
 	int rc = queue_spool_ops.flush(store);
@@ -157,6 +172,21 @@ is_got(const struct job_origin *origin)
 	return false;
 }
 
+/* The job ${i} is for ${rcpt}, who is watched. */
+static void
+get(struct qf *q, size_t i, const char *rcpt)
+{
+	if (is_got(&q->jobs[i].job.origin))
+		return;
+	cr_assert_lt(ngot, REPORTS);
+	got[ngot].origin = q->jobs[i].job.origin;
+	if (strncmp(rcpt, "many", 4) == 0)
+		strlcpy(got[ngot].text, rcpt, sizeof(got[0].text));
+	else
+		qf_text(q, i, got[ngot].text, sizeof(got[0].text));
+	ngot++;
+}
+
 /* a@x.test is refused; of b@x.test a report was asked for; the sender has a
  * mailbox.  As long as this queue lives, joe@example.test is not delivered to: his
  * message is in the same segment, which has to stay as it is. */
@@ -178,13 +208,9 @@ play(struct qf *q)
 			    JOB_REFUSED);
 			continue;
 		}
-		if (strcmp(rcpt, "a@b.test") == 0 &&
-		    !is_got(&q->jobs[i].job.origin)) {
-			cr_assert_lt(ngot, REPORTS);
-			got[ngot].origin = q->jobs[i].job.origin;
-			qf_text(q, i, got[ngot].text, sizeof(got[0].text));
-			ngot++;
-		}
+		if (strcmp(rcpt, "a@b.test") == 0 ||
+		    strncmp(rcpt, "many", 4) == 0)
+			get(q, i, rcpt);
 		qf_done_with(q, q->jobs[i].agent, error.job, 0, JOB_FINAL);
 	}
 	q->njobs = 0;
@@ -218,6 +244,7 @@ go_on(const struct snapshot *p)
 {
 	static struct qf q;
 	char path[96];
+	size_t i;
 
 	qf_init(&q);
 	shell("rm -rf %s/* && cp -a %s/. %s && rm -rf %s", q.path, p->path,
@@ -234,10 +261,11 @@ go_on(const struct snapshot *p)
 	ngot = p->ngot;
 	qf_open(&q);
 	run(&q);
-	cr_expect_eq(times("rcpt=a@x.test orcpt=(null) outcome=1"), 1,
-	    "%s%s: %zu reports", p->step, p->is_power ? ", power" : "", ngot);
-	cr_expect_eq(times("rcpt=b@x.test orcpt=(null) outcome=4"), 1,
-	    "%s: %zu reports", p->step, ngot);
+	for (i = 0; i < sizeof(awaited) / sizeof(awaited[0]) &&
+	    awaited[i] != NULL; i++)
+		cr_expect_eq(times(awaited[i]), 1, "%s%s: %zu times %s",
+		    p->step, p->is_power ? ", power" : "", times(awaited[i]),
+		    awaited[i]);
 	cr_expect_eq(times("rcpt=c@x.test"), 0);
 	cr_expect_eq(qf_listed(&q), 0, "%s", p->step);
 	qf_free(&q);
@@ -252,6 +280,7 @@ check(void)
 	spy = queue_spool_ops;
 	spy.keep = keep;
 	spy.own_write = own_write;
+	spy.own_copy = own_copy;
 	spy.flush = flush;
 	spy.change = change;
 	spy.acknowledge = acknowledge;
@@ -310,4 +339,43 @@ Test(queue_crash, nor_is_that_of_a_deferred_message_made_twice, .timeout = 120)
 		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
 	qf_pass(&f, 61000);
 	check();
+}
+
+/* Those who get the mail of an alias get it once, and its sender is told once. */
+static void
+expand(bool is_deferred)
+{
+	static const char *const rcpts[] = { "many@alias.test", "a@x.test" };
+	static const uint8_t notify[] = { SPOOL_NOTIFY_SUCCESS, 0 };
+	size_t i;
+
+	awaited[1] = "rcpt=many@alias.test orcpt=(null) outcome=6";
+	awaited[2] = "many1@x.test";
+	awaited[3] = "many2@x.test";
+	f.is_deaf = is_deferred;
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &(struct spool_envelope){
+	    .rcpts = rcpts, .nrcpts = 2, .notify = notify });
+	qf_mail(&s, QF_ID(2));
+	if (is_deferred) {
+		qf_committed(&f, &s, true);
+		/* one pass: it is deferred, and not expanded */
+		(void)queue_pass(f.q, &f.now, f.ms);
+	}
+	spool_segment_close(&s.file);
+	f.is_deaf = false;
+	for (i = 0; is_deferred && i < f.njobs; i++)
+		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
+	check();
+}
+
+Test(queue_crash, an_alias_is_expanded_once_whenever_the_queue_is_killed,
+    .timeout = 120)
+{
+	expand(false);
+}
+
+Test(queue_crash, nor_is_a_deferred_one_expanded_twice, .timeout = 120)
+{
+	expand(true);
 }

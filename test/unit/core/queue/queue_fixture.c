@@ -150,8 +150,88 @@ op_report(void *closure, const struct queue_report *report, char **text_r,
 	return 0;
 }
 
+/* Recipients at alias.test are aliases, which say themselves what they are. */
+static int
+op_is_alias(void *, const char *rcpt)
+{
+	const char *at = strchr(rcpt, '@');
+
+	return at != NULL && strcmp(at, "@alias.test") == 0;
+}
+
+static void
+expand_to(struct queue_expansion *x, size_t alias, size_t sender,
+    const char *local, size_t number)
+{
+	char rcpt[128];
+	size_t i;
+
+	snprintf(rcpt, sizeof(rcpt), "%s%zu@x.test", local, number);
+	for (i = 0; i < x->nothers; i++)
+		if (strcmp(x->others[i], rcpt) == 0)
+			return;
+	x->rcpts = reallocarray(x->rcpts, x->nrcpts + 1, sizeof(x->rcpts[0]));
+	cr_assert_not_null(x->rcpts);
+	x->rcpts[x->nrcpts++] = (struct queue_expansion_rcpt){
+		.rcpt = strdup(rcpt), .alias = alias, .sender = sender };
+}
+
+static int
+op_expand(void *closure, struct queue_expansion *x)
+{
+	struct qf *f = closure;
+	size_t i, j, n;
+	char local[64];
+
+	x->verdicts = calloc(x->naliases, sizeof(x->verdicts[0]));
+	x->senders = calloc(2, sizeof(x->senders[0]));
+	x->senders[0].address = strdup(x->sender);
+	x->senders[1].address = strdup("owner@alias.test");
+	x->senders[1].is_list = true;
+	x->nsenders = 2;
+	for (i = 0; i < x->naliases; i++) {
+		strlcpy(local, x->aliases[i], sizeof(local));
+		*strchr(local, '@') = '\0';
+		n = 2;
+		if (strcmp(local, "one") == 0) {
+			n = 1;
+		} else if (strcmp(local, "list") == 0) {
+			x->verdicts[i].what = QUEUE_ALIAS_LIST;
+		} else if (strcmp(local, "loop") == 0) {
+			x->verdicts[i] = (struct queue_expansion_alias){
+				QUEUE_ALIAS_FAILED, "5.4.6", "a loop" };
+			continue;
+		} else if (strcmp(local, "later") == 0 && f->is_later) {
+			errno = ENOMEM;
+			return -1;
+		} else {
+			x->verdicts[i].what = QUEUE_ALIAS_MANY;
+			n = f->nmembers != 0 ? f->nmembers : 2;
+		}
+		for (j = 0; j < n; j++)
+			expand_to(x, i, strcmp(local, "list") == 0, local,
+			    j + 1);
+	}
+	return 0;
+}
+
+static void
+op_expand_free(struct queue_expansion *x)
+{
+	while (x->nrcpts > 0)
+		free(x->rcpts[--x->nrcpts].rcpt);
+	while (x->nsenders > 0)
+		free(x->senders[--x->nsenders].address);
+	free(x->rcpts);
+	free(x->senders);
+	free(x->verdicts);
+}
+
 static const struct queue_ops ops = {
 	.route = op_route,
+	.is_alias = op_is_alias,
+	.expand = op_expand,
+	.expand_free = op_expand_free,
 	.source = op_source,
 	.forget = op_forget,
 	.jobs = op_jobs,
@@ -300,8 +380,10 @@ qf_append_said(struct qf_segment *s, uint64_t id,
 	struct spool_envelope env = *said;
 
 	env.sender = "a@b.test";
-	env.rcpts = qf_three;
-	env.nrcpts = 3;
+	if (env.rcpts == NULL) {
+		env.rcpts = qf_three;
+		env.nrcpts = 3;
+	}
 	env.session = "s1";
 	env.client = "192.0.2.1";
 	env.helo = "client.test";
@@ -374,9 +456,24 @@ qf_pass(struct qf *f, int ms)
 	queue_pass(f->q, &f->now, f->ms);
 }
 
+enum job_text { JOB_RCPT, JOB_BODY, JOB_SAID };
+
+static void
+said_text(const struct spool_envelope_view *env, uint32_t rcpt, char *buf,
+    size_t len)
+{
+	struct spool_envelope_rcpt said;
+	const char *cursor = NULL;
+
+	spool_envelope_said(env, rcpt, &cursor, &said);
+	snprintf(buf, len, "%s %u %s %s %x", env->sender, said.notify,
+	    said.orcpt != NULL ? said.orcpt : "-",
+	    env->envid != NULL ? env->envid : "-", env->flags);
+}
+
 /* Read the record of job number ${i}, of which one of the texts is put into ${buf}. */
 static void
-read_job(struct qf *f, size_t i, bool is_text, char *buf, size_t len)
+read_job(struct qf *f, size_t i, enum job_text what, char *buf, size_t len)
 {
 	struct spool_readbuf *rb = spool_readbuf_new();
 	struct spool_damage damage;
@@ -388,8 +485,10 @@ read_job(struct qf *f, size_t i, bool is_text, char *buf, size_t len)
 	cr_assert_not_null(r);
 	cr_assert_eq(spool_reader_at(r, f->jobs[i].job.offset, &view,
 	    &damage), 1);
-	cr_assert(!is_text || view.body != NULL);
-	if (is_text)
+	cr_assert(what != JOB_BODY || view.body != NULL);
+	if (what == JOB_SAID)
+		said_text(&view.envelope, f->jobs[i].job.origin.rcpt, buf, len);
+	else if (what == JOB_BODY)
 		snprintf(buf, len, "%.*s", (int)view.record.body_octets,
 		    view.body);
 	else
@@ -402,13 +501,19 @@ read_job(struct qf *f, size_t i, bool is_text, char *buf, size_t len)
 void
 qf_rcpt(struct qf *f, size_t i, char *buf, size_t len)
 {
-	read_job(f, i, false, buf, len);
+	read_job(f, i, JOB_RCPT, buf, len);
 }
 
 void
 qf_text(struct qf *f, size_t i, char *buf, size_t len)
 {
-	read_job(f, i, true, buf, len);
+	read_job(f, i, JOB_BODY, buf, len);
+}
+
+void
+qf_said(struct qf *f, size_t i, char *buf, size_t len)
+{
+	read_job(f, i, JOB_SAID, buf, len);
 }
 
 void

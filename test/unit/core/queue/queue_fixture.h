@@ -58,6 +58,8 @@ struct qf {
 	unsigned int		 hop_first, hop_max, hop_rate;	/* limits of each target */
 	bool			 is_hopless;	/* such domains are QF_NEAR's */
 	unsigned int		 reports_left;	/* unless 0: there is memory for so many, and then for none */
+	size_t			 nmembers;	/* of an alias; 0: two */
+	bool			 is_later;	/* later@alias.test cannot be expanded */
 };
 
 void qf_init(struct qf *f);
@@ -90,7 +92,7 @@ void qf_segment(struct qf *f, struct qf_segment *s, uint64_t n);
 /* Append a record; return its offset. */
 uint64_t qf_append(struct qf_segment *s, uint64_t id, const char *sender,
     const char *const *rcpts, size_t nrcpts, const char *body);
-/* The same, for qf_three, with what ${said} has of parameters */
+/* The same, for qf_three unless ${said} has recipients, with what it has of parameters */
 uint64_t qf_append_said(struct qf_segment *s, uint64_t id,
     const struct spool_envelope *said);
 /* The same, for joe@example.test */
@@ -103,6 +105,9 @@ void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
 void qf_pass(struct qf *f, int ms);
 /* Read the recipient of job number ${i} from its segment or file. */
 void qf_rcpt(struct qf *f, size_t i, char *buf, size_t len);
+/* Read its sender, what its NOTIFY and its ORCPT are, and ENVID: "sender notify orcpt
+ * envid flags", with "-" for what is not said. */
+void qf_said(struct qf *f, size_t i, char *buf, size_t len);
 /* Read the text of job number ${i}. */
 void qf_text(struct qf *f, size_t i, char *buf, size_t len);
 /* Report ${errnum} (0: delivered) and JOB_* for one job. */

@@ -505,6 +505,14 @@ mem_own_write(void *, const struct queue_place *,
 	return 0;
 }
 
+static int
+mem_own_copy(void *, const struct queue_place *, const struct spool_envelope *,
+    const struct queue_record *)
+{
+	errno = ENOSYS;		/* these messages are for no aliases */
+	return -1;
+}
+
 static void
 mem_own_drop(void *, const struct queue_place *)
 {
@@ -544,6 +552,7 @@ const struct queue_store_ops mem_ops = {
 	.read_message = mem_read_message,
 	.own_place = mem_own_place,
 	.own_write = mem_own_write,
+	.own_copy = mem_own_copy,
 	.own_drop = mem_own_drop,
 };
 
