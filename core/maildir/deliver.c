@@ -156,6 +156,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	/* the octets of BODY=BINARYMIME are no line ends (RFC 3030 3) */
 	item->is_lf = route.is_lf &&
 	    !(view_r->envelope.flags & SPOOL_ENV_BINARYMIME);
+	item->adds = route.adds;
+	item->mode = route.mode;
 	item->dir = deliver_dirs_get(&d->dirs, route.path, route.fixed, now);
 	if (item->dir == NULL) {
 		if (errno == ENOENT)
@@ -178,7 +180,8 @@ expected_octets(const struct deliver_item *item,
 {
 	char head[2048];
 
-	if (item->is_lf)
+	/* what is added depends on settings that may be others since */
+	if (item->is_lf || item->adds != 0)
 		return 0;
 	return maildir_return_path(head, sizeof(head),
 	    view->envelope.sender) + view->record.body_octets;
@@ -423,7 +426,8 @@ publish(struct deliver *d, struct deliver_item *item)
 	    "flushing the file system of";
 
 	maildir_tmp_name(tmp, item->prefix, d->pid);
-	maildir_new_name(name, item->prefix, d->host, item->octets);
+	maildir_new_name(name, item->prefix, d->host, item->octets,
+	    item->virtual_octets);
 	if (errnum == 0) {
 		if (maildir_publish(&item->dir->md, item->dir->path,
 		    item->dir->fixed, tmp, name) == 0) {

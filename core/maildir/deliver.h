@@ -13,6 +13,7 @@
 #define CORE_MAILDIR_DELIVER_H
 
 #include <sys/time.h>
+#include <sys/types.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,10 +24,17 @@
 
 #define DELIVER_BATCH_OCTETS	(8 << 20)
 
+/* What a Maildir's messages have beside Return-Path */
+#define DELIVER_TO		0x01	/* Delivered-To: the recipient */
+#define DELIVER_ORIGINAL	0x02	/* X-Original-To: what the sender, or the alias, has named it */
+#define DELIVER_VIRTUAL_SIZE	0x04	/* W= in the name: the size with CRLF */
+
 struct deliver_route {
 	char		 path[MAILDIR_PATH_MAX];	/* the Maildir */
 	size_t		 fixed;		/* octets of it that are the administrator's part */
 	bool		 is_lf;		/* CRLF becomes LF */
+	unsigned int	 adds;		/* DELIVER_* */
+	mode_t		 mode;		/* of the file; 0: 0600 */
 };
 
 struct deliver_ops {

@@ -73,10 +73,13 @@ struct deliver_item {
 	struct deliver_dir *dir;
 	struct deliver_fs *fs;		/* once renamed; dir is NULL then */
 	bool		 is_lf;
+	unsigned int	 adds;		/* DELIVER_* */
+	mode_t		 mode;		/* of the file; 0: 0600 */
 	bool		 is_found;	/* an earlier attempt's file */
 	bool		 is_alien;	/* such a file, but not of this message */
 	bool		 is_again;	/* try again: its Maildir was removed before the rename */
 	uint64_t	 octets;	/* of the file */
+	uint64_t	 virtual_octets; /* of it with CRLF; 0: not to be in its name */
 	int		 errnum;
 	char		 prefix[MAILDIR_NAME_MAX];
 	const char	*key;		/* of it */

@@ -1,18 +1,20 @@
-/* One file: Return-Path and the body, out of a record, into tmp/.
+/* One file: Return-Path and what else a mailbox gets, and the body, out of a record, into tmp/.
  * Owns: the checksum of the body on its way, the change of line ends.
  * Knows nothing of batches and of flushing. */
 
 #include "core/maildir/deliver_int.h"
 
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "core/util/fileio.h"
 
-#define RETURN_PATH_MAX	2048
+#define FIELD_MAX	2048		/* octets of a header line that is added */
 
 /* Where the octets go */
 struct sink {
@@ -21,6 +23,7 @@ struct sink {
 	bool		 has_cr;	/* the last octet was a CR, kept back */
 	char		*conv;
 	uint64_t	 octets;	/* written */
+	uint64_t	 removed;	/* CRs that were left out */
 };
 
 static int
@@ -41,6 +44,8 @@ sink_lf(struct sink *s, const char *buf, size_t len)
 	for (i = 0; i < len; i++) {
 		if (s->has_cr && buf[i] != '\n')
 			s->conv[n++] = '\r';
+		else
+			s->removed += s->has_cr;
 		s->has_cr = buf[i] == '\r';
 		if (!s->has_cr)
 			s->conv[n++] = buf[i];
@@ -136,14 +141,49 @@ write_stored(struct deliver *d, struct sink *s, const struct job *job,
 	return copy_body(d, s, fd, offset, r->body_octets, r->body_sum);
 }
 
-static int
-write_message(struct deliver *d, struct sink *s, const struct job *job,
-    const struct spool_view *view)
+/* The address that the sender, or the alias that has the recipient, has named: that
+ * of ORCPT, if it is one of mail (RFC 3461 4.2, RFC 6533 3) */
+static const char *
+original_of(const struct spool_view *view, uint32_t rcpt)
 {
-	char head[RETURN_PATH_MAX];
+	struct spool_envelope_rcpt said;
+	const char *cursor = NULL;
+
+	spool_envelope_said(&view->envelope, rcpt, &cursor, &said);
+	if (said.orcpt != NULL && strncasecmp(said.orcpt, "rfc822;", 7) == 0)
+		return said.orcpt + 7;
+	if (said.orcpt != NULL && strncasecmp(said.orcpt, "utf-8;", 6) == 0)
+		return said.orcpt + 6;
+	return spool_envelope_rcpt(&view->envelope, rcpt);
+}
+
+/* Write the header lines that are added to ${buf}, room for three.  Return
+ * octets. */
+static size_t
+write_head(const struct deliver_item *item, const struct spool_view *view,
+    char buf[3 * FIELD_MAX])
+{
+	uint32_t rcpt = item->job.origin.rcpt;
 	size_t len;
 
-	len = maildir_return_path(head, sizeof(head), view->envelope.sender);
+	len = maildir_return_path(buf, FIELD_MAX, view->envelope.sender);
+	if ((item->adds & DELIVER_ORIGINAL) != 0)
+		len += maildir_address_field(buf + len, FIELD_MAX,
+		    "X-Original-To", original_of(view, rcpt));
+	if ((item->adds & DELIVER_TO) != 0)
+		len += maildir_address_field(buf + len, FIELD_MAX,
+		    "Delivered-To", spool_envelope_rcpt(&view->envelope,
+		    rcpt));
+	return len;
+}
+
+static int
+write_message(struct deliver *d, struct sink *s,
+    const struct deliver_item *item, const struct spool_view *view)
+{
+	char head[3 * FIELD_MAX];
+	size_t len = write_head(item, view, head);
+
 	if (view->body != NULL) {
 		/* the buffer is ours alone, so what is checked is written */
 		if (spool_sum(view->body, view->record.body_octets) !=
@@ -158,7 +198,7 @@ write_message(struct deliver *d, struct sink *s, const struct job *job,
 	if (sink_put(s, head, len) == -1)
 		return -1;
 	if (view->body == NULL) {
-		if (write_stored(d, s, job, &view->record) == -1)
+		if (write_stored(d, s, &item->job, &view->record) == -1)
 			return -1;
 	} else if (sink_put(s, view->body, view->record.body_octets) == -1)
 		return -1;
@@ -175,12 +215,15 @@ deliver_write(struct deliver *d, struct deliver_item *item,
 	maildir_tmp_name(tmp, item->prefix, d->pid);
 	if ((s.fd = maildir_create(&item->dir->md, tmp)) == -1)
 		return -1;
-	if (write_message(d, &s, &item->job, view) == -1)
+	if (write_message(d, &s, item, view) == -1 || (item->mode != 0 &&
+	    fchmod(s.fd, item->mode) == -1))
 		goto err1;
 	/* NFS and some quotas report a full disk here. */
 	if (close(s.fd) == -1 && errno != EINTR)
 		goto err2;
 	item->octets = s.octets;
+	item->virtual_octets = (item->adds & DELIVER_VIRTUAL_SIZE) == 0 ? 0 :
+	    s.octets + s.removed;
 	return 0;
 err1:
 	fileio_close(s.fd);

@@ -258,10 +258,14 @@ maildir_tmp_name(char *buf, const char *prefix, pid_t pid)
 
 void
 maildir_new_name(char *buf, const char *prefix, const char *host,
-    uint64_t octets)
+    uint64_t octets, uint64_t virtual_octets)
 {
-	snprintf(buf, MAILDIR_NAME_MAX, "%s%s,S=%llu", prefix, host,
+	int n = snprintf(buf, MAILDIR_NAME_MAX, "%s%s,S=%llu", prefix, host,
 	    (unsigned long long)octets);
+
+	if (virtual_octets != 0 && n > 0 && n < MAILDIR_NAME_MAX)
+		snprintf(buf + n, (size_t)(MAILDIR_NAME_MAX - n), ",W=%llu",
+		    (unsigned long long)virtual_octets);
 }
 
 static int
@@ -346,16 +350,18 @@ maildir_look(const struct maildir *md, const char *const *keys, size_t n,
 	    NULL);
 }
 
-size_t
-maildir_return_path(char *buf, size_t buflen, const char *sender)
+/* Write ${before}, the address as far as it can be shown, ${after} and CRLF. */
+static size_t
+address_line(char *buf, size_t buflen, const char *before, const char *address,
+    const char *after)
 {
-	size_t len, n;
+	size_t tail = strlen(after) + 2, len, n;
 	const char *p;
 
-	len = strlcpy(buf, "Return-Path: <", buflen);
-	for (p = sender; *p != '\0' && len + 4 < buflen; p += n) {
+	len = strlcpy(buf, before, buflen);
+	for (p = address; *p != '\0' && len + tail + 1 < buflen; p += n) {
 		if ((n = utf8_visible(p, strlen(p))) > 0 &&
-		    len + n + 3 < buflen) {
+		    len + n + tail < buflen) {
 			memcpy(buf + len, p, n);
 			len += n;
 		} else {
@@ -363,6 +369,22 @@ maildir_return_path(char *buf, size_t buflen, const char *sender)
 			n = 1;
 		}
 	}
-	memcpy(buf + len, ">\r\n", 4);
-	return len + 3;
+	return len + (size_t)snprintf(buf + len, buflen - len, "%s\r\n",
+	    after);
+}
+
+size_t
+maildir_return_path(char *buf, size_t buflen, const char *sender)
+{
+	return address_line(buf, buflen, "Return-Path: <", sender, ">");
+}
+
+size_t
+maildir_address_field(char *buf, size_t buflen, const char *name,
+    const char *address)
+{
+	char before[64];
+
+	snprintf(before, sizeof(before), "%s: ", name);
+	return address_line(buf, buflen, before, address, "");
 }

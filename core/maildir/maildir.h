@@ -5,7 +5,7 @@
  * Knows nothing of the spool, the queue, or when to flush a disk.
  *
  * A file's name is
- *	<seconds>.<message id>R<recipient>S<segment>G<generation>N<number>.<host>,S=<octets>
+ *	<seconds>.<message id>R<recipient>S<segment>G<generation>N<number>.<host>,S=<octets>[,W=<octets>]
  * The part from R to the dot is the delivery's origin (core/spool/job.h): by it
  * a repeated attempt finds what an earlier one has delivered.  Seconds and id
  * are there for people: a worker that an attacker controls may give the same
@@ -26,7 +26,7 @@
 #include "core/spool/job.h"
 
 #define MAILDIR_PATH_MAX	1024	/* octets of an expanded path with NUL */
-#define MAILDIR_NAME_MAX	200	/* octets of a file's name with NUL; readers add flags, and file systems take 255 */
+#define MAILDIR_NAME_MAX	224	/* octets of a file's name with NUL; readers add flags, and file systems take 255 */
 #define MAILDIR_LOCAL_MAX	200	/* octets of a local part: it becomes a file name */
 
 /* maildir_pattern_check(pattern, &why_r): An absolute path; %d is the domain,
@@ -107,10 +107,11 @@ int maildir_look(const struct maildir *md, const char *const *keys, size_t n,
 
 /* maildir_tmp_name(buf, prefix, pid): The name in tmp/ of a file that process
  * ${pid} makes for ${prefix}: <prefix><pid>.  maildir_new_name: the name in
- * new/, with host and size.  ${buf} has MAILDIR_NAME_MAX octets. */
+ * new/, with host and size, and unless it is 0 the size that the message has with
+ * CRLF at the end of each line.  ${buf} has MAILDIR_NAME_MAX octets. */
 void maildir_tmp_name(char *buf, const char *prefix, pid_t pid);
 void maildir_new_name(char *buf, const char *prefix, const char *host,
-    uint64_t octets);
+    uint64_t octets, uint64_t virtual_octets);
 
 /* maildir_create(md, name): Create the file ${name} in tmp/, mode 0600, never
  * through a link; one of the same name is a leftover of ours and is replaced.
@@ -129,7 +130,11 @@ int maildir_publish(struct maildir *md, const char *path, size_t fixed,
 
 /* maildir_return_path(buf, buflen, sender): The Return-Path header line with
  * CRLF (RFC 5321 4.4, RFC 6531 3.7.3); controls of a hostile ${sender}, and octets
- * that are not UTF-8 of characters that can be seen, become '?'.  Return octets. */
+ * that are not UTF-8 of characters that can be seen, become '?'.  Return octets.
+ * maildir_address_field(buf, buflen, name, address): The header line of that name,
+ * with an address without < and >, likewise. */
 size_t maildir_return_path(char *buf, size_t buflen, const char *sender);
+size_t maildir_address_field(char *buf, size_t buflen, const char *name,
+    const char *address);
 
 #endif

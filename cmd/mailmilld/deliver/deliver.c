@@ -87,6 +87,12 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 	strlcpy(route_r->path, route.target, sizeof(route_r->path));
 	route_r->fixed = route.fixed;
 	route_r->is_lf = route.is_lf;
+	route_r->adds = (route.domain->delivered_to ? DELIVER_TO : 0) |
+	    (route.domain->x_original_to ? DELIVER_ORIGINAL : 0) |
+	    (route.domain->maildir_virtual_size ? DELIVER_VIRTUAL_SIZE : 0);
+	/* that of files without it */
+	route_r->mode = route.domain->maildir_file_mode == 0600 ? 0 :
+	    (mode_t)route.domain->maildir_file_mode;
 	return 0;
 }
 

@@ -21,6 +21,8 @@ route(void *, const char *rcpt, struct deliver_route *route_r,
 	const char *why;
 
 	route_r->is_lf = x.is_lf;
+	route_r->adds = x.adds;
+	route_r->mode = x.mode;
 	snprintf(whole, sizeof(whole), "%s%s", rcpt,
 	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
 	if (!x.has_route) {

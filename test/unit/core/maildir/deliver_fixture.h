@@ -17,6 +17,8 @@ struct df {
 	char			 pattern[128];
 	char			 mail[96];
 	bool			 is_lf, has_route;
+	unsigned int		 adds;		/* of the route */
+	mode_t			 mode;
 	struct timeval		 now;
 	uint64_t		 next_job;
 	/* what has been reported, by job */

@@ -36,6 +36,75 @@ Test(deliver, a_message_arrives_byte_for_byte_behind_return_path)
 	cr_assert_eq(df_count("example.test/joe/tmp"), 0);
 }
 
+/* The message has what the setting adds, and its name the sizes. */
+static void
+added(bool is_lf, const char *want, const char *sizes)
+{
+	char name[256], text[512];
+	uint64_t job;
+
+	df_run("rm -rf example.test");
+	x.is_lf = is_lf;
+	job = df_job(qf_append_said(&x.s, ID, &(struct spool_envelope){
+	    .rcpts = (const char *const []){ "b@example.test",
+	    "Joe@Example.Test" }, .nrcpts = 2,
+	    .orcpts = (const char *const []){ NULL,
+	    "RFC822;team\x80@x.test" } }), 1, false);
+	df_all();
+	cr_assert_eq(x.errnum[job], 0, "%s", x.text[job]);
+	cr_assert_eq(
+	    df_files("example.test/joe/new", name, text, sizeof(text)), 1);
+	cr_assert_str_eq(text, want, "%s", text);
+	cr_assert_str_eq(strstr(name, ",S="), sizes, "%s", name);
+}
+
+Test(deliver, the_header_has_the_recipient_and_the_name_the_size_with_crlf)
+{
+	x.adds = DELIVER_TO | DELIVER_ORIGINAL | DELIVER_VIRTUAL_SIZE;
+	added(false, "Return-Path: <a@b.test>\r\n"
+	    "X-Original-To: team?@x.test\r\n"
+	    "Delivered-To: Joe@Example.Test\r\n"
+	    "Subject: x\r\n\r\nhello\r\n", ",S=107,W=107");
+	added(true, "Return-Path: <a@b.test>\nX-Original-To: team?@x.test\n"
+	    "Delivered-To: Joe@Example.Test\nSubject: x\n\nhello\n",
+	    ",S=101,W=107");
+	x.adds = DELIVER_TO;
+	added(false, "Return-Path: <a@b.test>\r\n"
+	    "Delivered-To: Joe@Example.Test\r\n"
+	    "Subject: x\r\n\r\nhello\r\n", ",S=78");
+}
+
+/* The settings were others before: what was delivered is not delivered again. */
+Test(deliver, a_message_with_other_header_lines_is_found)
+{
+	uint64_t offset = df_mail(ID, "a@d", "1\r\n"), job;
+
+	df_job(offset, 0, false);
+	df_all();
+	x.adds = DELIVER_TO | DELIVER_ORIGINAL;
+	job = df_job(offset, 0, true);
+	df_all();
+	cr_expect_eq(x.errnum[job], 0, "%s", x.text[job]);
+	cr_expect_eq(df_count("d/a/new"), 1);
+}
+
+Test(deliver, a_file_has_the_mode_of_the_setting)
+{
+	char name[256], path[512];
+	struct stat st;
+	mode_t mask;
+
+	x.mode = 0660;
+	mask = umask(077);
+	df_job(df_mail(ID, "a@d", "1\r\n"), 0, false);
+	df_all();
+	umask(mask);
+	cr_assert_eq(df_files("d/a/new", name, NULL, 0), 1);
+	snprintf(path, sizeof(path), "%s/d/a/new/%s", x.mail, name);
+	cr_assert_eq(stat(path, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0660);
+}
+
 Test(deliver, done_is_said_only_after_a_flush_that_follows_the_rename)
 {
 	uint64_t first, second;

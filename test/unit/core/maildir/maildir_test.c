@@ -220,7 +220,7 @@ Test(maildir, names_follow_from_the_message)
 	cr_assert_str_eq(maildir_key(prefix), "R7S0652c1f2a9d3b07eG12N345.");
 	maildir_host(host, "a/b:c,d.test");
 	cr_assert_str_eq(host, "a_b_c_d.test");
-	maildir_new_name(name, prefix, "mx.test", 42);
+	maildir_new_name(name, prefix, "mx.test", 42, 0);
 	cr_assert_str_eq(name, "1700000000.0123456789ABC"
 	    "R7S0652c1f2a9d3b07eG12N345.mx.test,S=42");
 	maildir_tmp_name(name, prefix, getpid());
@@ -247,9 +247,9 @@ Test(maildir, the_longest_name_is_whole)
 	maildir_prefix(prefix, UINT64_MAX, "RRRRRRRRRRRRR", &origin);
 	cr_assert_str_eq(maildir_key(prefix), "R4294967295Sffffffffffffffff"
 	    "G18446744073709551615N4294967295.");
-	maildir_new_name(name, prefix, host, UINT64_MAX);
-	cr_assert_not_null(strstr(name, "h,S=18446744073709551615"), "%s",
-	    name);
+	maildir_new_name(name, prefix, host, UINT64_MAX, UINT64_MAX);
+	cr_assert_not_null(strstr(name, "h,S=18446744073709551615,"
+	    "W=18446744073709551615"), "%s", name);
 	cr_assert_null(strpbrk(name, "/:"));
 	cr_assert_lt(strlen(name) + sizeof(":2,DFPRST"), 255);
 }
