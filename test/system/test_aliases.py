@@ -1,14 +1,17 @@
 """Aliases, mailing lists, and mail that is forwarded to other servers."""
 import collections
+import contextlib
 import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import time
 
-from harness import Client, Server, free_port, text_message, wait_for
+from harness import TOP, Client, Server, free_port, text_message, wait_for
 from nexthop import NextHop
+from test_auth_clients import unpack
 from test_relay import domain, events, received
 from test_reports import EXTENSIONS, SHORT, left, parts, settled
 from test_reports import send as send_said
@@ -213,6 +216,29 @@ def test_nothing_is_lost_or_doubled_when_the_queue_is_killed(d):
         assert sum(len(s.delivered(u)) for u in ('ann', 'joe', 'jim')) == 3 * n
 
 
+def test_a_mailbox_has_what_its_settings_add(d):
+    rows = '''Delivered_To = true
+X_Original_To = true
+Maildir_File_Mode = 0640
+Maildir_Virtual_Size = true
+Maildir_Newline = lf
+'''
+    with server(d, 'team: joe\n', rows=rows) as s:
+        send(s, 'team@example.test')
+        send(s, 'user@example.test')
+        for user, original in ('joe', b'team'), ('user', b'user'):
+            [m] = s.wait_mail(1, user=user)
+            assert m.startswith(
+                b'Return-Path: <a@client.test>\nX-Original-To: %s@example.test'
+                b'\nDelivered-To: %s@example.test\nReceived: ' % (
+                    original, user.encode())), m
+            [name] = os.listdir(f'{s.maildir(user)}/new')
+            path = f'{s.maildir(user)}/new/{name}'
+            lines = m.count(b'\n')
+            assert name.endswith(f',S={len(m)},W={len(m) + lines}'), name
+            assert os.stat(path).st_mode & 0o777 == 0o640
+
+
 # ------------------------------------------------------------------ forwarding
 SRS = '''SRS_Domain = "srs.example.test"
 SRS_Key_File = "%s/srs"
@@ -329,3 +355,63 @@ Domain "*" {{ Delivery = smtp Route = "127.0.0.1:{one.port}" }}
             assert two.wait_end() == 0
             two.no_honest_process_punished()
             two.proc = None
+
+
+class Postsrsd:
+    """The server from Debian's package, with the keys of the test."""
+
+    def __init__(self, d):
+        root, env = unpack('unpack.sh', f'{TOP}/build/postsrsd', 'postsrsd')
+        self.ports = free_port(), free_port()
+        with open(f'{d}/postsrsd.log', 'wb') as log:
+            self.process = subprocess.Popen(
+                [f'{root}/usr/sbin/postsrsd', f'-s{d}/srs',
+                 '-dsrs.example.test', '-f%d' % self.ports[0],
+                 '-r%d' % self.ports[1]], env=env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+
+    def __enter__(self):
+        def up():
+            assert self.process.poll() is None
+            with contextlib.suppress(OSError):
+                return self.ask(0, 'a@b.test')
+        wait_for('postsrsd', up)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def ask(self, way, address):
+        """0: the sender for what is forwarded; 1: the way back."""
+        with socket.create_connection(('127.0.0.1', self.ports[way]), 10) as c:
+            c.sendall(b'get %s\n' % address.encode())
+            code, text = c.makefile().readline().split(' ', 1)
+        assert code == '200', (code, text)
+        return text.strip()
+
+
+def test_postsrsd_has_the_same_addresses(d):
+    # and where a report goes: to the first server that has forwarded it
+    first = 'SRS0=abcd=JQ=x.test=joe@first.test'
+    senders = {
+        'a@client.test': 'a@client.test',
+        'A.b+c=d@Sub.Client.Test': 'A.b+c=d@Sub.Client.Test',
+        first: first,
+        'SRS1=wxyz=first.test==abcd=JQ=x.test=joe@second.test': first}
+    hop = NextHop()
+    with hop, own(forwarder(d, 'out: joe@far.test\n', domain('*', hop))) as s, \
+            Postsrsd(d) as other:
+        for sender, back in senders.items():
+            n = len(hop.messages)
+            before = other.ask(0, sender)
+            send(s, 'out@example.test', sender=sender)
+            srs = re.search('<(.*)>', hop.wait(n + 1)[-1].mail)[1]
+            # at midnight another day begins
+            assert srs.lower() in (before.lower(),
+                                   other.ask(0, sender).lower()), (srs, before)
+            assert other.ask(1, srs).lower() == back.lower()
+            send(s, before, sender='')
+            report = hop.wait(n + 2)[-1]
+            assert report.rcpts[0].split()[1].lower() == \
+                f'TO:<{back}>'.lower(), report.rcpts
