@@ -78,14 +78,17 @@ def start_seconds(a, c, domains):
     return time.monotonic() - began
 
 
-def drain_rate(a, c, n, back):
-    """Messages a second, from the probe that is wanted to the last."""
+def drain_rate(a, c, back):
+    """Messages a second that wait for the destination, from the probe that is
+    wanted to the last.  Those that were tried have times of their own."""
+    waiting = "count(nullif(waits_for, ''))"
+    n = rows(c, waiting)
     back.start(a, 'back-sink.log')
     a.extra_pids += back.pids
     began = time.monotonic()
     subprocess.run([f'{c.build}/mailmillctl', '-c', c.conf, 'queue', 'retry',
                     rows(c, 'id')], check=True, stdout=subprocess.DEVNULL)
-    wait_until('the backlog', lambda: rows(c, 'count(*)') == 0)
+    wait_until('the backlog', lambda: rows(c, waiting) == 0)
     return n / (time.monotonic() - began)
 
 
@@ -100,7 +103,7 @@ def one_dead(a, live, back):
         r['beside'] = relay_rate(a, c, n['live'])
         r['memory'] = queue_memory(c)
         r['start'] = start_seconds(a, c, domains)
-        r['drain'] = drain_rate(a, c, n['dead'], back)
+        r['drain'] = drain_rate(a, c, back)
         r['memory'] = max(r['memory'], queue_memory(c))
     print(f'dead       {r["alone"]:.0f}/s to the living one, {r["beside"]:.0f}/s '
           f'beside {n["dead"]} deferred, queue process {r["memory"]:.0f} MiB, '
