@@ -22,7 +22,7 @@
 #include "core/queue/queue_store.h"
 #include "core/spool/spool_reader.h"
 
-#define MESSAGES	64	/* more are refused, as by a full disk */
+#define MESSAGES	8	/* more are refused, as by a full disk */
 #define OCTETS		4096	/* of a body */
 
 struct message {
