@@ -4,6 +4,7 @@
 
 #include "cmd/mailmillctl/ctl.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <readpassphrase.h>
 #include <stdbool.h>
@@ -88,9 +89,10 @@ read_line(char *buf, size_t size)
 	return rc;
 }
 
-/* The group of the account that checks passwords, where it is there. */
+/* The group of the account that checks passwords, where it is there, and the name
+ * of that account. */
 static gid_t
-auth_group(const char *filename)
+auth_group(const char *filename, char *name_r, size_t len)
 {
 	char err[SETTINGS_ERROR_MAX];
 	struct settings *s = NULL;
@@ -101,24 +103,32 @@ auth_group(const char *filename)
 		s = settings_load(fp, filename, NULL, 0, err, sizeof(err));
 		fclose(fp);
 	}
-	pw = getpwnam(s != NULL ? s->auth_user : settings_default("auth_user"));
+	strlcpy(name_r, s != NULL ? s->auth_user :
+	    settings_default("auth_user"), len);
 	settings_free(s);
+	pw = getpwnam(name_r);
 	return pw != NULL ? pw->pw_gid : (gid_t)-1;
 }
 
 /* A new file belongs to root and is readable by authd's account; when it is not
  * root who makes it, it belongs to the user. */
 static struct passwdfile_new
-new_file(const char *filename, unsigned int iterations)
+new_file(const char *filename, const struct request *r)
 {
 	struct passwdfile_new new = { .mode = 0600, .gid = (gid_t)-1,
-		.iterations = iterations };
+		.iterations = r->iterations };
+	char name[128];
 
 	if (geteuid() != 0)
 		return new;
-	new.gid = auth_group(filename);
+	new.gid = auth_group(filename, name, sizeof(name));
 	if (new.gid != (gid_t)-1)
 		new.mode = 0640;
+	else if (access(r->file, F_OK) == -1 && errno == ENOENT)
+		fprintf(stderr, "mailmillctl: warning: %s: only root can read "
+		    "it, since there is no account '%s' (auth_user), which "
+		    "checks passwords: \"make accounts\" makes it; then give "
+		    "the file its group and mode 640\n", r->file, name);
 	return new;
 }
 
@@ -216,6 +226,6 @@ passwd_command(int argc, char **argv, const char *filename)
 	r.user = argv[optind];
 	if (r.is_removal)
 		return remove_user(&r);
-	new = new_file(filename, r.iterations);
+	new = new_file(filename, &r);
 	return set_user(&r, &new);
 }

@@ -14,7 +14,7 @@ import threading
 import time
 
 from dovecot import Dovecot
-from harness import (BUILD, ROOT, SLOW, Client, Server, cmdline,
+from harness import (BUILD, ROOT, SLOW, Client, Server, Skip, cmdline,
                      descendants, mount_tmpfs, text_message,
                      unshare_mounts, wait_for)
 from test_auth_mechs import Scram, auth, connect, offered
@@ -167,7 +167,7 @@ def test_passwd_asks_twice_at_a_terminal_without_echo(d):
 
 def test_more_iterations_than_clients_take_are_said(d):
     f = f'{d}/users'
-    assert not passwd('-f', f, 'alice', secret='x')
+    assert 'Postfix' not in passwd('-f', f, 'alice', secret='x')
     with open(f) as text:
         assert text.read().count('}50000,') == 2
     assert not passwd('-f', f, '-i', '65536', 'bob', secret='x')
@@ -210,6 +210,25 @@ def test_passwd_says_what_is_wrong(d):
     assert not os.path.exists(f)
     passwd('-f', f, 'a', secret='x')
     assert "no user 'b'" in passwd('-f', f, '-d', 'b', want=1)
+
+
+def test_a_new_file_that_authd_cannot_read_is_said(d):
+    if not ROOT:
+        raise Skip('needs root')
+    for account, group in ('no-such-account', 'root'), ('daemon', 'daemon'):
+        f = f'{d}/{account}'
+        with open(f'{d}/m.conf', 'w') as conf:
+            conf.write(f'auth_user = "{account}"\n'
+                       'ESMTP_Listener { Listen ":25" { } }\n')
+        for is_new in True, False:
+            p = subprocess.run(
+                [f'{BUILD}/mailmillctl', '-c', f'{d}/m.conf', 'passwd', '-f', f,
+                 'alice'], input='x\n', capture_output=True, text=True)
+            assert p.returncode == 0, p
+            is_said = is_new and group == 'root'
+            assert (f'{f}: only root can read' in p.stderr) == is_said, p
+            assert (account in p.stderr) == is_said, p
+            assert grp.getgrgid(os.stat(f).st_gid)[0] == group, account
 
 
 def test_a_bad_passwd_file_stops_the_start_with_its_line(d):
