@@ -1,8 +1,8 @@
 /* See send_pickup.h.
  * As root: this process only reads the names of the accounts.  For each one a
- * process becomes that account before it opens a file of it: so nothing that an
- * account has written is read with more rights than it has, and the server is told
- * by the kernel who connects. */
+ * process opens its folder, and becomes that account, with its groups, before it
+ * opens a file: so nothing that an account has written is read with more rights
+ * than it has, and the server is told by the kernel who connects. */
 
 #include "cmd/sendmail/send_pickup_int.h"
 
@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,31 +48,38 @@ struct pass {
 	bool				 is_all;	/* no message waits */
 };
 
-/* Become the account ${uid}, for good. */
+/* Become the account ${uid}, for good, with the groups by which it may connect to
+ * the server (File_Group). */
 static int
 become(const struct pass *pass, uid_t uid)
 {
-	if (setgroups(0, NULL) == -1 ||
-	    setresgid(pass->gid, pass->gid, pass->gid) == -1 ||
+	const struct passwd *pw = getpwuid(uid);
+	gid_t gid = pw != NULL ? pw->pw_gid : pass->gid;
+
+	if ((pw != NULL ? initgroups(pw->pw_name, gid) :
+	    setgroups(0, NULL)) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(uid, uid, uid) == -1)
 		return -1;
-	/* what has the group is not for the account's debuggers */
+	/* what has the folder open is not for the account's debuggers */
 	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static void __attribute__((noreturn))
 account(const struct pass *pass, uid_t uid)
 {
+	int fd = maildrop_open_of(pass->dirfd, uid, false);
 	bool is_all;
-	int fd;
 
+	if (fd == -1)
+		_exit(errno == ENOENT ? 0 : EX_OSERR);
+	/* its lock is that of send_pickup_every(), which must not last as long
+	 * as the account has this process stopped */
+	close(pass->dirfd);
 	if (geteuid() == 0 && become(pass, uid) == -1) {
 		send_note("uid=%u: %s", (unsigned int)uid,
 		    strerror(errno));
 		_exit(EX_OSERR);
 	}
-	if ((fd = maildrop_open_of(pass->dirfd, uid, false)) == -1)
-		_exit(errno == ENOENT ? 0 : EX_OSERR);
 	is_all = send_pickup_account(pass->p, fd);
 	_exit(is_all ? 0 : EX_TEMPFAIL);
 }
@@ -187,7 +195,10 @@ open_maildrop(const struct send_pickup *p)
 	char err[512];
 	int fd = maildrop_open(p->maildrop, err, sizeof(err));
 
-	if (fd == -1)
+	if (fd == -1 && errno == EACCES && geteuid() != 0)
+		send_note("%s: only root may empty it; while a server runs, "
+		    "that is done each minute", p->maildrop);
+	else if (fd == -1)
 		send_note("%s", err);
 	return fd;
 }
@@ -217,11 +228,19 @@ has_server(const struct send_pickup *p)
 	return !is_gone;
 }
 
+static void
+rest(struct pass *pass, unsigned int seconds)
+{
+	for (; seconds > 0; seconds--) {
+		sleep(1);
+		(void)look(pass);
+	}
+}
+
 int
 send_pickup_every(const struct send_pickup *p, unsigned int seconds)
 {
 	struct pass pass = { .p = p, .dirfd = open_maildrop(p) };
-	unsigned int i;
 
 	if (pass.dirfd == -1)
 		return EX_UNAVAILABLE;
@@ -231,15 +250,16 @@ send_pickup_every(const struct send_pickup *p, unsigned int seconds)
 		send_note("%s", strerror(errno));
 		return EX_OSERR;
 	}
-	while (has_server(p)) {
+	do {
 		/* an account whose process has not ended keeps no other one
 		 * waiting */
-		begin(&pass);
-		for (i = 0; i < seconds; i++) {
-			sleep(1);
-			(void)look(&pass);
-		}
-	}
-	wait_for(&pass, 0);
+		do {
+			begin(&pass);
+			rest(&pass, seconds);
+		} while (has_server(p) || look(&pass) > 0);
+		/* a server that was started a moment ago has left its messages
+		 * to us */
+		(void)flock(pass.dirfd, LOCK_UN);
+	} while (has_server(p) && flock(pass.dirfd, LOCK_EX | LOCK_NB) == 0);
 	return 0;
 }

@@ -27,13 +27,13 @@ class Host:
     """A server with a socket for programs, and the programs.  The maildrop is a
     folder for all, since the program here is not set-group-id."""
 
-    def __init__(self, d, options='', **kw):
+    def __init__(self, d, options='', mode='0666', **kw):
         self.d, self.drop = d, f'{d}/drop'
         self.socket = f'{d}/run/sendmail'
         self.server = Server(d, listener=f'''
 Listen "unix:{self.socket}" {{
     Kind = submission Require_Auth = false Require_FQDN = false
-    Peer "unix" {{ Open_Relay = true }} File_Mode = 0666 {options}
+    Peer "unix" {{ Open_Relay = true }} File_Mode = {mode} {options}
 }}''', **kw)
         os.makedirs(self.drop, exist_ok=True)
         os.chmod(self.drop, 0o1777)
@@ -371,6 +371,26 @@ def test_mailq(d):
         assert h.waiting() == []
 
 
+def test_the_groups_of_an_account_count(d):
+    if not ROOT or NOT_AS_ROOT:
+        raise Skip('needs root')
+    unshare_mounts()
+    with open('/etc/group') as f:
+        groups = f.read()
+    with open(f'{d}/group', 'w') as f:
+        f.write(f'{groups}mailers:x:4343:nobody\n')
+    os.chmod(f'{d}/group', 0o644)
+    subprocess.run(['mount', '--bind', f'{d}/group', '/etc/group'], check=True)
+    h = Host(d, 'File_Group = mailers', mode='0660')
+    for uid in (NOBODY, OTHER):
+        h.run('-f', 'a@client.test', TO, uid=uid, data=text(uid))
+    with h:
+        p = h.pick_up(want=75)
+        assert b'uid=%d' % OTHER in p.stderr, p
+        assert subjects(h.server.wait_mail(1)) == [f'message {NOBODY}']
+        assert h.waiting(NOBODY) == [] and len(h.waiting(OTHER)) == 1
+
+
 # ------------------------------------------------------------------ attackers
 def test_what_others_have_put_into_the_maildrop(d):
     if not ROOT or NOT_AS_ROOT:
@@ -511,6 +531,71 @@ def test_an_account_that_takes_long_keeps_no_other_waiting(d):
             c.close()
 
 
+def silent_server(h):
+    """One that takes connections and says nothing"""
+    os.makedirs(os.path.dirname(h.socket), exist_ok=True)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(h.socket)
+    os.chmod(h.socket, 0o666)
+    s.listen(8)
+    return s
+
+
+def stopped_child(h):
+    """The background process, and the account's one, which it has stopped"""
+    both = wait_for('both', lambda: len(pids := runners(h)) == 2 and os.path.exists(
+        f'{h.drop}/{os.getuid()}/run') and pids)
+    [first] = [p for p in both if descendants(p)]
+    [child] = set(both) - {first}
+    os.kill(child, signal.SIGSTOP)
+    return first, child
+
+
+def sleeps(pid):
+    """How often it has slept"""
+    with open(f'/proc/{pid}/status') as f:
+        return int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)', f.read(),
+                             re.M)[1])
+
+
+def test_a_server_that_comes_while_a_process_is_left_gets_the_messages(d):
+    h = Host(d)
+    h.run('-f', 'a@client.test', TO, data=text())
+    with silent_server(h):
+        h.run('-q1s')
+        first, child = stopped_child(h)
+    os.unlink(h.socket)
+    # it has seen that
+    since = sleeps(first)
+    wait_for('it to look', lambda: sleeps(first) > since + 3)
+    with h:
+        h.run('-q1s')
+        os.kill(child, signal.SIGKILL)
+        h.server.wait_mail(1)
+        h.run('-q1s')
+        assert runners(h) == [first], runners(h)
+    reap()
+    wait_for('the end', lambda: (reap(), runners(h))[1] == [])
+
+
+def test_a_process_of_an_account_that_is_left_alone_keeps_no_other_from_it(d):
+    h = Host(d)
+    h.run('-f', 'a@client.test', TO, data=text())
+    with silent_server(h):
+        h.run('-q1s')
+        first, child = stopped_child(h)
+        os.kill(first, signal.SIGKILL)
+    os.unlink(h.socket)
+    wait_for('it to be gone', lambda: (reap(), runners(h))[1] == [child])
+    with h:
+        h.run('-q1s')
+        wait_for('another one', lambda: set(runners(h)) - {child})
+        os.kill(child, signal.SIGKILL)
+        h.server.wait_mail(1)
+    reap()
+    wait_for('the end', lambda: (reap(), runners(h))[1] == [])
+
+
 def pass_on(a, b):
     try:
         while octets := a.recv(65536):
@@ -561,6 +646,8 @@ def test_the_installed_program_is_set_group_id(d):
         p = subprocess.run(command, preexec_fn=become(OTHER),
                            capture_output=True)
         assert p.returncode != 0, (command, p)
+    p = run('-q')
+    assert p.returncode == 69 and b'only root may empty it' in p.stderr, p
     p = run('-d', h.drop, '-s', '3', data=b'abc', program=program)
     assert p.returncode == 77, p
     # closed descriptors do not become the file
