@@ -312,6 +312,8 @@ main(int argc, char **argv)
 	/* a write that fails says so */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* a caller that ignores it would have us learn no status of a child */
+	signal(SIGCHLD, SIG_DFL);
 	switch (args.mode) {
 	case SEND_SESSION:
 		return send_session(args.socket, STDIN_FILENO, STDOUT_FILENO);

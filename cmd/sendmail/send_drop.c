@@ -88,20 +88,45 @@ feed(int fd, const char *head, size_t len, const struct send_message *m)
 		    strerror(errno));
 }
 
+/* The envelope as the maildrop has it.  Return it, or NULL after a message, with a
+ * status. */
+static char *
+compose(const struct send_envelope *env, size_t *len_r, int *status_r)
+{
+	char *head = NULL;
+	FILE *out = open_memstream(&head, len_r);
+
+	if (out != NULL)
+		send_envelope_write(env, out);
+	if (out == NULL || fclose(out) != 0) {
+		fprintf(stderr, "mailmill-sendmail: the maildrop: %s\n",
+		    strerror(errno));
+		*status_r = EX_OSERR;
+	} else if (*len_r > SEND_ENVELOPE_MAX) {
+		/* nobody would read it */
+		fprintf(stderr, "mailmill-sendmail: the maildrop: too many "
+		    "recipients: their addresses may have %d MiB together\n",
+		    SEND_ENVELOPE_MAX >> 20);
+		*status_r = EX_TEMPFAIL;
+	} else
+		return head;
+	free(head);
+	return NULL;
+}
+
 int
 send_drop(const char *program, const char *folder,
     const struct send_envelope *env, const struct send_message *m)
 {
 	const char *argv[] = { program, "-s", NULL, NULL, NULL, NULL };
-	char size[32], *head = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&head, &len);
+	char size[32], *head;
 	int fds[2], status = EX_OSERR;
+	size_t len = 0;
 	pid_t pid;
 
-	if (out != NULL)
-		send_envelope_write(env, out);
-	if (out == NULL || fclose(out) != 0 || pipe2(fds, O_CLOEXEC) == -1) {
+	if ((head = compose(env, &len, &status)) == NULL)
+		return status;
+	if (pipe2(fds, O_CLOEXEC) == -1) {
 		fprintf(stderr, "mailmill-sendmail: the maildrop: %s\n",
 		    strerror(errno));
 		free(head);

@@ -16,6 +16,7 @@
 #include "core/lim.h"
 
 #define SEND_ENVELOPE_HEAD	"mailmill-maildrop 1"
+#define SEND_ENVELOPE_MAX	(2 * LIM_ENVELOPE)	/* octets of that form */
 
 struct send_envelope {
 	char			 sender[SEND_ADDRESS_MAX];	/* "": none */

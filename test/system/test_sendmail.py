@@ -371,6 +371,28 @@ def test_mailq(d):
         assert h.waiting() == []
 
 
+def test_the_caller_ignores_its_children(d):
+    """A signal that is ignored stays so for what is started"""
+    h = Host(d)
+    p = subprocess.run(
+        h.words('-f', 'a@client.test', TO), input=text(), capture_output=True,
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert p.returncode == 0, p
+    assert len(h.waiting()) == 1
+
+
+def test_more_recipients_than_a_file_may_have(d):
+    h = Host(d)
+    args = (', '.join(f'{c}{i:05}@example.test' for i in range(5000))
+            for c in 'abcdefghijklm')
+    data = 'To: ' + ',\n '.join(f'{i:05x}@example.test' for i in range(45000))
+    p = subprocess.run(h.words('-t', '-f', 'a@client.test', *args),
+                       input=f'{data}\n\ntext\n'.encode(), capture_output=True)
+    assert p.returncode == 75, p.returncode
+    assert b'too many recipients' in p.stderr, p.stderr
+    assert h.waiting() == []
+
+
 def test_the_groups_of_an_account_count(d):
     if not ROOT or NOT_AS_ROOT:
         raise Skip('needs root')
