@@ -70,6 +70,7 @@
 #define LIM_MAILDROP_OCTETS	(256 << 20) /* of them together, two of the default of Max_Message_Size among them */
 #define LIM_MAILDROP_FREE	20	/* part of the file system, one in so many, that the maildrop leaves to others */
 #define LIM_MAILDROP_SECONDS	600	/* for the messages of one account, each time that the maildrop is emptied */
+#define LIM_MAILDROP_LIFE	432000	/* seconds that a message waits whose recipients the server refuses for now: 5 days, RFC 5321 4.5.4.1 */
 #define LIM_NAME		64	/* octets of process and module names */
 
 #endif

@@ -30,7 +30,6 @@
 
 #define RUN_FILE	"run"	/* whoever has locked it is at work in the folder */
 #define NEW_FILE	"new"	/* what is to take the place of a file */
-#define HEAD_OCTETS	(2 * LIM_ENVELOPE)	/* of an envelope */
 #define RETURN_OCTETS	(1 << 20)	/* of a message that are returned to its sender */
 #define NOTE_SECONDS	3600	/* at least, between two lines about one account */
 
@@ -49,6 +48,7 @@ struct file {
 	struct send_envelope		 env;
 	struct send_message		 m;
 	struct send_said		*said;
+	int				 new_fd;	/* NEW_FILE, if some recipients may stay; -1: none */
 	bool				 is_quiet;	/* what waits is not told again */
 };
 
@@ -77,12 +77,12 @@ open_file(struct file *f)
 static int
 read_file(struct file *f)
 {
-	char *head = malloc(HEAD_OCTETS);
+	char *head = malloc(SEND_ENVELOPE_MAX);
 	ssize_t n, used;
 
 	if (head == NULL)
 		return -1;
-	n = fileio_pread(f->m.fd, head, HEAD_OCTETS, 0);
+	n = fileio_pread(f->m.fd, head, SEND_ENVELOPE_MAX, 0);
 	used = n == -1 ? -1 : send_envelope_read(head, (size_t)n, &f->env);
 	free(head);
 	if (used == -1)
@@ -93,6 +93,13 @@ read_file(struct file *f)
 }
 
 /* --- writing ------------------------------------------------------------------ */
+
+static void
+note_errno(const struct file *f)
+{
+	send_note("uid=%u file=%s: %s", (unsigned int)geteuid(), f->name,
+	    strerror(errno));
+}
 
 /* It is no message, or nobody takes it, nor the news that nobody does. */
 static void
@@ -122,23 +129,48 @@ copy_body(const struct send_message *m, FILE *out)
 	return (int)n;
 }
 
+/* Before a message is offered of which some recipients may stay: room for the file
+ * without the others.  On a full disk it would come twice to these. */
+static int
+reserve(struct file *f)
+{
+	if (f->env.rcpts.n == 1)
+		return 0;
+	f->new_fd = openat(f->dirfd, NEW_FILE, O_WRONLY | O_CREAT | O_TRUNC |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (f->new_fd == -1)
+		return -1;
+	return fallocate(f->new_fd, FALLOC_FL_KEEP_SIZE, 0,
+	    (off_t)(f->m.offset + f->m.octets)) == 0 ||
+	    errno == EOPNOTSUPP ? 0 : -1;
+}
+
+static void
+release(struct file *f)
+{
+	if (f->new_fd == -1)
+		return;
+	close(f->new_fd);
+	f->new_fd = -1;
+	(void)unlinkat(f->dirfd, NEW_FILE, 0);
+}
+
 /* The file with fewer recipients, in the place of the one that is there */
 static int
-replace(const struct file *f)
+replace(struct file *f)
 {
-	int fd = openat(f->dirfd, NEW_FILE, O_WRONLY | O_CREAT | O_TRUNC |
-	    O_NOFOLLOW | O_CLOEXEC, 0600), rc;
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		{ .tv_sec = f->arrival } };
-	FILE *out = fd == -1 ? NULL : fdopen(fd, "w");
+	FILE *out = fdopen(f->new_fd, "w");
+	int fd = f->new_fd, rc;
 
-	if (out == NULL) {
-		fileio_close(fd);
+	if (out == NULL)
 		return -1;
-	}
+	f->new_fd = -1;
 	send_envelope_write(&f->env, out);
+	/* what it has less than the one before is given back */
 	rc = copy_body(&f->m, out) == -1 || fflush(out) != 0 ||
-	    futimens(fd, times) == -1 || fsync(fd) == -1 ? -1 : 0;
+	    ftruncate(fd, ftello(out)) == -1 || futimens(fd, times) == -1 || fsync(fd) == -1 ? -1 : 0;
 	if (fclose(out) != 0 || rc == -1)
 		return -1;
 	return renameat(f->dirfd, NEW_FILE, f->dirfd, f->name);
@@ -155,7 +187,9 @@ fill_report(const struct file *f, struct dsn *d, struct dsn_rcpt *rcpts)
 		if (f->said[i].verdict == SEND_REFUSED)
 			rcpts[d->nrcpts++] = (struct dsn_rcpt){
 				.rcpt = f->env.rcpts.v[i],
-				.action = DSN_FAILED, .why = DSN_REFUSED,
+				.action = DSN_FAILED,
+				.why = f->said[i].is_deferred ? DSN_EXPIRED :
+				    DSN_REFUSED,
 				.code = f->said[i].is_reply ?
 				    (unsigned int)f->said[i].code : 0,
 				.enhanced = f->said[i].enhanced,
@@ -261,11 +295,29 @@ keep(struct file *f, enum send_verdict a, enum send_verdict b)
 static enum left
 set_aside_refused(struct file *f)
 {
-	keep(f, SEND_REFUSED, SEND_REFUSED);
-	if (replace(f) == -1)
-		return LEFT_ALL;
+	if (count(f, SEND_REFUSED) < f->env.rcpts.n) {
+		keep(f, SEND_REFUSED, SEND_REFUSED);
+		if (replace(f) == -1)
+			return LEFT_ALL;
+	}
 	put_aside(f, "the server refuses it, and nobody can be told");
 	return LEFT_NONE;
+}
+
+/* RFC 5321 4.5.4.1: recipients that the server has refused for now for so long are
+ * given up. */
+static void
+give_up(struct file *f)
+{
+	struct timeval now;
+	size_t i;
+
+	gettimeofday(&now, NULL);
+	for (i = 0; i < f->env.rcpts.n; i++)
+		if (f->said[i].is_deferred && f->said[i].verdict ==
+		    SEND_LATER && now.tv_sec - f->arrival >=
+		    LIM_MAILDROP_LIFE)
+			f->said[i].verdict = SEND_REFUSED;
 }
 
 /* The server has answered: change the file. */
@@ -275,6 +327,7 @@ settle(struct file *f)
 	size_t all = f->env.rcpts.n, n, i;
 	enum send_verdict told = SEND_TAKEN;
 
+	give_up(f);
 	if (count(f, SEND_REFUSED) > 0)
 		told = report(f);
 	if (told == SEND_REFUSED && count(f, SEND_LATER) +
@@ -293,8 +346,7 @@ settle(struct file *f)
 		return LEFT_ALL;
 	else if (replace(f) == 0)
 		return LEFT_FEWER;
-	send_note("uid=%u file=%s: %s", (unsigned int)geteuid(), f->name,
-	    strerror(errno));
+	note_errno(f);
 	return LEFT_ALL;
 }
 
@@ -332,16 +384,21 @@ pick_up(const struct send_pickup *p, int dirfd, const char *name,
     bool is_quiet)
 {
 	struct file f = { .p = p, .dirfd = dirfd, .name = name,
-		.is_quiet = is_quiet, .m = { .fd = -1 } };
+		.is_quiet = is_quiet, .m = { .fd = -1 }, .new_fd = -1 };
 	enum left left = LEFT_ALL;
 
-	if (open_file(&f) == 0 && read_file(&f) == 0)
+	if (open_file(&f) == -1 || read_file(&f) == -1) {
+		if (is_foreign(errno))
+			put_aside(&f, "it is no message that this program has "
+			    "written");
+		else if (errno != ENOENT)
+			note_errno(&f);
+	} else if (reserve(&f) == -1) {
+		if (!is_quiet)
+			note_errno(&f);
+	} else
 		left = offer(&f);
-	else if (is_foreign(errno))
-		put_aside(&f, "it is no message that this program has written");
-	else if (errno != ENOENT)
-		send_note("uid=%u file=%s: %s", (unsigned int)geteuid(),
-		    name, strerror(errno));
+	release(&f);
 	send_message_close(&f.m);
 	send_envelope_free(&f.env);
 	free(f.said);

@@ -35,6 +35,7 @@ note(struct send_said *said, const struct smtp_result *r)
 
 	said->verdict = verdicts[r->outcome];
 	said->is_reply = r->why == SMTP_WHY_SAID;
+	said->is_deferred = said->is_reply && r->outcome == SMTP_DEFERRED;
 	said->code = r->code;
 	snprintf(said->enhanced, sizeof(said->enhanced), "%s", r->enhanced);
 	snprintf(said->words, sizeof(said->words), "%s%s%s%s",

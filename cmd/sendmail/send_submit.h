@@ -23,6 +23,7 @@ enum send_verdict {
 struct send_said {
 	enum send_verdict	 verdict;
 	bool			 is_reply;	/* the server has said so */
+	bool			 is_deferred;	/* and that of the message or the recipient: SEND_LATER */
 	int			 code;		/* of its reply; else one that would fit; 0: none would */
 	char			 enhanced[12];	/* "": none */
 	char			 words[SEND_WORDS_MAX];

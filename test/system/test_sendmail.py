@@ -16,6 +16,7 @@ import time
 from harness import (BUILD, NOBODY, NOT_AS_ROOT, ROOT, SLOW, TOP,
                      Server, Skip, cmdline, descendants, mount_tmpfs,
                      others_reach, reap, unshare_mounts, wait_for)
+from nexthop import NextHop
 
 OTHER = 4242
 HEAD = b'mailmill-maildrop 1\n'
@@ -393,6 +394,40 @@ def test_more_recipients_than_a_file_may_have(d):
     assert h.waiting() == []
 
 
+def test_who_is_refused_for_the_moment_for_days_is_told_to_the_sender(d):
+    h = Host(d)
+
+    def offer():
+        # as root, the status is that of mailmillctl, too
+        subprocess.run(h.words('-q'), capture_output=True)
+    h.run('-f', TO, 'late@example.test', 'other@example.test', data=text(1))
+    os.makedirs(f'{d}/run')
+    with NextHop(h.socket, replies={
+            'RCPT': lambda s, line: '451 4.2.0 Not now' if b'late' in line.encode()
+            else '250 2.1.5 OK'}) as server:
+        offer()
+        offer()
+        [taken] = [m for m in server.messages if m.rcpts]
+        assert len(taken.rcpts) == 1 and 'other@' in taken.rcpts[0], taken.rcpts
+        [name] = h.waiting()
+        then = time.time() - 5 * 86400 - 60
+        os.utime(f'{h.drop}/{os.getuid()}/{name}', (then, then))
+        offer()
+        [_, bounce] = [m for m in server.messages if m.rcpts]
+        assert len(bounce.rcpts) == 1 and TO in bounce.rcpts[0], bounce.rcpts
+        assert '<>' in bounce.mail, bounce.mail
+        for words in (b'late@example.test', b'451 4.2.0 Not now',
+                      b'Status: 4.2.0', b'Action: failed'):
+            assert words in bounce.body, (words, bounce.body)
+        assert h.waiting() == []
+    # while no server answers, it waits on
+    h.run('-f', TO, 'late@example.test', data=text(2))
+    [name] = h.waiting()
+    os.utime(f'{h.drop}/{os.getuid()}/{name}', (then, then))
+    offer()
+    assert h.waiting() == [name]
+
+
 def test_the_groups_of_an_account_count(d):
     if not ROOT or NOT_AS_ROOT:
         raise Skip('needs root')
@@ -720,6 +755,28 @@ def test_an_account_has_a_bound_and_the_disk_has_room_for_others(d):
         p = h.run('-f', 'a@client.test', TO, data=b'x\n' * 300000, want=75)
         assert b'is full' in p.stderr, p
         assert len(h.waiting()) == 1
+
+
+def test_a_full_disk_makes_no_message_come_twice(d):
+    if not ROOT or NOT_AS_ROOT:
+        raise Skip('needs root')
+    h = Host(d, 'Max_Recipients_Per_Message = 1')
+    unshare_mounts()
+    mount_tmpfs(h.drop, '3m')
+    who = ['one', 'two', 'three']
+    h.run('-f', 'a@client.test', *(f'{w}@example.test' for w in who),
+          data=b'Subject: x\n\n' + b'x\n' * 700000)
+    assert len(h.waiting()) == 1
+    with h:
+        for _ in range(2):
+            p = h.pick_up(want=75)
+        assert h.server.delivered('one') == h.server.delivered('two') == []
+        assert b'No space left' in p.stderr or not p.stderr, p
+        subprocess.run(['mount', '-o', 'remount,size=9m', h.drop], check=True)
+        h.pick_up(want=0)
+        for w in who:
+            assert len(wait_for(w, lambda w=w: h.server.delivered(w))) == 1
+        assert h.waiting() == []
 
 
 def test_a_message_that_ends_early_leaves_nothing(d):
