@@ -71,12 +71,10 @@ maildrop_open_of(int dirfd, uid_t uid, bool may_make)
 	int fd;
 
 	snprintf(name, sizeof(name), "%u", (unsigned int)uid);
-	if (may_make) {
-		if (mkdirat(dirfd, name, 0700) == 0)
-			(void)fsync(dirfd);
-		else if (errno != EEXIST)
-			return -1;
-	}
+	/* another process may have made it a moment ago */
+	if (may_make && ((mkdirat(dirfd, name, 0700) == -1 &&
+	    errno != EEXIST) || fsync(dirfd) == -1))
+		return -1;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
 	if (fd != -1 && fstat(fd, &st) == 0 && st.st_uid == uid &&
@@ -253,9 +251,9 @@ put_address(FILE *out, const char *indent, const char *s, size_t len)
 	fputs(indent, out);
 	if (len == 0)
 		fputs("<>", out);
+	/* root's terminal may take others for commands */
 	for (i = 0; i < len; i++)
-		fputc((unsigned char)s[i] < ' ' || s[i] == 127 ? '?' : s[i],
-		    out);
+		fputc(s[i] < ' ' || s[i] >= 127 ? '?' : s[i], out);
 	fputc('\n', out);
 }
 

@@ -353,6 +353,11 @@ def test_mailq(d):
         assert b'@' not in h.run('-bp').stdout
     h.run('-f', 'a@client.test', TO, data=text())
     [name] = h.waiting()
+    # what a terminal takes for commands
+    with open(f'{h.drop}/{os.getuid()}/0A', 'wb') as f:
+        f.write(HEAD + b'Sa\x1b\x9b\xc2\x9bb@client.test\nRx\n\n')
+    assert b'  a????b@client.test\n' in h.run('-bp').stdout
+    os.unlink(f'{h.drop}/{os.getuid()}/0A')
     out = h.run('-bp').stdout.decode()
     assert name in out and '  a@client.test\n' in out and f'\t{TO}\n' in out, out
     if ROOT:
