@@ -8,6 +8,7 @@
 
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -217,11 +218,12 @@ send_pickup(const struct send_pickup *p)
 	return pass.is_all ? 0 : EX_TEMPFAIL;
 }
 
-/* Does a server listen? */
+/* Does a server listen?  A socket of another type learns that without being
+ * connected (EPROTOTYPE), and the server has no session, and nothing to log. */
 static bool
 has_server(const struct send_pickup *p)
 {
-	int fd = send_submit_connect(p->socket);
+	int fd = send_submit_connect(p->socket, SOCK_DGRAM);
 	bool is_gone = fd == -1 && (errno == ENOENT || errno == ECONNREFUSED);
 
 	fileio_close(fd);

@@ -82,7 +82,7 @@ send_session(const char *path, int in, int out)
 	    "here\r\n";
 	static struct way to, from;
 	struct pollfd fds[2];
-	int server = send_submit_connect(path);
+	int server = send_submit_connect(path, SOCK_STREAM);
 
 	if (server == -1) {
 		(void)fileio_write(out, none, sizeof(none) - 1);

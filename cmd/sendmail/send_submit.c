@@ -105,7 +105,7 @@ static const struct smtp_client_ops ops = {
 };
 
 int
-send_submit_connect(const char *path)
+send_submit_connect(const char *path, int type)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -115,7 +115,7 @@ send_submit_connect(const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd != -1 && connect(fd, (struct sockaddr *)&sun,
 	    sizeof(sun)) == -1) {
 		fileio_close(fd);
@@ -171,7 +171,8 @@ send_submit(const char *path, const char *helo,
 		memset(notify, env->notify, env->rcpts.n);
 		s.env.notify = notify;
 	}
-	rc = (fd = send_submit_connect(path)) == -1 ? -1 : run(&s, helo, fd);
+	fd = send_submit_connect(path, SOCK_STREAM);
+	rc = fd == -1 ? -1 : run(&s, helo, fd);
 	free(notify);
 	return rc;
 }

@@ -29,9 +29,9 @@ struct send_said {
 	char			 words[SEND_WORDS_MAX];
 };
 
-/* send_submit_connect(path): A connection to the socket ${path}.  Return its
- * descriptor, or -1 with errno. */
-int send_submit_connect(const char *path);
+/* send_submit_connect(path, type): A connection to the socket ${path} of the type
+ * SOCK_STREAM, or another one.  Return its descriptor, or -1 with errno. */
+int send_submit_connect(const char *path, int type);
 
 /* send_submit(path, helo, env, m, is_whole, said, why): Send ${m}, once, and fill in
  * ${said}, an element for each recipient of ${env}.  ${is_whole}: if the server

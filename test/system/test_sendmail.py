@@ -301,16 +301,9 @@ def test_what_it_does_not_take_now_it_gets_in_the_background(d):
         h.run('-q1s')           # another one has nothing to do
         wait_for('one', lambda: len(runners(h)) == 1)
         with socket.socket(socket.AF_UNIX) as busy:
-            def banner():
-                # the one that looks whether there is a server may come first
-                c = socket.socket(socket.AF_UNIX)
-                c.settimeout(20 * SLOW)
-                c.connect(h.socket)
-                if c.recv(4) == b'220 ':
-                    return c
-                c.close()
-                return None
-            busy = wait_for('a session', banner)
+            busy.settimeout(20 * SLOW)
+            busy.connect(h.socket)
+            assert busy.recv(4) == b'220 '
             p = h.run('-v', '-f', 'a@client.test', TO, data=text())
             assert b'waits in the maildrop' in p.stderr, p
             assert len(h.waiting()) == 1
@@ -319,6 +312,19 @@ def test_what_it_does_not_take_now_it_gets_in_the_background(d):
         wait_for('the file to go', lambda: h.waiting() == [])
     reap()
     wait_for('it to end with the server', lambda: (reap(), runners(h))[1] == [])
+
+
+def test_the_server_is_not_disturbed_while_no_message_waits(d):
+    with Host(d) as h:
+        h.run('-q1s')
+        [runner] = wait_for('it', lambda: runners(h))
+        since = sleeps(runner)
+        wait_for('it to look', lambda: sleeps(runner) > since + 3)
+        assert 'client=unix' not in h.server.log(), h.server.log()
+        h.run('-f', 'a@client.test', TO, data=text())
+        h.server.wait_mail(1)
+    reap()
+    wait_for('the end', lambda: (reap(), runners(h))[1] == [])
 
 
 def test_who_is_refused_then_is_told_to_the_sender(d):
