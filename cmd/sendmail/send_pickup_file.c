@@ -37,6 +37,7 @@
 enum left {
 	LEFT_NONE,
 	LEFT_ALL,	/* or it cannot be told */
+	LEFT_UNASKED,	/* all, and the server takes none of the account now: there is no session, or it has ended before the message */
 	LEFT_FEWER	/* recipients than before: they may be offered at once, since the server may take only so many in a transaction */
 };
 
@@ -356,19 +357,22 @@ offer(struct file *f)
 {
 	char why[SEND_WORDS_MAX];
 	const char *words;
+	bool is_unasked;
 	int rc;
 
 	if ((f->said = calloc(f->env.rcpts.n, sizeof(*f->said))) == NULL)
 		return LEFT_ALL;
 	rc = send_submit(f->p->socket, f->p->domain, &f->env, &f->m, false,
 	    f->said, why);
+	is_unasked = rc == -1 || (f->said[0].verdict == SEND_LATER &&
+	    f->said[0].code == 0 && f->said[0].words[0] == '\0');
 	words = rc == -1 ? strerror(errno) : *why != '\0' ? why :
 	    f->said[0].words;
 	if (!f->is_quiet && count(f, SEND_LATER) + count(f, SEND_UNKNOWN) ==
 	    f->env.rcpts.n)
 		send_note("uid=%u file=%s: waits, since %s: %s",
 		    (unsigned int)geteuid(), f->name, f->p->socket, words);
-	return rc == 0 ? settle(f) : LEFT_ALL;
+	return is_unasked ? LEFT_UNASKED : settle(f);
 }
 
 /* Does the error tell that the account has put something else there? */
@@ -431,7 +435,7 @@ bool
 send_pickup_account(const struct send_pickup *p, int dirfd)
 {
 	bool is_quiet, is_all = true;
-	enum left left;
+	enum left left = LEFT_NONE;
 	struct dirent **names;
 	int i, n, run_fd;
 
@@ -443,14 +447,15 @@ send_pickup_account(const struct send_pickup *p, int dirfd)
 	}
 	is_quiet = is_told(run_fd);
 	n = scandirat(dirfd, ".", &names, is_message, alphasort);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && left != LEFT_UNASKED; i++) {
 		do
 			left = pick_up(p, dirfd, names[i]->d_name,
 			    is_quiet || !is_all);
 		while (left == LEFT_FEWER);
 		is_all &= left == LEFT_NONE;
-		free(names[i]);
 	}
+	for (i = 0; i < n; i++)
+		free(names[i]);
 	if (n >= 0)
 		free(names);
 	if (n > 0 && fsync(dirfd) == -1)

@@ -16,7 +16,7 @@ import time
 from harness import (BUILD, NOBODY, NOT_AS_ROOT, ROOT, SLOW, TOP,
                      Server, Skip, cmdline, descendants, mount_tmpfs,
                      others_reach, reap, unshare_mounts, wait_for)
-from nexthop import NextHop
+from nexthop import CLOSE, NextHop
 
 OTHER = 4242
 HEAD = b'mailmill-maildrop 1\n'
@@ -325,6 +325,22 @@ def test_the_server_is_not_disturbed_while_no_message_waits(d):
         h.server.wait_mail(1)
     reap()
     wait_for('the end', lambda: (reap(), runners(h))[1] == [])
+
+
+def test_a_server_that_takes_nothing_now_is_asked_once_for_an_account(d):
+    h = Host(d)
+    for n in range(3):
+        h.run('-f', 'a@client.test', TO, data=text(n))
+    os.makedirs(f'{d}/run')
+    with NextHop(h.socket, replies={'BANNER': '421 4.3.2 Not now'}) as server:
+        subprocess.run(h.words('-q'), capture_output=True)
+        assert server.nsessions == 1, server.nsessions
+        server.replies['BANNER'] = '220 next.test ready'
+        # one that it never takes keeps no other from it
+        server.replies['DOT'] = lambda s, line: '250 2.0.0 OK' \
+            if server.nsessions > 2 else CLOSE
+        subprocess.run(h.words('-q'), capture_output=True)
+        assert server.nsessions == 4 and len(h.waiting()) == 1, server.nsessions
 
 
 def test_who_is_refused_then_is_told_to_the_sender(d):
