@@ -102,11 +102,12 @@ compose(const struct send_envelope *env, size_t *len_r, int *status_r)
 		fprintf(stderr, "mailmill-sendmail: the maildrop: %s\n",
 		    strerror(errno));
 		*status_r = EX_OSERR;
-	} else if (*len_r > SEND_ENVELOPE_MAX) {
+	} else if (*len_r > SEND_ENVELOPE_MAX ||
+	    env->rcpts.n > SEND_ENVELOPE_RCPTS) {
 		/* nobody would read it */
 		fprintf(stderr, "mailmill-sendmail: the maildrop: too many "
-		    "recipients: their addresses may have %d MiB together\n",
-		    SEND_ENVELOPE_MAX >> 20);
+		    "recipients: there may be %d, with %d MiB of addresses\n",
+		    SEND_ENVELOPE_RCPTS, SEND_ENVELOPE_MAX >> 20);
 		*status_r = EX_TEMPFAIL;
 	} else
 		return head;

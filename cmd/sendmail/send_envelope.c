@@ -88,7 +88,8 @@ read_line(char letter, const char *s, size_t len, struct send_envelope *env)
 	case 'E':
 		return read_envid(s, len, env);
 	case 'R':
-		if (read_address(s, len, address) == -1)
+		if (env->rcpts.n == SEND_ENVELOPE_RCPTS ||
+		    read_address(s, len, address) == -1)
 			return -1;
 		return send_list_add(&env->rcpts, address);
 	default:

@@ -17,6 +17,7 @@
 
 #define SEND_ENVELOPE_HEAD	"mailmill-maildrop 1"
 #define SEND_ENVELOPE_MAX	(2 * LIM_ENVELOPE)	/* octets of that form */
+#define SEND_ENVELOPE_RCPTS	25000	/* recipients in it: 16 MiB, while a server answers for each one */
 
 struct send_envelope {
 	char			 sender[SEND_ADDRESS_MAX];	/* "": none */

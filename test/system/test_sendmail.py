@@ -411,14 +411,30 @@ def test_the_caller_ignores_its_children(d):
 
 def test_more_recipients_than_a_file_may_have(d):
     h = Host(d)
-    args = (', '.join(f'{c}{i:05}@example.test' for i in range(5000))
-            for c in 'abcdefghijklm')
-    data = 'To: ' + ',\n '.join(f'{i:05x}@example.test' for i in range(45000))
-    p = subprocess.run(h.words('-t', '-f', 'a@client.test', *args),
-                       input=f'{data}\n\ntext\n'.encode(), capture_output=True)
-    assert p.returncode == 75, p.returncode
-    assert b'too many recipients' in p.stderr, p.stderr
-    assert h.waiting() == []
+    # by their number, and by their length
+    for n, domain in ((25001, 'a.test'), (18000, f'{"x" * 60}.{"y" * 50}.test')):
+        who = [f'{i:05}@{domain}' for i in range(n)]
+        args = (', '.join(who[at:at + 900]) for at in range(7000, n, 900))
+        to = ',\n '.join(who[:7000])
+        p = subprocess.run(h.words('-t', '-f', 'a@client.test', *args),
+                           input=f'To: {to}\n\ntext\n'.encode(),
+                           capture_output=True)
+        assert p.returncode == 75, (n, p.returncode)
+        assert b'too many recipients' in p.stderr, p.stderr
+        assert h.waiting() == []
+    # as many as there may be
+    args = (', '.join(f'{i:05}@a.test' for i in range(at, at + 1000))
+            for at in range(0, 25000, 1000))
+    subprocess.run(h.words('-f', 'a@client.test', *args), input=text(), check=True)
+    [name] = h.waiting()
+    # a file that was made by hand
+    path = f'{h.drop}/{os.getuid()}/{name}'
+    with open(path, 'rb') as f:
+        whole = f.read()
+    with open(path, 'wb') as f:
+        f.write(whole.replace(b'\nR', b'\nRb@a.test\nR', 1))
+    subprocess.run(h.words('-q'), capture_output=True)
+    assert h.waiting() == [f'bad.{name}']
 
 
 def test_who_is_refused_for_the_moment_for_days_is_told_to_the_sender(d):
