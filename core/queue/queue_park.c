@@ -87,7 +87,8 @@ look(struct queue *q, bool is_end)
 				    t->nlooks + 1, 2);
 			}
 			if (queue_memory_is_short(q))
-				(void)park(q, t, QUEUE_NEW, queue_target_bound(t));
+				(void)park(q, t, QUEUE_NEW,
+				    queue_target_bound(q, t));
 		}
 }
 

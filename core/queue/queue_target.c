@@ -283,6 +283,7 @@ queue_target_add(struct queue *q, struct queue_message *m,
 	if (queue_class(m) == QUEUE_NEW) {
 		t->nlooks = 0;
 		t->nresults = 0;
+		q->targets.nnew += !is_plain(t);
 	}
 	queue_target_see(q, t);
 }
@@ -304,8 +305,10 @@ queue_target_remove(struct queue *q, struct queue_message *m,
 		    --t->left[m->band] == 0)
 			lane_turned(t, m->band, m->lane);
 	}
-	if (--t->nwaiting[queue_class(m)] == 0)
-		queue_target_see(q, t);
+	if (--t->nwaiting[queue_class(m)] > 0)
+		return;
+	q->targets.nnew -= queue_class(m) == QUEUE_NEW && !is_plain(t);
+	queue_target_see(q, t);
 }
 
 bool

@@ -60,7 +60,8 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_REST_MAX_MS	900000
 #define QUEUE_RESTS_SHORT	2	/* so many: what waits stays in memory */
 #define QUEUE_SLOW_MS		8000	/* what a target takes in that time may wait in memory */
-#define QUEUE_SLOW_LEAST	256	/* and so many recipients in any case */
+#define QUEUE_SLOW_LEAST	256	/* and so many recipients in any case, or its part of QUEUE_SLOW_ALL */
+#define QUEUE_SLOW_ALL		2048	/* of all targets that mail waits for: with as many at an agent, half of the memory is left */
 #define QUEUE_TARGETS_MAX	4096	/* in memory: 1.5 KiB each */
 #define QUEUE_TARGET_BUCKETS	1024
 #define QUEUE_TARGET_NAME	(QUEUE_TARGET_MAX + 32) /* octets of transport, blank and text, with NUL */
@@ -124,6 +125,7 @@ struct queue_targets {
 	struct queue_target *last;	/* found last */
 	size_t		 n;
 	size_t		 ndue;		/* that have messages which are due in memory */
+	size_t		 nnew;		/* with a text, for which new messages wait */
 	uint64_t	 admissions;	/* messages that were routed */
 	uint32_t	 seed;		/* of hashes */
 	unsigned int	 nparked;	/* in this pass */
@@ -244,8 +246,8 @@ int64_t queue_backlogs_due(const struct queue *q);
  * queue_target_rest_ms(q, t): How long it rests now.
  * queue_target_is_long(t): Has it rested so often that what waits for it would
  * wait for too long?
- * queue_target_bound(t): So many recipients of new messages may wait for it when
- * memory is short.
+ * queue_target_bound(q, t): So many recipients of new messages may wait for it
+ * when memory is short.
  * queue_memory_is_short(q): Is so much of the memory for new messages used that a
  * slow target might keep others from being read?
  * queue_target_limit(q, t, route): Take the limits of ${route}.
@@ -258,7 +260,8 @@ void queue_target_limit(struct queue *q, struct queue_target *t,
 int64_t queue_target_rest_ms(const struct queue *q,
     const struct queue_target *t);
 bool queue_target_is_long(const struct queue_target *t);
-uint32_t queue_target_bound(const struct queue_target *t);
+uint32_t queue_target_bound(const struct queue *q,
+    const struct queue_target *t);
 bool queue_memory_is_short(const struct queue *q);
 struct queue_target *queue_target_named(struct queue *q,
     unsigned int transport, const char *name);

@@ -276,9 +276,12 @@ queue_target_result(struct queue *q, struct queue_target *t,
 
 /* So many recipients of new messages may wait for ${t} when memory is short. */
 uint32_t
-queue_target_bound(const struct queue_target *t)
+queue_target_bound(const struct queue *q, const struct queue_target *t)
 {
-	return t->nlooks < 2 ? UINT32_MAX : MAX(t->nlast, QUEUE_SLOW_LEAST);
+	size_t part = QUEUE_SLOW_ALL / MAX(q->targets.nnew, 1);
+
+	return t->nlooks < 2 ? UINT32_MAX :
+	    MAX(MAX(t->nlast, 1), (uint32_t)MIN(part, QUEUE_SLOW_LEAST));
 }
 
 /* Is so much of the memory for new messages used that a slow target might keep
@@ -316,7 +319,7 @@ may_wait(const struct queue *q, const struct queue_message *m,
 		return queue_target_backlog_room(q, t) > 0;
 	if (!queue_memory_is_short(q))
 		return true;
-	bound = queue_target_bound(t);
+	bound = queue_target_bound(q, t);
 	return t->nwaiting[QUEUE_NEW] < bound ||
 	    t->nlane[m->lane] < bound / QUEUE_LANES;
 }

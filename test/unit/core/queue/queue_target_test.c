@@ -687,6 +687,33 @@ Test(queue_target, a_slow_target_does_not_keep_the_mail_of_others_from_being_rea
 	cr_assert_eq(rows().n, 0);
 }
 
+/* So must not many of them together, of which each has little. */
+Test(queue_target, many_slow_targets_do_not_keep_the_mail_of_others_from_being_read)
+{
+	enum { N = 44, OF_EACH = 250 };
+	static char names[N][32];
+	size_t n = 0, i;
+
+	for (i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
+		mail(names[i], OF_EACH);
+	}
+	mail("x@near.test", 100);
+	for (i = 0; i < 30; i++)
+		qf_pass(&f, 1000);
+	cr_assert_eq(jobs_for("x@near.test"), 100);
+	finish_all("x@near.test", 0, 0);
+	cr_assert_leq(f.q->held[QUEUE_NEW].nmessages, QUEUE_MESSAGES_MAX / 2);
+	/* in the end they get all */
+	for (i = 0; i < 1000 && n < N * OF_EACH; i++) {
+		n += f.njobs;
+		qf_finish(&f, 0);
+		qf_pass(&f, 10);
+	}
+	cr_assert_eq(n, N * OF_EACH);
+	cr_assert_eq(rows().n, 0);
+}
+
 /* A fast one keeps what it has, also when it had nothing to do before: copies of it
  * would be of no use. */
 Test(queue_target, what_is_for_a_fast_target_is_not_parked)
