@@ -185,6 +185,12 @@ put_off(struct queue_peer *p, uint64_t job, int errnum)
 	return 0;
 }
 
+static bool
+is_same_record(const struct job *a, const struct job *b)
+{
+	return a->source == b->source && a->offset == b->offset;
+}
+
 int
 queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n)
 {
@@ -192,7 +198,9 @@ queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n)
 	unsigned int i, left = 0;
 
 	for (i = 0; i < *n; i++) {
-		if ((c = find(p, jobs[i].source)) != NULL &&
+		/* one that is in the file already has other recipients, too */
+		if ((left == 0 || !is_same_record(&jobs[i], &jobs[left - 1])) &&
+		    (c = find(p, jobs[i].source)) != NULL &&
 		    copy_record(c, jobs[i].offset) == -1) {
 			/* no memory: not now */
 			if (errno == ENOSPC || errno == ENOMEM ||

@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +91,19 @@ give_job(uint64_t source, uint64_t job, uint64_t offset)
 	return n;
 }
 
+/* By this process, from files: what its system calls have asked for. */
+static unsigned long long
+octets_read(void)
+{
+	unsigned long long n = 0;
+	FILE *file = fopen("/proc/self/io", "re");
+
+	cr_assert_not_null(file);
+	cr_assert_eq(fscanf(file, "rchar: %llu", &n), 1);
+	fclose(file);
+	return n;
+}
+
 Test(queue_copy, an_agent_sees_the_records_of_its_jobs_alone)
 {
 	give_source();
@@ -124,6 +138,27 @@ Test(queue_copy, a_file_that_is_the_message_s_own_is_none)
 {
 	cr_expect_eq(give_job(SOURCE + 1, 1, offsets[0]), 1);
 	cr_expect(LIST_EMPTY(&p.copies));
+}
+
+/* Each of them is a job; a message for hundreds is copied once all the same. */
+Test(queue_copy, a_record_for_many_recipients_is_copied_once)
+{
+	const struct job job = { .source = SOURCE, .offset = offsets[1] };
+	struct job v[400];
+	unsigned int n = 400, i;
+	unsigned long long before, after;
+
+	give_source();
+	for (i = 0; i < n; i++) {
+		v[i] = job;
+		v[i].job = i + 1;
+	}
+	before = octets_read();
+	cr_assert_eq(queue_copy_jobs(&p, v, &n), 0);
+	after = octets_read();
+	cr_expect_eq(n, 400);
+	cr_expect(can_read(1));
+	cr_expect_lt(after - before, 400 * SPOOL_RECORD_HEADER);
 }
 
 Test(queue_copy, what_is_no_record_is_left_to_the_agent)
