@@ -269,6 +269,7 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
  * settings_is_maildir(d), settings_is_piped(d): Do Maildirs, or a program?
  * settings_is_mx(d): Do next hops, and are these the hosts in the MX records of the
  * recipient's domain, since there is no Route?
+ * settings_has_logins(s): Does any Domain section have Login?
  * settings_target(d, domain, len, target_r): What names the next hops of such a
  * ${d}: the values of Route with ", " between them; or the recipient's domain, or
  * address literal, in lower case. */
@@ -277,6 +278,7 @@ bool settings_is_relayed(const struct settings_domain *d);
 bool settings_is_maildir(const struct settings_domain *d);
 bool settings_is_piped(const struct settings_domain *d);
 bool settings_is_mx(const struct settings_domain *d);
+bool settings_has_logins(const struct settings *s);
 /* settings_source(d, family, addr_r): The address from which connections of that
  * ${family} come, by Source, with port 0; AF_UNSPEC: the system's choice.  Return 0,
  * or -1: there may be no such connections, since Source has no address of the

@@ -43,6 +43,17 @@ settings_is_mx(const struct settings_domain *d)
 	return settings_is_relayed(d) && d->route.n == 0;
 }
 
+bool
+settings_has_logins(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (*s->domains[i].login != '\0')
+			return true;
+	return false;
+}
+
 void
 settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX])
@@ -215,6 +226,11 @@ settings_route_check(struct conf *c, const struct settings *s,
 
 	if (check_source(c, d) == -1)
 		return -1;
+	/* names in the DNS do not say who gets a password */
+	if (*d->login != '\0' && (!settings_is_relayed(d) || d->route.n == 0))
+		return conf_error(c, &d->at, "option 'Login' of Domain \"%s\": "
+		    "only together with Route, which says where to log in",
+		    d->name);
 	if (!settings_is_relayed(d))
 		return d->route.n == 0 ? 0 : conf_error(c, &d->route_at,
 		    "option 'Route': only together with Delivery = \"lmtp\" or "

@@ -245,6 +245,7 @@ static const struct special specials[] = {
 	{ ROW_source, special_source },
 	{ ROW_helo, special_hostname },
 	{ ROW_tls_ca_file, special_file },
+	{ ROW_login, special_file },
 	{ ROW_tls_name, special_qualifier },
 	{ ROW_pipe_folder, special_path },
 	{ ROW_resolver, special_name_server },

@@ -84,7 +84,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 
     # the roles: none includes another's headers, all stand on role/
     'cmd/mailmilld/role':       LOOP + ' proto cmd/settings',
-    'cmd/mailmilld/creds':      LOOP + ' tls cmd/settings cmd/mailmilld/role',
+    'cmd/mailmilld/creds':      LOOP + ' core/table tls cmd/settings'
+                                ' cmd/mailmilld/role',
     # what asks the resolver: for the roles that have it among their peers
     'cmd/mailmilld/lookup':     LOOP + ' cmd/settings cmd/mailmilld/role',
     # modules of others: whose file, which struct, and the process that checks
@@ -102,7 +103,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/agent':      LOOP + ' cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent',
-    'cmd/mailmilld/relay':      LOOP + ' core/spool proto/client tls cmd/settings'
+    'cmd/mailmilld/relay':      LOOP + ' core/spool proto/auth proto/client tls'
+                                ' cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent'
                                 ' cmd/mailmilld/lookup',
     'cmd/mailmilld/pipe':       LOOP + ' core/spool cmd/settings'
@@ -110,7 +112,9 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
-    'cmd/mailmilld/keyd':       LOOP + ' tls cmd/settings cmd/mailmilld/role'
+    # with SASL: passwords for next hops do not leave it where they need not
+    'cmd/mailmilld/keyd':       LOOP + ' core/table proto/auth proto/sasl tls'
+                                ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/creds',
     'cmd/mailmilld/authd/back': LOOP + ' core/table proto/sasl cmd/settings',
     'cmd/mailmilld/authd':      LOOP + ' proto/auth proto/sasl cmd/settings'

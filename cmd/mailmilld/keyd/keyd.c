@@ -1,7 +1,9 @@
-/* The role keyd: the one process that has private keys.
+/* The role keyd: the one process that has private keys, and passwords for next
+ * hops.
  * Owns: its start (an account, a root and descriptors with nothing else in
  * them), the keys as they come from the master, version by version, its end.
- * Knows nothing of what is signed for whom: keyd_worker.c does. */
+ * Knows nothing of what is signed for whom (keyd_worker.c), and of logins
+ * (keyd_login.c). */
 
 #include "cmd/mailmilld/keyd/keyd_int.h"
 
@@ -116,17 +118,23 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 {
 	struct role_state *s = closure;
 
+	if (peer->role == ROLE_RELAY) {
+		if (keyd_relay_open(&s->keyd, peer, fd) == -1)
+			log_err("keyd-connect", "slot=%u", peer->slot);
+		return;
+	}
 	if (keyd_worker_open(&s->keyd, peer, fd) == -1)
 		log_err("keyd-connect", "slot=%u", peer->slot);
 }
 
-/* Workers end first, and close their channels with that. */
+/* Workers and relays end first, and close their channels with that. */
 static void
 exit_if_done(void *closure)
 {
 	struct role_state *s = closure;
 
-	if (s->child->is_draining && TAILQ_EMPTY(&s->keyd.workers))
+	if (s->child->is_draining && TAILQ_EMPTY(&s->keyd.workers) &&
+	    TAILQ_EMPTY(&s->keyd.relays))
 		child_exit(s->child);
 }
 
@@ -140,35 +148,56 @@ static const struct child_ops child_ops = {
 	.drain = exit_if_done
 };
 
+/* The files of Login, while they can be opened. */
+static int
+load_logins(struct keyd *kd)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	kd->creds = hop_creds_load(kd->settings, err, sizeof(err));
+	if (kd->creds != NULL)
+		return 0;
+	log_errx("keyd-logins", "reason=%s", err);
+	return -1;
+}
+
 static int
 keyd_main(struct child *c)
 {
 	struct role_state s = { .child = c, .keyd = { .settings = c->settings,
 		.done = exit_if_done, .closure = &s } };
-	int status;
+	int status = 1;
 
 	TAILQ_INIT(&s.keyd.workers);
+	TAILQ_INIT(&s.keyd.relays);
+	TAILQ_INIT(&s.keyd.working);
 	check_memory(keyd_memory_lock());
 	/* the null device: nothing here uses standard output.  Standard error
 	 * stays, for messages of libraries. */
 	(void)dup2(STDIN_FILENO, STDOUT_FILENO);
-	if (child_load_crypto(c) == -1 || child_drop(c) == -1)
-		return 1;
+	if (child_load_crypto(c) == -1 || load_logins(&s.keyd) == -1 ||
+	    child_drop(c) == -1)
+		goto out;
+	check_memory(keyd_memory_extend());
 	if ((s.keyd.keeper = keeper_new()) == NULL) {
 		log_err("start", "role=%s", "keyd");
-		return 1;
+		goto out;
 	}
 	status = child_run(c, &child_ops, &s);
 	keyd_workers_close(&s.keyd);
+	keyd_relays_close(&s.keyd);
 	bundle_free(s.bundle);
 	keeper_free(s.keyd.keeper);
+out:
+	hop_creds_free(s.keyd.creds);
 	return status;
 }
 
 static unsigned int
 keyd_count(const struct settings *s)
 {
-	return s->tls->npairs > 0 ? (unsigned int)s->keyds : 0;
+	return s->tls->npairs > 0 || settings_has_logins(s) ?
+	    (unsigned int)s->keyds : 0;
 }
 
 const struct role role_keyd = {

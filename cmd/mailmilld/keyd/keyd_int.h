@@ -1,5 +1,6 @@
-/* What the role keyd's files share: keyd.c, the process and its keys, and
- * keyd_worker.c, which answers the workers. */
+/* What the role keyd's files share: keyd.c, the process and its keys,
+ * keyd_worker.c, which answers the workers, and keyd_login.c, which answers
+ * relay. */
 
 #ifndef CMD_MAILMILLD_KEYD_KEYD_INT_H
 #define CMD_MAILMILLD_KEYD_KEYD_INT_H
@@ -9,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cmd/mailmilld/creds/hop_creds.h"
 #include "cmd/mailmilld/role/chanev.h"
 #include "cmd/settings/settings.h"
 #include "core/util/bucket.h"
@@ -16,12 +18,18 @@
 #include "tls/keeper.h"
 
 TAILQ_HEAD(keyd_workers, keyd_worker);
+TAILQ_HEAD(keyd_relays, keyd_relay);
+TAILQ_HEAD(keyd_exchanges, keyd_exchange);
 
 struct keyd {
 	const struct settings	*settings;
 	struct keeper		*keeper;
 	struct keyd_workers	 workers;
-	/* done(closure): the last worker has gone */
+	struct hop_creds	*creds;		/* passwords for next hops */
+	struct keyd_relays	 relays;
+	struct keyd_exchanges	 working;	/* those that want a slice of time, the next first */
+	Event			*work;		/* set while there are some */
+	/* done(closure): the last worker has gone, or a relay */
 	void			(*done)(void *closure);
 	void			*closure;
 };
@@ -37,11 +45,28 @@ struct keyd_worker {
 	struct log_bound refusals;
 };
 
+/* One relay's channel. */
+struct keyd_relay {
+	TAILQ_ENTRY(keyd_relay) link;
+	struct keyd	*keyd;
+	struct msg_peer	 who;
+	struct chanev	*ce;
+	struct bucket	 bucket;
+	Event		*timer;		/* set while it is not listened to */
+	struct log_bound refusals;
+	struct keyd_exchanges exchanges;
+	size_t		 nexchanges;
+};
+
 /* keyd_worker_open(kd, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1
  * with errno. */
 int keyd_worker_open(struct keyd *kd, const struct msg_peer *who, int fd);
 
 /* keyd_workers_close(kd): All of them, without done(). */
 void keyd_workers_close(struct keyd *kd);
+
+/* keyd_relay_open(kd, who, fd), keyd_relays_close(kd): The same for a relay. */
+int keyd_relay_open(struct keyd *kd, const struct msg_peer *who, int fd);
+void keyd_relays_close(struct keyd *kd);
 
 #endif

@@ -33,6 +33,7 @@ struct role_state {
 	struct agent		 agent;
 	struct relay_env	 env;
 	struct relay_tls	*tls;		/* in env, as the next */
+	struct relay_logins	*logins;
 	struct mx_self		*self;
 	struct spool_sources	*sources;	/* of its queue process; NULL: there is none now */
 	struct relay_hops	*hops;		/* likewise */
@@ -232,6 +233,11 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 			log_err("relay-connect", "peer=%s", "resolver");
 		return;
 	}
+	if (peer->role == ROLE_KEYD) {
+		if (relay_logins_peer(s->logins, peer, fd) == -1)
+			log_err("relay-connect", "peer=%s", "keyd");
+		return;
+	}
 	leave_queue(s);
 	if ((s->sources = spool_sources_new()) == NULL ||
 	    (s->hops = relay_hops_new(&s->env, s->sources, &relay_ops,
@@ -297,7 +303,8 @@ open_env(struct role_state *s)
 		.tls = s->tls, .max = find_max_conns(),
 		.lookup = lookup_new(ROLE_RELAY) };
 	s->env.self = s->self = mx_self_new(s->child->settings);
-	if (s->env.lookup != NULL && s->self != NULL)
+	s->env.logins = s->logins = relay_logins_new();
+	if (s->env.lookup != NULL && s->self != NULL && s->logins != NULL)
 		return 0;
 	log_err("start", "role=%s", "relay");
 	return -1;
@@ -320,6 +327,7 @@ relay_main(struct child *c)
 	after_cancel(&s.timer);
 	leave_queue(&s);
 out:
+	relay_logins_free(s.logins);
 	lookup_free(s.env.lookup);
 	mx_self_free(s.self);
 	relay_tls_free(s.tls);
@@ -370,7 +378,7 @@ const struct role role_relay = {
 	ROLE_ACCOUNT(relay_user),
 	.count = settings_relayers,
 	.main = relay_main,
-	.peers = ROLE_BIT(ROLE_RESOLVER),
+	.peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_KEYD),
 	.profile = {
 		/* TCP and Unix sockets, streams alone.  It opens no file by its
 		 * name: a Unix socket is reached by connect(2), which Landlock

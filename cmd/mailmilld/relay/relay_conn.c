@@ -132,7 +132,53 @@ on_tls_is_verified(void *host, struct smtp_client *)
 	return conn->is_sure && tls_client_facts(conn->tls)->is_verified;
 }
 
+/* --- its logins ----------------------------------------------------------- */
+
+static void
+on_auth_start(void *host, struct smtp_client *c, unsigned int mechanisms)
+{
+	struct relay_conn *conn = host;
+
+	relay_login_begin(&conn->login, mechanisms, smtp_client_is_tls(c) &&
+	    on_tls_is_verified(conn, c));
+}
+
+static void
+on_auth_step(void *host, struct smtp_client *, const char *challenge,
+    size_t len)
+{
+	struct relay_conn *conn = host;
+
+	relay_login_step(&conn->login, challenge, len);
+}
+
+static bool
+on_auth_end(void *host, struct smtp_client *, bool is_right)
+{
+	struct relay_conn *conn = host;
+
+	return relay_login_end(&conn->login, is_right, conn->remote);
+}
+
+static void
+say_login(void *closure, bool is_begun, const char *mechanism,
+    const char *response, size_t len)
+{
+	struct relay_conn *conn = closure;
+
+	if (is_begun)
+		smtp_client_respond(conn->client, mechanism == NULL ? NULL :
+		    response, len);
+	else
+		smtp_client_login(conn->client, mechanism, response, len);
+	if (!conn->login.is_inside)
+		relay_conn_wake(conn);
+}
+
 static const struct smtp_client_ops client_ops = {
+	.auth_start = on_auth_start,
+	.auth_step = on_auth_step,
+	.auth_end = on_auth_end,
 	.tls_start = on_tls_start,
 	.tls_handshake = on_tls_handshake,
 	.tls_is_verified = on_tls_is_verified,
@@ -254,6 +300,9 @@ relay_conn_open(const struct relay_conn_target *target,
 	conn->ops = ops;
 	conn->closure = closure;
 	conn->is_sure = target->is_sure;
+	conn->login = (struct relay_login){ .logins = target->logins,
+		.domain = target->domain, .route = target->value,
+		.say = say_login, .closure = conn };
 	relay_said_remote(target->addr, conn->remote);
 	if (prepare_tls(conn, target) == -1 ||
 	    (fd = begin_connect(target->addr, &target->source)) == -1)

@@ -105,6 +105,7 @@ is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
 	    is_same_list(&own->source, &d->source) &&
 	    own->tls_level == d->tls_level &&
 	    strcmp(own->tls_ca_file, d->tls_ca_file) == 0 &&
+	    strcmp(own->login, d->login) == 0 &&
 	    strcasecmp(own->tls_name, d->tls_name) == 0;
 }
 

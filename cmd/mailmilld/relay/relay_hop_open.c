@@ -151,12 +151,16 @@ target_of(const struct relay_hop *hop, const struct relay_place *place)
 			.helo = hop->helo,
 			.is_lmtp = d->delivery == DELIVERY_LMTP,
 			.tls = is_clear ? SMTP_TLS_NEVER : uses[d->tls_level],
-			.login = SMTP_LOGIN_NEVER,
+			.login = *d->login == '\0' ? SMTP_LOGIN_NEVER :
+			    SMTP_LOGIN_MUST,
 			.idle_seconds = RELAY_IDLE_SECONDS
 		},
 		.tls = is_clear ? NULL : relay_tls_find(hop->h->env->tls, d),
 		.tls_name = d->tls_name,
-		.must_verify = d->tls_level == SETTINGS_TLS_VERIFY
+		.must_verify = d->tls_level == SETTINGS_TLS_VERIFY,
+		.logins = hop->h->env->logins,
+		.domain = (size_t)(d - hop->h->env->settings->domains),
+		.value = place->route
 	};
 }
 

@@ -7,11 +7,13 @@
 
 #include "cmd/mailmilld/lookup/lookup.h"
 #include "cmd/mailmilld/lookup/mx_self.h"
+#include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/route.h"
 #include "cmd/settings/route_addr.h"
 #include "core/event.h"
 #include "core/spool/job.h"
 #include "core/spool/spool_sources.h"
+#include "core/util/log_bound.h"
 #include "proto/client/smtp_client.h"
 
 #define RELAY_RCPTS_MAX		100	/* recipients in one transaction; RFC 5321 4.5.3.1.8: no server takes fewer */
@@ -114,6 +116,56 @@ void relay_tls_free(struct relay_tls *t);
 struct tls_client_ctx *relay_tls_find(const struct relay_tls *t,
     const struct settings_domain *d);
 
+/* --- relay_login.c: logins, by keyd ------------------------------------------ */
+
+/* One login, of one connection. */
+struct relay_login {
+	TAILQ_ENTRY(relay_login) link;		/* with an id */
+	struct relay_logins	*logins;	/* NULL: there is no login to be made */
+	uint64_t		 id;		/* 0: no exchange is going on */
+	size_t			 domain, route;	/* number of the Domain section, and of the value of Route */
+	/* say(closure, is_begun, mechanism, response, len): What the server is to
+	 * be told, as smtp_client_login(), or smtp_client_respond() if
+	 * ${is_begun}; ${mechanism} NULL: it cannot be done.  ${response} is
+	 * valid during the call, and nobody's afterwards */
+	void			(*say)(void *closure, bool is_begun,
+				    const char *mechanism,
+				    const char *response, size_t len);
+	void			*closure;
+	bool			 is_begun, is_waiting, is_done;
+	bool			 is_inside;	/* say() is called inside a call for ${l} */
+	bool			 has_told;	/* the server has heard of it */
+};
+TAILQ_HEAD(relay_login_list, relay_login);
+
+/* All of them. */
+struct relay_logins {
+	struct chanev		*ce;		/* NULL: there is no keyd now */
+	struct relay_login_list	 list;
+	uint64_t		 last_id;
+	struct log_bound	 failures;
+};
+
+/* relay_logins_new(): NULL: ENOMEM.
+ * relay_logins_free(ls): When all connections have ended; NULL does nothing.
+ * relay_logins_peer(ls, who, fd): ${fd} is the channel to keyd; it replaces the
+ * one before.  takes ${fd}.  Return 0, or -1 with errno. */
+struct relay_logins *relay_logins_new(void);
+void relay_logins_free(struct relay_logins *ls);
+int relay_logins_peer(struct relay_logins *ls, const struct msg_peer *who,
+    int fd);
+
+/* relay_login_begin(l, mechanisms, is_verified): Have one begun; l->say() is
+ * called once for this and for each step, inside the call or later.
+ * relay_login_step(l, challenge, len): The server has said so.
+ * relay_login_end(l, is_right, remote): It is over.  Return whether a login that
+ * the server has let pass counts. */
+void relay_login_begin(struct relay_login *l, unsigned int mechanisms,
+    bool is_verified);
+void relay_login_step(struct relay_login *l, const char *challenge,
+    size_t len);
+bool relay_login_end(struct relay_login *l, bool is_right, const char *remote);
+
 /* --- relay_conn.c: one connection ------------------------------------------- */
 
 /* Whom to connect to, and how.  All texts are kept. */
@@ -126,6 +178,8 @@ struct relay_conn_target {
 	const char		*tls_name;	/* what the certificate has to be for; "": the name in addr, or the address */
 	bool			 must_verify;
 	bool			 is_sure;	/* that name is the right one: see relay_way_int.h */
+	struct relay_logins	*logins;	/* options.login is made there; ... */
+	size_t			 domain, value;	/* ... for this value of Route of this Domain section */
 };
 
 enum relay_conn_state {
@@ -169,6 +223,7 @@ struct relay_conn {
 	Event			*event;
 	struct smtp_client	*client;
 	struct tls_client	*tls;		/* NULL: there is none */
+	struct relay_login	 login;
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
@@ -215,6 +270,7 @@ struct relay_ops {
 struct relay_env {
 	const struct settings	*settings;
 	const struct relay_tls	*tls;
+	struct relay_logins	*logins;
 	struct lookup		*lookup;	/* where names are looked up */
 	const struct mx_self	*self;
 	size_t			 max;		/* connections in all */

@@ -93,7 +93,7 @@ add_place(struct relay_way *w, const struct route_addr *addr, bool is_sure)
 		return false;
 	w->v = v;
 	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
-		.group = w->group, .is_sure = is_sure,
+		.group = w->group, .route = w->entry, .is_sure = is_sure,
 		.bad_ms = bad_until(w, addr) };
 	return true;
 }

@@ -42,6 +42,7 @@ struct relay_place {
 	struct route_addr addr;
 	uint64_t	 number;	/* no other place of this way has it */
 	unsigned int	 group;		/* of the same route, or preference */
+	size_t		 route;		/* number of the value of Route */
 	/* the name comes from the configuration or the recipient's address, or
 	 * DNSSEC proves that it is right: who has a certificate for it is the
 	 * right server */

@@ -152,6 +152,23 @@ struct msg_file {
 	uint64_t id, generation, nonce, octets;
 };
 struct msg_drop { uint64_t id; uint32_t is_segment, unused; };
+/* A login at a next hop: relay names it, and says what the server offers; keyd
+ * makes the exchange. */
+struct msg_hop_login {
+	uint64_t id;		/* of the exchange; relay's */
+	uint32_t domain, route;	/* which Domain section, as the settings sort them, and value of Route */
+	uint32_t mechanisms;	/* bits in the order of esmtp_auth_mech.def */
+	uint32_t is_verified;	/* the server is who it should be */
+};
+struct msg_hop_auth {
+	uint64_t id;
+	uint32_t status;	/* K_RESPONSE: 0, or errno: the exchange is over */
+	uint32_t mechanism;	/* K_RESPONSE: its number in that order */
+	uint32_t flags, unused;	/* K_RESPONSE: MSG_HOP_* */
+};
+#define MSG_HOP_OCTETS		4096	/* of a challenge, or of a response */
+#define MSG_HOP_RESPONSE	0x01	/* the entries are a response, if of no octets */
+#define MSG_HOP_DONE		0x02	/* all is said, and a success of the server counts */
 /* A question to the resolver, and its answer; the number is the asker's. */
 struct msg_lookup { uint64_t ask; uint32_t type, unused; };	/* enum lookup_type */
 struct msg_looked_up {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/authd/auth_check.h"
+#include "cmd/mailmilld/creds/hop_creds.h"
 #include "cmd/mailmilld/deliver/maildir_check.h"
 #include "cmd/mailmilld/master/config/tls_options.h"
 #include "cmd/mailmilld/module/modules.h"
@@ -94,6 +95,7 @@ config_files(struct config *config, char *err_r, size_t errlen)
 	    settings_load_aliases(s, err_r, errlen) == 0 &&
 	    tls_options_check(s, err_r, errlen) == 0 &&
 	    route_check_authorities(s, err_r, errlen) == 0 &&
+	    hop_creds_check(s, err_r, errlen) == 0 &&
 	    (config->creds = creds_open(s, 1, err_r, errlen)) != NULL)
 		return 0;
 	config_clear(config);

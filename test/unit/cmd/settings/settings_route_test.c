@@ -69,6 +69,14 @@ static const struct {
 	    "\"ca.pem\"" },
 	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_Name = \"a b\"",
 	    "option 'TLS_Name': expected a domain, found \"a b\"" },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Login = \"/etc/logins\"",
+	    NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\" Login = \"logins\"",
+	    "option 'Login': expected an absolute path, found \"logins\"" },
+	{ "Delivery = smtp Login = \"/etc/logins\"", "only together with "
+	    "Route, which says where to log in" },
+	{ "Login = \"/etc/logins\"", "option 'Login' of Domain \"a.test\": "
+	    "only together with Route, which says where to log in" },
 	{ "Delivery = smtp Source = \"192.0.2.7\"", NULL },
 	{ "Delivery = smtp Source = { \"2001:db8::7\", \"192.0.2.7\" }",
 	    NULL },

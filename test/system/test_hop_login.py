@@ -1,0 +1,145 @@
+"""Logins at next hops: at a server that does what the test says, and at a second
+mailmilld."""
+import base64
+import os
+import re
+import signal
+import subprocess
+
+from harness import NOBODY, NOT_AS_ROOT, Server, wait_for
+from nexthop import EHLO, NextHop
+from test_auth_mechs import Tls, ours, passwd
+from test_relay import (domain, events, send, server, tls_hop, wait_deferred)
+
+PASSWORD = 'se:cret word'
+PLAIN = base64.b64encode(f'\0alice\0{PASSWORD}'.encode()).decode()
+
+
+def logins(d, *lines, mode=0o600):
+    path = f'{d}/logins'
+    with open(path, 'w', opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write(''.join(f'{x}\n' for x in lines))
+    os.chmod(path, mode)
+    if NOT_AS_ROOT:
+        os.chown(path, NOBODY, NOBODY)
+    return path
+
+
+def verified(d):
+    return f'TLS = verify\nTLS_CA_File = "{d}/next.crt"\n' \
+        f'TLS_Name = "next.test"\nLogin = "{d}/logins"\n'
+
+
+def demanding(hop, mechanisms='PLAIN LOGIN'):
+    """It takes mail of alice alone."""
+    def auth(session, line):
+        session.is_known = line == f'AUTH PLAIN {PLAIN}'
+        return '235 2.7.0 Welcome' if session.is_known \
+            else '535 5.7.8 Wrong'
+
+    def mail(session, _):
+        return '250 2.1.0 OK' if getattr(session, 'is_known', False) \
+            else '530 5.7.0 Who are you?'
+    hop.ehlo = *EHLO, f'AUTH {mechanisms}'
+    hop.replies.update(AUTH=auth, MAIL=mail)
+    return hop
+
+
+def test_mail_goes_to_a_server_that_demands_a_login(d):
+    hop = demanding(tls_hop(d))
+    logins(d, f'{hop.route} alice:{PASSWORD}')
+    with hop, server(d, domain('next.test', hop, verified(d))) as s:
+        send(s, 'a@next.test')
+        hop.wait(1)
+        [e] = events(s, 'hop-login')
+        assert (e['target'], e['mechanism'], e['verified']) == (
+            hop.route, 'PLAIN', 'yes'), e
+        assert 'cret word' not in s.log() and PLAIN not in s.log()
+
+
+def test_a_wrong_password_defers_and_never_bounces(d):
+    hop = demanding(tls_hop(d))
+    logins(d, f'{hop.route} alice:wrong')
+    with hop, server(d, domain('next.test', hop, verified(d))) as s:
+        send(s, 'a@next.test')
+        [why] = wait_deferred(s).values()
+        assert '535 5.7.8 Wrong' in why, why
+        wait_for('another attempt', lambda: len(
+            [x for x in hop.lines if x.startswith('AUTH')]) > 2)
+        [e] = events(s, 'hop-login-failed')
+        assert 'Login' in e['advice'], e
+        assert hop.messages == [] and not events(s, 'bounced')
+        # the file is read again at a reload
+        logins(d, f'{hop.route} alice:{PASSWORD}')
+        s.ctl('reload')
+        hop.wait(1)
+
+
+def test_a_password_is_not_told_without_tls_or_to_anybody(d):
+    clear, unsure = demanding(NextHop()), demanding(tls_hop(d))
+    path = logins(d, f'{clear.route} alice:{PASSWORD}',
+                  f'{unsure.route} alice:{PASSWORD}')
+    with clear, unsure, server(
+            d, domain('clear.test', clear, f'Login = "{path}"'),
+            domain('unsure.test', unsure,
+                   f'TLS = encrypt\nLogin = "{path}"')) as s:
+        send(s, 'a@clear.test', 'b@unsure.test')
+        wait_deferred(s, 2)
+        for hop in clear, unsure:
+            assert hop.lines and not [
+                x for x in hop.lines if x.startswith(('AUTH', 'MAIL'))]
+            assert hop.messages == []
+
+
+def test_keyd_may_end_meanwhile(d):
+    hop = demanding(tls_hop(d))
+    logins(d, f'{hop.route} alice:{PASSWORD}')
+    with hop, server(d, domain('next.test', hop, verified(d))) as s:
+        os.kill(s.pids('mailmilld: keyd')[0], signal.SIGKILL)
+        send(s, 'a@next.test')
+        hop.wait(1)
+
+
+def test_a_second_mailmilld_by_scram(d):
+    """Which proves that it knows the password, too, and of which no certificate
+    is asked."""
+    os.mkdir(f'{d}/first')
+    os.mkdir(f'{d}/second')
+    tls = Tls(f'{d}/second')
+    users = f'{d}/second/passwd'
+    passwd(users, 'alice', PASSWORD)
+    second = Server(f'{d}/second', listener=f'Auth_Backend = "passwd:{users}"'
+                    f'\nRequire_Auth = true\nRequire_TLS = true\n{tls.conf}\n')
+    second.give_to_authd(users)
+    ours(second, *tls.files)
+    hop = NextHop(('127.0.0.1', second.port))
+    path = logins(d, f'{hop.route} alice:{PASSWORD}')
+    second.start()
+    with server(f'{d}/first', domain='Delivery = smtp\nTLS = encrypt\n'
+                f'Login = "{path}"\nRoute = "{hop.route}"') as s:
+        send(s, 'user@example.test')
+        second.wait_mail(1)
+        [e] = events(s, 'hop-login')
+        assert re.match('SCRAM-SHA-', e['mechanism']), e
+        assert e['verified'] == 'no', e
+        second.signal(signal.SIGTERM)
+        assert second.wait_end() == 0
+        second.proc = None
+
+
+def test_files_that_cannot_be_used_are_refused(d):
+    hop = NextHop()
+    s = server(d, domain('next.test', hop, f'Login = "{d}/logins"'))
+    for lines, mode, want in (
+            (['x alice:y'], 0o600, f'has no line for {hop.route}'),
+            ([f'{hop.route} alice'], 0o600, 'logins:1: expected a next hop'),
+            ([f'{hop.route} a:b'], 0o640, 'chmod 600'),
+            ([f'{hop.route} a:b'], 0o600, None)):
+        logins(d, *lines, mode=mode)
+        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        if want is None:
+            # what else a trial may lack is said there, too
+            assert "'Login'" not in p.stderr, p
+        else:
+            assert p.returncode == 78 and want in p.stderr and \
+                "option 'Login' of Domain \"next.test\"" in p.stderr, p
