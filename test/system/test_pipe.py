@@ -405,7 +405,7 @@ def test_a_program_ends_by_sigterm_if_it_wants(d):
     tidy = p.shell('tidy', 'trap "echo tidy >OUT/tidy; exit 0" TERM\n'
                    'cat >/dev/null; echo >OUT/began\n'
                    'while :; do sleep 0.1; done\n')
-    with p.server(p.domain(tidy, more='Pipe_Timeout = 2s')) as s:
+    with p.server(p.domain(tidy, more='Pipe_Timeout = 5s')) as s:
         send(s, 'a@piped.test')
         assert p.wait_file('tidy') == b'tidy\n'
         # it has had all of the message, and its status counts
