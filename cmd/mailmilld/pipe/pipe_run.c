@@ -150,10 +150,15 @@ on_guard(Event *e, int, void *closure, struct timeval *)
 	struct pipe_run *run = closure;
 	struct pipe_end end;
 	ssize_t n = recv(e->fd, &end, sizeof(end), MSG_DONTWAIT);
-	bool is_end = n == (ssize_t)sizeof(end) && end.kind < PIPE_NENDS;
+	bool is_end;
 
+	/* a guard that has not read what pipe_run_stop() has sent: the system
+	 * tells that before what the guard has sent */
+	if (n == -1 && errno == ECONNRESET)
+		n = recv(e->fd, &end, sizeof(end), MSG_DONTWAIT);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return E_READ;
+	is_end = n == (ssize_t)sizeof(end) && end.kind < PIPE_NENDS;
 	run->guard = NULL;
 	event_close(e);
 	finish(run, is_end ? &end : NULL);
