@@ -55,7 +55,7 @@ Test(step_both, a_stop_ends_a_reload)
 {
 	PLAY(STARTED, CHECKED,
 	    { "term", ALL_KILLED_2 " -w1@1 -w2@1 stopping deaf no:" REFUSED },
-	    { "exit killed; exit drained", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit killed; exit drained", "-k1@1 -q1@1 -a1@1 -s1@1" },
 	    { "hup", "no:" REFUSED });
 }
 
@@ -84,7 +84,7 @@ Test(step_both, a_check_is_replaced_only_once)
 	    /* all that wait have their turn together */
 	    { "ready all", "?auth ?keys -q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
+	      "+d1@3 +k1@3 +q1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
 	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 	cr_expect_eq(step_master.reload_answered, 5);
 }
@@ -94,13 +94,13 @@ Test(step_both, a_reload_waits_for_one_whose_processes_start)
 	PLAY(STARTED, CHECKED, { "hup", "" },
 	    { "ready all", "?auth ?keys -q1@1 -s1@1 -w1@1 -w2@1 @2 ok" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" });
+	      "+d1@3 +k1@3 +q1@3 +a1@3 +s1@3 +w1@3 +w2@3" });
 }
 
 Test(step_both, a_reload_waits_for_one_that_fails)
 {
 	PLAY(STARTED, CHECKED, { "hup", "" },
-	    { "exit a1@2", "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
+	    { "exit a1@2", "!d1@2 !k1@2 !q1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
 	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 },
 	    /* those of the first, which have the same numbers */

@@ -60,7 +60,7 @@ Test(step_control, a_client_that_waits_for_a_reload_may_leave)
 		cr_assert_eq(scheduler_event_count(step_master.sched), nevents);
 	}
 	fd = ask(RELOAD);
-	PLAY({ "exit a1@2", "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
+	PLAY({ "exit a1@2", "!d1@2 !k1@2 !q1@2 !s1@2 !w1@2 !w2@2 ?auth ?keys "
 	      "no:authd 1 does not start: the log says why" },
 	    { "auth good; keys good", ALL_START_2 }, { "exit killed", "" },
 	    { "ready all", "-q1@1 -s1@1 -w1@1 -w2@1 @2 ok" });
@@ -90,7 +90,7 @@ Test(step_control, each_client_is_told_why_its_own_reload_failed)
 	PLAY({ "auth good; keys good", ALL_START_2 });
 	second_fd = ask(RELOAD);
 	PLAY({ "conf workers = x; exit a1@2",
-	      "!d1@2 !q1@2 !k1@2 !s1@2 !w1@2 !w2@2 no:conf" });
+	      "!d1@2 !k1@2 !q1@2 !s1@2 !w1@2 !w2@2 no:conf" });
 	cr_expect_str_eq(answer_of(first_fd), "{\"error\":\"authd 1 does "
 	    "not start: the log says why\"}\n");
 	cr_expect_not_null(strstr(answer_of(second_fd), "workers"));

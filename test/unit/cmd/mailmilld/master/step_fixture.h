@@ -66,10 +66,10 @@ int step_logged(const char *words);
 
 #define PLAY(...)	step_play((const struct step_line[]){ __VA_ARGS__, { 0 } })
 
-#define ALL_START	"+l1@1 +d1@1 +q1@1 +k1@1 +a1@1 +s1@1 +w1@1 +w2@1"
-#define ALL_START_2	"+d1@2 +q1@2 +k1@2 +a1@2 +s1@2 +w1@2 +w2@2"
-#define ALL_KILLED	"!d1@1 !q1@1 !k1@1 !a1@1 !s1@1 !w1@1 !w2@1"
-#define ALL_KILLED_2	"!d1@2 !q1@2 !k1@2 !a1@2 !s1@2 !w1@2 !w2@2"
+#define ALL_START	"+l1@1 +d1@1 +k1@1 +q1@1 +a1@1 +s1@1 +w1@1 +w2@1"
+#define ALL_START_2	"+d1@2 +k1@2 +q1@2 +a1@2 +s1@2 +w1@2 +w2@2"
+#define ALL_KILLED	"!d1@1 !k1@1 !q1@1 !a1@1 !s1@1 !w1@1 !w2@1"
+#define ALL_KILLED_2	"!d1@2 !k1@2 !q1@2 !a1@2 !s1@2 !w1@2 !w2@2"
 #define STARTED	\
 	{ "begin", ALL_START }, { "ready all", "running accept" }
 #define CHECKED	\

@@ -73,7 +73,7 @@ Test(step_log, a_logger_that_dies_during_a_stop_is_started_again)
 {
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "exit l1@1", "+l1@1" }, { "exit w1@1", "" },
-	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit w2@1", "-k1@1 -q1@1 -a1@1 -s1@1" },
 	    { "exit q1@1; exit k1@1; exit a1@1; exit s1@1", "-d1@1" },
 	    { "exit d1@1", "-l1@1 ended:0" });
 }
@@ -92,7 +92,7 @@ Test(step_log, one_that_waits_for_its_start_is_started_in_a_stop_without_time)
 	PLAY(STARTED, { "exit l1@1", "+l1@1" }, { "exit l1@1", "" });
 	step_master.config.settings->drain_time = 0;
 	PLAY({ "term", "!w1@1 !w2@1 stopping deaf" },
-	    { "exit killed", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit killed", "-k1@1 -q1@1 -a1@1 -s1@1" },
 	    { "exit k1@1; exit a1@1; exit s1@1; exit q1@1", "-d1@1" },
 	    { "exit d1@1", "+l1@1 -l1@1 ended:0" });
 }

@@ -208,7 +208,7 @@ Test(step_reload, another_reload_has_a_line_of_its_own)
 	PLAY(STARTED, CHANGED_OVER,
 	    { "tell w1@1", "" }, { "hup", "?auth ?keys" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
+	      "+d1@3 +k1@3 +q1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
 	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 	fd = log_here();
 	PLAY({ "tell w1@2; tell w2@2", "" });
@@ -258,7 +258,7 @@ Test(step_reload, a_crash_of_an_old_process_does_not_end_the_next_reload)
 	PLAY(STARTED, CHANGED_OVER, { "hup", "?auth ?keys" },
 	    { "exit k1@1; exit d1@1", "" },
 	    { "auth good; keys good",
-	      "+d1@3 +q1@3 +k1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
+	      "+d1@3 +k1@3 +q1@3 +a1@3 +s1@3 +w1@3 +w2@3" },
 	    { "exit a1@1; exit w1@1", "" },
 	    { "ready all", "-q1@2 -s1@2 -w1@2 -w2@2 @3 ok" });
 }

@@ -14,7 +14,7 @@ Test(step_stop, a_stop_drains_those_that_ask_first)
 	PLAY(STARTED,
 	    { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "exit w1@1", "" },
-	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" },
+	    { "exit w2@1", "-k1@1 -q1@1 -a1@1 -s1@1" },
 	    { "exit k1@1; exit a1@1; exit s1@1", "" },
 	    { "exit q1@1", "-d1@1" },
 	    { "exit d1@1", "-l1@1 ended:0" });
@@ -25,8 +25,8 @@ Test(step_stop, a_stop_has_a_bound)
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "wait 29999", "" }, { "wait 1", "!w1@1 !w2@1" },
 	    { "wait 100000", "" },
-	    { "exit killed", "-q1@1 -k1@1 -a1@1 -s1@1" },
-	    { "wait 4999", "" }, { "wait 1", "!q1@1 !k1@1 !a1@1 !s1@1" },
+	    { "exit killed", "-k1@1 -q1@1 -a1@1 -s1@1" },
+	    { "wait 4999", "" }, { "wait 1", "!k1@1 !q1@1 !a1@1 !s1@1" },
 	    { "exit killed", "-d1@1" }, { "wait 4999", "" },
 	    { "wait 1", "!d1@1" }, { "exit killed", "-l1@1 ended:0" });
 }
@@ -37,7 +37,7 @@ Test(step_stop, who_waits_for_others_knows_how_long)
 {
 	PLAY(STARTED, { "term", "-w1@1 -w2@1 stopping deaf" },
 	    { "wait 10000", "" }, { "exit w1@1", "" },
-	    { "exit w2@1", "-q1@1 -k1@1 -a1@1 -s1@1" });
+	    { "exit w2@1", "-k1@1 -q1@1 -a1@1 -s1@1" });
 	cr_expect_eq(step_limit_ms, 20000);
 	PLAY({ "exit k1@1; exit a1@1; exit s1@1", "" }, { "wait 24999", "" },
 	    { "exit q1@1", "-d1@1" });
