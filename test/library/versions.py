@@ -35,10 +35,14 @@ def test_the_soname_is_the_file(d):
 def test_the_paths_of_debian(d):
     """Folders of the user's choice; pkg-config finds them; uninstall too."""
     arch = multiarch()
-    # SYSCONFDIR is in the programs: with another one they would be linked again
-    # in the build folder, under the hands of the tests that run them
+    # these are in the programs: with others they would be linked again in the
+    # build folder, under the hands of the tests that run them
     settings = ['PREFIX=/usr', f'LIBDIR=/usr/lib/{arch}',
-                'INCLUDEDIR=/usr/include/x', 'SYSCONFDIR=/usr/local/etc']
+                'INCLUDEDIR=/usr/include/x', 'SYSCONFDIR=/usr/local/etc',
+                'PROGDIR=/usr/local/lib/mailmill', 'SBINDIR=/usr/local/sbin']
+    assert set(re.findall(r'\$\((\w+)\)', re.search(
+        r'^\$\(B\)/\.conf: now = (.*)$', open(TOP + '/Makefile').read(),
+        re.M)[1])) == {'CONF', 'MAILDROP', 'PROGDIR', 'SBINDIR'}
     ours = install_in(d, *settings)
     ours.libdirs = [f'{ours.root}/usr/lib/{arch}']
     for library, end in itertools.product(MAPS, ('.a', '.so', '.so.0')):

@@ -136,7 +136,8 @@ def test_files_that_cannot_be_used_are_refused(d):
             ([f'{hop.route} a:b'], 0o640, 'chmod 600'),
             ([f'{hop.route} a:b'], 0o600, None)):
         logins(d, *lines, mode=mode)
-        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        p = subprocess.run(s.command('-n'), capture_output=True, text=True,
+                           user=NOBODY if NOT_AS_ROOT else None)
         if want is None:
             # what else a trial may lack is said there, too
             assert "'Login'" not in p.stderr, p
