@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/role/child.h"
+#include "cmd/settings/route.h"
 #include "core/queue/queue.h"
 #include "core/util/bucket.h"
 
@@ -55,6 +56,25 @@ struct queue_peer {
 	struct msg_room		 told;		/* the last Q_ROOM; 0, 0: none */
 	uint64_t		 refused_ms;	/* when it was logged that some are not; 0: never */
 };
+
+/* cmd/mailmilld/queue/queue_ops.c: what the queue asks of its process.
+ * queue_transports(n_r): What the queue calls transports, *${n_r} of them.
+ * queue_transport_of(transport, account): The number of ${transport} among them;
+ * ${account} is an index of pipe_accounts, for TRANSPORT_PIPE alone.
+ * queue_role_ops: their closure is the struct queue_role. */
+const struct queue_transport *queue_transports(unsigned int *n_r);
+unsigned int queue_transport_of(enum transport transport,
+    unsigned int account);
+extern const struct queue_ops queue_role_ops;
+
+/* cmd/mailmilld/queue/queue_peer.c: workers and delivery agents.
+ * queue_peer_add(r, who, fd): One connects.  takes ${fd}.
+ * queue_peer_open(p): Begin to read from it.  Only when the queue is open: until
+ * then messages wait in the channel.
+ * queue_peer_free(p): Close its channel, and forget it. */
+void queue_peer_add(void *r, const struct msg_peer *who, int fd);
+void queue_peer_open(struct queue_peer *p);
+void queue_peer_free(void *p);
 
 /* cmd/mailmilld/queue/queue_copy.c: what an agent can read of a segment, in which
  * there is mail of others.

@@ -1,0 +1,188 @@
+/* What the queue asks of its process: where mail goes, by the settings, and the
+ * messages to the agents.
+ * Owns: the numbers of the transports, the windows of the targets. */
+
+#include "cmd/mailmilld/queue/queue.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/queue/expand.h"
+#include "cmd/settings/route.h"
+#include "cmd/settings/route_alias.h"
+
+#define WINDOW_EACH	5	/* messages at an agent, at most, for each connection that it may have */
+
+/* --- transports ----------------------------------------------------------- */
+
+/* Programs with different accounts have different agents, which is what the queue
+ * calls different transports: that of the first account has the number of its row,
+ * those of the others follow the rows. */
+#define NQUEUE_TRANSPORTS	(NTRANSPORTS + SETTINGS_PIPE_ACCOUNTS_MAX - 1)
+
+_Static_assert(NQUEUE_TRANSPORTS <= QUEUE_TRANSPORTS_MAX, "a transport too many");
+static struct queue_transport transports[NQUEUE_TRANSPORTS] = {
+#define TRANSPORT(id, n, role, max, f) \
+	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+
+_Static_assert(MAILDIR_NAME_MAX <= QUEUE_FILE_MAX, "a file's name is longer");
+
+const struct queue_transport *
+queue_transports(unsigned int *n_r)
+{
+	unsigned int t;
+
+	for (t = NTRANSPORTS; t < NQUEUE_TRANSPORTS; t++)
+		transports[t] = transports[TRANSPORT_PIPE];
+	*n_r = NQUEUE_TRANSPORTS;
+	return transports;
+}
+
+unsigned int
+queue_transport_of(enum transport transport, unsigned int account)
+{
+	return transport != TRANSPORT_PIPE || account == 0 ?
+	    (unsigned int)transport : NTRANSPORTS + account - 1;
+}
+
+/* --- agents --------------------------------------------------------------- */
+
+static struct queue_peer *
+find_agent(struct queue_role *r, unsigned int agent)
+{
+	struct queue_peer *p;
+
+	TAILQ_FOREACH (p, &r->peers, link)
+		if (p->is_agent && p->agent == agent)
+			return p;
+	return NULL;
+}
+
+static int
+op_source(void *closure, unsigned int agent, uint64_t source, int fd,
+    bool is_shared)
+{
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_source ms = { .source = source };
+
+	if (p == NULL)
+		return -1;
+	is_shared = is_shared && p->has_copies;
+	if ((fd = is_shared ? queue_copy_open(p, source, fd) :
+	    fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return -1;
+	if (chanev_send(p->ce, D_SOURCE, &ms, NULL, 0, fd) == 0)
+		return 0;
+	close(fd);
+	if (is_shared)
+		queue_copy_close(p, source);
+	return -1;
+}
+
+static void
+op_forget(void *closure, unsigned int agent, uint64_t source)
+{
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_source ms = { .source = source };
+
+	if (p == NULL)
+		return;
+	queue_copy_close(p, source);
+	(void)chanev_send(p->ce, D_FORGET, &ms, NULL, 0, -1);
+}
+
+static int
+op_jobs(void *closure, unsigned int agent, const struct job *jobs,
+    unsigned int n)
+{
+	static struct job v[JOBS_AT_ONCE];
+	struct queue_peer *p = find_agent(closure, agent);
+	struct msg_empty empty = { 0 };
+
+	if (p == NULL)
+		return -1;
+	if (!p->has_copies)
+		return chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1);
+	memcpy(v, jobs, n * sizeof(*jobs));
+	if (queue_copy_jobs(p, v, &n) == -1)
+		return -1;
+	/* to be told in the next pass */
+	p->role->is_news |= !STAILQ_EMPTY(&p->unread);
+	return n == 0 ? 0 : chanev_send(p->ce, D_JOBS, &empty, v, n, -1);
+}
+
+/* --- routes --------------------------------------------------------------- */
+
+static int
+op_route(void *closure, const char *rcpt, struct queue_route *route_r,
+    char *text_r)
+{
+	struct queue_role *r = closure;
+	struct route route;
+
+	if (route_deliver(r->child->settings, rcpt, &route, text_r) == -1)
+		return -1;
+	route_r->transport = queue_transport_of(route.transport,
+	    route.domain->pipe_account);
+	/* Maildirs are on one disk, or on a few: one that fails says nothing
+	 * about the others */
+	if (route.transport == TRANSPORT_MAILDIR)
+		return 0;
+	if (route.transport == TRANSPORT_PIPE) {
+		/* a program that is slow, or missing, is so for its section */
+		strlcpy(route_r->target, route.domain->name,
+		    sizeof(route_r->target));
+		route_r->window_first =
+		    (unsigned int)route.domain->pipe_processes;
+		route_r->window_max = WINDOW_EACH * route_r->window_first;
+		return 0;
+	}
+	strlcpy(route_r->target, route.target, sizeof(route_r->target));
+	route_r->window_first = (unsigned int)route.domain->initial_concurrency;
+	/* a connection has its next message at hand */
+	route_r->window_max = WINDOW_EACH *
+	    (unsigned int)route.domain->max_connections;
+	route_r->max_rate = (unsigned int)route.domain->max_rate;
+	return 0;
+}
+
+static int
+op_is_alias(void *closure, const char *rcpt)
+{
+	struct queue_role *r = closure;
+	struct route_alias_found found;
+
+	switch (route_alias(r->child->settings, rcpt,
+	    scheduler_now()->tv_sec, &found)) {
+	case ROUTE_ALIAS_NONE:
+		return 0;
+	case ROUTE_ALIAS_LATER:
+		return -1;
+	default:
+		return 1;	/* also what is to be refused: expand() says why */
+	}
+}
+
+static int
+op_expand(void *closure, struct queue_expansion *x)
+{
+	struct queue_role *r = closure;
+
+	return expand(r->child->settings, x);
+}
+
+const struct queue_ops queue_role_ops = {
+	.route = op_route,
+	.is_alias = op_is_alias,
+	.expand = op_expand,
+	.expand_free = expand_free,
+	.source = op_source,
+	.forget = op_forget,
+	.jobs = op_jobs,
+	.held = queue_held_tell,
+	.report = queue_dsn
+};
