@@ -47,16 +47,10 @@ struct taking {
 
 /* --- text ------------------------------------------------------------------- */
 
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
 static const char *
 skip_blank(const char *s, const char *end)
 {
-	while (s < end && is_blank(*s))
+	while (s < end && textfile_is_blank(*s))
 		s++;
 	return s;
 }
@@ -129,29 +123,15 @@ index_all(struct aliases *a, uint32_t *first_r)
 
 /* --- lines ------------------------------------------------------------------ */
 
-/* Octets of the quoted text at ${s}, with its quotes; 0: there is none. */
-static size_t
-quoted(const char *s, const char *end)
-{
-	const char *p = s + 1;
-
-	if (s == end || *s != '"')
-		return 0;
-	for (; p < end && *p != '"'; p++)
-		if (*p == '\\' && p + 1 < end)
-			p++;
-	return p < end ? (size_t)(p + 1 - s) : 0;
-}
-
 /* Octets of the address at ${s}: up to one of ${seps}, or to white space, but for
  * what is in quotes or in brackets. */
 static size_t
 address_octets(const char *s, const char *end, const char *seps)
 {
-	const char *p = s + quoted(s, end);
+	const char *p = s + textfile_quoted(s, end);
 	bool is_literal = false;
 
-	for (; p < end && !is_blank(*p); p++) {
+	for (; p < end && !textfile_is_blank(*p); p++) {
 		if (*p == '[' || *p == ']')
 			is_literal = *p == '[';
 		if (!is_literal && strchr(seps, *p) != NULL)
@@ -187,7 +167,7 @@ take_targets(struct taking *t, const char *s, const char *end)
 	size_t len, n;
 
 	for (;;) {
-		while (s < end && (is_blank(*s) || *s == ','))
+		while (s < end && (textfile_is_blank(*s) || *s == ','))
 			s++;
 		if (s == end)
 			return NULL;

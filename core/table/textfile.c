@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +46,8 @@ textfile_read(int fd, size_t max, size_t *len_r)
 	return text;
 }
 
-static bool
-is_blank(char c)
+bool
+textfile_is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
 }
@@ -65,9 +64,8 @@ textfile_blank(const char *s)
 	return strspn(s, " \t");
 }
 
-/* Octets of the quoted local part at ${s}, with its quotes; 0: there is none. */
-static size_t
-quoted(const char *s, const char *end)
+size_t
+textfile_quoted(const char *s, const char *end)
 {
 	const char *p = s + 1;
 
@@ -84,7 +82,7 @@ quoted(const char *s, const char *end)
 static size_t
 address_octets(const char *s)
 {
-	size_t n = quoted(s, s + strlen(s));
+	size_t n = textfile_quoted(s, s + strlen(s));
 
 	return n + textfile_word(s + n);
 }
@@ -96,12 +94,12 @@ trim(char **s_r, char *end)
 {
 	char *s = *s_r, *p;
 
-	while (s < end && is_blank(*s))
+	while (s < end && textfile_is_blank(*s))
 		s++;
-	p = s + quoted(s, end);
+	p = s + textfile_quoted(s, end);
 	if ((p = memchr(p, '#', (size_t)(end - p))) != NULL)
 		end = p;
-	while (end > s && is_blank(end[-1]))
+	while (end > s && textfile_is_blank(end[-1]))
 		end--;
 	*end = '\0';
 	*s_r = s;

@@ -8,6 +8,7 @@
 #ifndef CORE_TABLE_TEXTFILE_H
 #define CORE_TABLE_TEXTFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,9 +55,14 @@ const char *textfile_find(const struct textfile *t, const char *address,
     size_t len, size_t *pos);
 
 /* textfile_word(s): Octets of the word at ${s}; textfile_blank(s): of the white
- * space there. */
+ * space there.
+ * textfile_quoted(s, end): Octets of the quoted local part that begins at ${s} and
+ * ends before ${end}, with its quotes; 0: there is none.
+ * textfile_is_blank(c): Is it white space within a line? */
 size_t textfile_word(const char *s);
 size_t textfile_blank(const char *s);
+size_t textfile_quoted(const char *s, const char *end);
+bool textfile_is_blank(char c);
 
 /* textfile_read(fd, max, len_r): All of a regular file, *${len_r} octets and a
  * NUL, malloced.  NULL with errno (EINVAL: not a regular file; EFBIG: longer
