@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static char path[] = "/tmp/aliases-XXXXXX";
+#include "test/unit/core/table/table_file.h"
+
 static char err[400];
 
 /* What an address may be is not the table's. */
@@ -23,16 +24,12 @@ static struct aliases *
 load(const char *text, size_t len)
 {
 	struct aliases *a;
-	int fd;
 
-	strcpy(path + strlen(path) - 6, "XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, text, len), (ssize_t)len);
-	close(fd);
+	table_write(text, len, 0600);
 	*err = '\0';
-	a = aliases_load(path, as_it_is, as_it_is, NULL, err, sizeof(err));
-	unlink(path);
+	a = aliases_load(table_path, as_it_is, as_it_is, NULL, err,
+	    sizeof(err));
+	unlink(table_path);
 	return a;
 }
 

@@ -7,25 +7,19 @@
 #include <unistd.h>
 
 #include "core/table/hop_logins.h"
+#include "test/unit/core/table/table_file.h"
 
-static char path[] = "/tmp/logins-XXXXXX";
 static char err[300];
 
 static struct hop_logins *
 load_as(const char *text, size_t len, mode_t mode)
 {
 	struct hop_logins *t;
-	int fd;
 
-	strcpy(path + strlen(path) - 6, "XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, text, len), (ssize_t)len);
-	cr_assert_eq(fchmod(fd, mode), 0);
-	close(fd);
+	table_write(text, len, mode);
 	*err = '\0';
-	t = hop_logins_load(path, err, sizeof(err));
-	unlink(path);
+	t = hop_logins_load(table_path, err, sizeof(err));
+	unlink(table_path);
 	return t;
 }
 
@@ -98,8 +92,8 @@ Test(hop_logins, a_line_that_is_none_is_refused_with_its_number)
 		    "%zu", i);
 		cr_assert(strstr(err, faults[i].fault) != NULL, "%zu: %s", i,
 		    err);
-		cr_assert(strstr(err, path) == err && strstr(err, "secret") ==
-		    NULL, "%s", err);
+		cr_assert(strstr(err, table_path) == err && strstr(err,
+		    "secret") == NULL, "%s", err);
 	}
 }
 

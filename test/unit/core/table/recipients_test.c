@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "core/table/recipients.h"
+#include "test/unit/core/table/table_file.h"
 #include "test/unit/core/util/utf8_fail.h"
 
-static char path[] = "/tmp/recipients-XXXXXX";
 static char err[300];
 
 static const char *
@@ -23,16 +23,11 @@ static struct textfile *
 load(const char *text, size_t len)
 {
 	struct textfile *r;
-	int fd;
 
-	strcpy(path + strlen(path) - 6, "XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, text, len), (ssize_t)len);
-	close(fd);
+	table_write(text, len, 0600);
 	*err = '\0';
-	r = recipients_load(path, as_it_is, NULL, err, sizeof(err));
-	unlink(path);
+	r = recipients_load(table_path, as_it_is, NULL, err, sizeof(err));
+	unlink(table_path);
 	return r;
 }
 
@@ -128,7 +123,7 @@ Test(recipients, a_fault_is_told_with_file_and_line)
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		cr_expect_null(load(cases[i].text, cases[i].len));
-		snprintf(expected, sizeof(expected), "%s%s", path,
+		snprintf(expected, sizeof(expected), "%s%s", table_path,
 		    cases[i].fault);
 		cr_expect_str_eq(err, expected, "%s, not %s", err, expected);
 	}

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "core/table/sender_logins.h"
+#include "test/unit/core/table/table_file.h"
 #include "test/unit/core/util/utf8_fail.h"
 
-static char path[] = "/tmp/senders-XXXXXX";
 static char err[300];
 
 static const char *
@@ -22,16 +22,11 @@ static struct textfile *
 load(const char *text, size_t len)
 {
 	struct textfile *t;
-	int fd;
 
-	strcpy(path + strlen(path) - 6, "XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, text, len), (ssize_t)len);
-	close(fd);
+	table_write(text, len, 0600);
 	*err = '\0';
-	t = sender_logins_load(path, as_it_is, NULL, err, sizeof(err));
-	unlink(path);
+	t = sender_logins_load(table_path, as_it_is, NULL, err, sizeof(err));
+	unlink(table_path);
 	return t;
 }
 
@@ -155,8 +150,8 @@ Test(sender_logins, a_bad_line_is_named)
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		cr_assert_null(load(bad[i].text, strlen(bad[i].text)));
-		snprintf(want, sizeof(want), "%s:%d: %s", path, bad[i].line,
-		    bad[i].why);
+		snprintf(want, sizeof(want), "%s:%d: %s", table_path,
+		    bad[i].line, bad[i].why);
 		cr_expect_str_eq(err, want);
 	}
 	cr_assert_null(load("a@b.example x\0y\n", 16));

@@ -9,27 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "test/unit/core/table/table_file.h"
+
 #define NOW	1577836860	/* 2020-01-01 00:01:00 UTC, as in the tests of postsrsd */
 #define DAY	86400
 
-static char path[] = "/tmp/srs-XXXXXX";
 static char err[400];
 
 static struct srs *
 load_mode(const char *keys, size_t len, mode_t mode)
 {
 	struct srs *srs;
-	int fd;
 
-	strcpy(path + strlen(path) - 6, "XXXXXX");
-	fd = mkstemp(path);
-	cr_assert_neq(fd, -1);
-	cr_assert_eq(write(fd, keys, len), (ssize_t)len);
-	cr_assert_eq(fchmod(fd, mode), 0);
-	close(fd);
+	table_write(keys, len, mode);
 	*err = '\0';
-	srs = srs_load(path, err, sizeof(err));
-	unlink(path);
+	srs = srs_load(table_path, err, sizeof(err));
+	unlink(table_path);
 	return srs;
 }
 
