@@ -13,42 +13,35 @@
 #include <unistd.h>
 
 #include "core/lim.h"
+#include "core/table/textfile.h"
+#include "core/util/array.h"
 #include "core/util/fileio.h"
 #include "core/util/saslprep.h"
 #include "core/util/wipe.h"
 
-#define BLANK	" \t"
-
 struct hop_logins {
-	char			*text;		/* HOP_LOGINS_OCTETS + 1 */
+	char			*text;
+	size_t			 len;
 	struct hop_login	*v;
-	size_t			 n;
+	size_t			 n, room;
 };
 
 /* --- a line --------------------------------------------------------------- */
-
-static size_t
-without_end(const char *s, size_t len)
-{
-	while (len > 0 && strchr(BLANK "\r", s[len - 1]) != NULL)
-		len--;
-	return len;
-}
 
 /* Take ${line} apart.  Return what is wrong with it, or NULL. */
 static const char *
 split(char *line, struct hop_login *l)
 {
-	size_t n = strcspn(line, BLANK);
+	size_t n = textfile_word(line);
 	char *login = line + n, *colon;
 
-	login += strspn(login, BLANK);
+	login += textfile_blank(login);
 	if ((colon = strchr(login, ':')) == NULL || colon == login ||
 	    colon[1] == '\0')
 		return "expected a next hop as in Route, and user:password";
 	line[n] = *colon = '\0';
 	*l = (struct hop_login){ .hop = line, .user = login,
-		.secret = colon + 1, .line = l->line };
+		.secret = colon + 1 };
 	if (strlen(l->user) > LIM_LOGIN)
 		return "the user is longer than 255 octets";
 	if (strlen(l->secret) > HOP_LOGINS_SECRET)
@@ -59,21 +52,21 @@ split(char *line, struct hop_login *l)
 	return NULL;
 }
 
-/* Return what is wrong with the line, which is number ${number}, or NULL. */
+/* Return what is wrong with the line, or NULL. */
 static const char *
-add_line(struct hop_logins *t, char *line, size_t number)
+add_line(struct hop_logins *t, char *line)
 {
-	struct hop_login l = { .line = number }, *grown;
+	struct hop_login l, *grown;
 	const char *fault;
 
-	line += strspn(line, BLANK);
+	line += textfile_blank(line);
 	if (*line == '\0' || *line == '#')
 		return NULL;
 	if ((fault = split(line, &l)) != NULL)
 		return fault;
 	if (hop_logins_find(t, l.hop) != NULL)
 		return "this next hop has a line before: leave one of them";
-	grown = reallocarray(t->v, t->n + 1, sizeof(*grown));
+	grown = array_fit(t->v, &t->room, t->n + 1, sizeof(*grown));
 	if (grown == NULL)
 		return strerror(ENOMEM);
 	t->v = grown;
@@ -82,22 +75,23 @@ add_line(struct hop_logins *t, char *line, size_t number)
 }
 
 static int
-parse(struct hop_logins *t, size_t len, const char *path, char *err_r,
-    size_t errlen)
+parse(struct hop_logins *t, const char *path, char *err_r, size_t errlen)
 {
-	char *line = t->text, *end = t->text + len, *next;
+	char *line, *nl, *end = t->text + t->len;
 	const char *fault;
-	size_t number = 0, n;
+	size_t number = 1, n;
 
-	for (; line < end; line = next) {
-		next = memchr(line, '\n', (size_t)(end - line));
-		next = next == NULL ? end + 1 : next + 1;
-		n = (size_t)(next - 1 - line);
-		number++;
+	for (line = t->text; line < end; line = nl + 1, number++) {
+		nl = memchr(line, '\n', (size_t)(end - line));
+		if (nl == NULL)
+			nl = end;	/* its NUL */
+		n = (size_t)(nl - line);
 		fault = memchr(line, '\0', n) != NULL ? "an octet 0" : NULL;
-		line[without_end(line, n)] = '\0';
+		while (n > 0 && textfile_is_blank(line[n - 1]))
+			n--;
+		line[n] = '\0';
 		if (fault == NULL)
-			fault = add_line(t, line, number);
+			fault = add_line(t, line);
 		if (fault != NULL) {
 			snprintf(err_r, errlen, "%s:%zu: %s", path, number,
 			    fault);
@@ -109,53 +103,55 @@ parse(struct hop_logins *t, size_t len, const char *path, char *err_r,
 
 /* --- the file ------------------------------------------------------------- */
 
-/* Return what is wrong with the file, or NULL. */
+/* Return what is wrong with its owner or its mode, or NULL. */
 static const char *
-file_fault(int fd)
+owner_fault(int fd)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) == -1)
 		return strerror(errno);
-	if (!S_ISREG(st.st_mode))
-		return "not a regular file";
 	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return "it has passwords, so it has to belong to root: chown "
 		    "root";
 	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		return "it has passwords, and others may open it: chmod 600";
-	if (st.st_size > HOP_LOGINS_OCTETS)
-		return "larger than 65536 octets";
 	return NULL;
+}
+
+/* What it means that textfile_read() has failed with ${errnum} */
+static const char *
+read_fault(int errnum)
+{
+	switch (errnum) {
+	case EINVAL:
+		return "not a regular file";
+	case EFBIG:
+		return "larger than 65536 octets";
+	default:
+		return strerror(errnum);
+	}
 }
 
 struct hop_logins *
 hop_logins_load(const char *path, char *err_r, size_t errlen)
 {
-	struct hop_logins *t = calloc(1, sizeof(*t));
-	const char *fault = NULL;
-	ssize_t n = 0;
-	int fd;
-
-	if (t == NULL || (t->text = calloc(1, HOP_LOGINS_OCTETS + 1)) == NULL) {
-		snprintf(err_r, errlen, "%s: %s", path, strerror(ENOMEM));
-		hop_logins_free(t);
-		return NULL;
-	}
 	/* without O_NONBLOCK a FIFO would be waited for */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd == -1 || (fault = file_fault(fd)) != NULL ||
-	    (n = fileio_pread(fd, t->text, HOP_LOGINS_OCTETS, 0)) == -1) {
-		snprintf(err_r, errlen, "%s: %s", path,
-		    fault != NULL ? fault : strerror(errno));
-		goto err;
-	}
-	if (parse(t, (size_t)n, path, err_r, errlen) == -1)
-		goto err;
-	close(fd);
-	return t;
-err:
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct hop_logins *t = calloc(1, sizeof(*t));
+	const char *fault;
+	int rc = -1;
+
+	if (t == NULL || fd == -1 || (t->text = textfile_read(fd,
+	    HOP_LOGINS_OCTETS, &t->len)) == NULL)
+		snprintf(err_r, errlen, "%s: %s", path, read_fault(errno));
+	else if ((fault = owner_fault(fd)) != NULL)
+		snprintf(err_r, errlen, "%s: %s", path, fault);
+	else
+		rc = parse(t, path, err_r, errlen);
 	fileio_close(fd);
+	if (rc == 0)
+		return t;
 	hop_logins_free(t);
 	return NULL;
 }
@@ -176,7 +172,7 @@ hop_logins_free(struct hop_logins *t)
 {
 	if (t == NULL)
 		return;
-	wipe_free(t->text, HOP_LOGINS_OCTETS + 1);
+	wipe_free(t->text, t->len);
 	free(t->v);
 	free(t);
 }

@@ -18,7 +18,6 @@ struct hop_login {
 	const char	*hop;
 	const char	*user;		/* at most LIM_LOGIN octets, UTF-8 */
 	const char	*secret;	/* the password, UTF-8 */
-	size_t		 line;
 };
 
 struct hop_logins;
