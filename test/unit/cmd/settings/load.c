@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 char load_error[SETTINGS_ERROR_MAX];
 
@@ -45,4 +46,22 @@ load_good_settings(const char *fmt, ...)
 	va_end(ap);
 	cr_assert_not_null(s, "%s", load_error);
 	return s;
+}
+
+void
+check_domain(const char *before, const char *domain, const char *why)
+{
+	struct settings *s = load_settings(NULL, "%sDomain \"a.test\" { %s }\n",
+	    before, domain);
+	size_t have = strlen(load_error), len;
+
+	if (why == NULL) {
+		cr_expect_not_null(s, "%s: %s", domain, load_error);
+		settings_free(s);
+		return;
+	}
+	cr_assert_null(s, "%s", domain);
+	len = strlen(why);
+	cr_expect(have >= len && strcmp(load_error + have - len, why) == 0,
+	    "%s: %s", domain, load_error);
 }

@@ -16,4 +16,9 @@ struct settings *load_settings(const char *override, const char *fmt, ...)
 struct settings *load_good_settings(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
 
+/* check_domain(before, domain, why): Load ${before} and, behind it, a section for
+ * a.test with the options ${domain}.  Expect a message that ends with ${why};
+ * NULL: expect none. */
+void check_domain(const char *before, const char *domain, const char *why);
+
 #endif

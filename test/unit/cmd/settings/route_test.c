@@ -253,13 +253,24 @@ static const struct relayed_row {
 	{ "<eve@listed.test>", NULL, ESMTP_RCPT_UNKNOWN },
 };
 
+static void
+find_path(const struct settings *s, const char *path, struct route *route_r)
+{
+	char rcpt[LIM_PATH + 2];
+	struct mailaddr addr;
+
+	cr_assert_neq(mailaddr_parse(path, strlen(path),
+	    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_LITERAL |
+	    MAILADDR_ALLOW_UTF8, &addr), -1);
+	cr_assert_neq(mailaddr_format(&addr, rcpt, sizeof(rcpt)), -1);
+	route_find(s, rcpt, route_r);
+}
+
 /* Of domains that are named any client may send to; what "*" alone leads to is
  * for those who may relay. */
 Test(route, next_hops_are_targets)
 {
 	const struct relayed_row *r;
-	char rcpt[LIM_PATH + 2];
-	struct mailaddr addr;
 	struct settings *s;
 	struct route route;
 	size_t i;
@@ -270,11 +281,7 @@ Test(route, next_hops_are_targets)
 		cr_expect_eq(ask_worker(s, r->path), r->status, "%s", r->path);
 		if (r->target == NULL)
 			continue;
-		cr_assert_neq(mailaddr_parse(r->path, strlen(r->path),
-		    MAILADDR_ALLOW_POSTMASTER | MAILADDR_ALLOW_LITERAL, &addr),
-		    -1);
-		mailaddr_format(&addr, rcpt, sizeof(rcpt));
-		route_find(s, rcpt, &route);
+		find_path(s, r->path, &route);
 		cr_assert_eq(route.verdict, ROUTE_DELIVER);
 		cr_expect_eq(route.transport, TRANSPORT_RELAY);
 		cr_expect_str_eq(route.target, r->target);
@@ -307,8 +314,6 @@ static const struct relayed_row mx_rows[] = {
 Test(route, domains_are_targets_where_there_is_no_route)
 {
 	const struct relayed_row *r;
-	char rcpt[LIM_PATH + 2];
-	struct mailaddr addr;
 	struct settings *s;
 	struct route route;
 	size_t i;
@@ -316,10 +321,7 @@ Test(route, domains_are_targets_where_there_is_no_route)
 	s = load(by_mx, true);
 	for (i = 0; i < sizeof(mx_rows) / sizeof(mx_rows[0]); i++) {
 		r = &mx_rows[i];
-		cr_assert_neq(mailaddr_parse(r->path, strlen(r->path),
-		    MAILADDR_ALLOW_UTF8 | MAILADDR_ALLOW_LITERAL, &addr), -1);
-		cr_assert_neq(mailaddr_format(&addr, rcpt, sizeof(rcpt)), -1);
-		route_find(s, rcpt, &route);
+		find_path(s, r->path, &route);
 		if (r->target == NULL) {
 			cr_expect_eq(route.verdict, ROUTE_UNKNOWN_USER);
 			continue;
