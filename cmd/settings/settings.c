@@ -231,12 +231,42 @@ add_listen(struct conf *c, struct settings *s,
 	return note_options(c, s, l);
 }
 
+/* The options of a Domain section whose places are kept, for the checks beside
+ * other settings and for files */
+static const struct {
+	size_t	row, offset;
+} domain_places[] = {
+	{ ROW_maildir, offsetof(struct settings_domain, maildir_at) },
+	{ ROW_recipients, offsetof(struct settings_domain, recipients_at) },
+	{ ROW_route, offsetof(struct settings_domain, route_at) },
+	{ ROW_source, offsetof(struct settings_domain, source_at) },
+	{ ROW_aliases, offsetof(struct settings_domain, aliases_at) },
+	{ ROW_command, offsetof(struct settings_domain, command_at) },
+	{ ROW_pipe_user, offsetof(struct settings_domain, pipe_user_at) },
+	{ ROW_pipe_headers, offsetof(struct settings_domain,
+	    pipe_headers_at) },
+};
+
+static void
+note_domain_places(struct conf *c, struct settings_domain *d,
+    const struct conf_section *section)
+{
+	const struct conf_value *value;
+	size_t i;
+
+	d->at = section->at;
+	for (i = 0; i < sizeof(domain_places) / sizeof(domain_places[0]); i++) {
+		value = conf_get(c, section, domain_places[i].row);
+		*(struct conf_at *)((char *)d + domain_places[i].offset) =
+		    value != NULL ? value->at : section->at;
+	}
+}
+
 static int
 add_domain(struct conf *c, struct settings *s,
     const struct conf_section *section)
 {
 	struct settings_domain *d, *grown;
-	const struct conf_value *value;
 	char name[IDNA_MAX + 1];
 
 	grown = reallocarray(s->domains, s->ndomains + 1, sizeof(*grown));
@@ -245,20 +275,7 @@ add_domain(struct conf *c, struct settings *s,
 	s->domains = grown;
 	d = &s->domains[s->ndomains++];
 	memset(d, 0, sizeof(*d));
-	d->at = d->maildir_at = d->recipients_at = section->at;
-	d->route_at = d->source_at = d->command_at = d->aliases_at = section->at;
-	if ((value = conf_get(c, section, ROW_maildir)) != NULL)
-		d->maildir_at = value->at;
-	if ((value = conf_get(c, section, ROW_recipients)) != NULL)
-		d->recipients_at = value->at;
-	if ((value = conf_get(c, section, ROW_route)) != NULL)
-		d->route_at = value->at;
-	if ((value = conf_get(c, section, ROW_source)) != NULL)
-		d->source_at = value->at;
-	if ((value = conf_get(c, section, ROW_command)) != NULL)
-		d->command_at = value->at;
-	if ((value = conf_get(c, section, ROW_aliases)) != NULL)
-		d->aliases_at = value->at;
+	note_domain_places(c, d, section);
 	/* the title has been checked */
 	if (idna_ascii(section->title, strlen(section->title), name,
 	    sizeof(name)) == -1 || (d->name = strdup(name)) == NULL)

@@ -56,7 +56,7 @@ struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	struct conf_at at;	/* of the section */
 	struct conf_at maildir_at, recipients_at, route_at, source_at,
-	    command_at, aliases_at;
+	    aliases_at, command_at, pipe_user_at, pipe_headers_at;
 					/* where the options are set; else
 					 * where the section begins */
 	unsigned int pipe_account;	/* of Delivery = "pipe": an index of

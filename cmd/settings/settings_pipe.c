@@ -14,10 +14,10 @@ static const char *const names[NSETTINGS_PIPE_HEADERS] = {
 };
 
 static int
-refuse(struct conf *c, const struct settings_domain *d, const char *name,
+refuse_command(struct conf *c, const struct settings_domain *d,
     const char *value, const char *expected)
 {
-	return conf_error_value(c, &d->command_at, name, value, expected);
+	return conf_error_value(c, &d->command_at, "Command", value, expected);
 }
 
 /* No shell finds the program, and no client chooses it. */
@@ -35,17 +35,17 @@ check_command(struct conf *c, const struct settings_domain *d)
 		    "and its arguments, such as Command = { \"/usr/bin/procmail\", "
 		    "\"-a\", '${extension}' }", d->name);
 	if (list->v[0][0] != '/' || pipe_args_has_macro(list->v[0]))
-		return refuse(c, d, "Command", list->v[0], "the absolute path "
+		return refuse_command(c, d, list->v[0], "the absolute path "
 		    "of the program first");
 	for (i = 0; i < list->n; i++) {
 		octets += strlen(list->v[i]) + 1;
 		if (pipe_args_check(list->v[i], &why) == -1)
-			return refuse(c, d, "Command", list->v[i], why);
+			return refuse_command(c, d, list->v[i], why);
 	}
 	if (list->n <= PIPE_ARGS_MAX && octets <= PIPE_ARGS_OCTETS)
 		return 0;
 	snprintf(found, sizeof(found), "%zu of them", list->n);
-	return refuse(c, d, "Command", found,
+	return refuse_command(c, d, found,
 	    "at most 64 arguments, and 4096 octets in all");
 }
 
@@ -61,16 +61,18 @@ check_headers(struct conf *c, const struct settings_domain *d)
 				break;
 		if (j == NSETTINGS_PIPE_HEADERS &&
 		    (list->n > 1 || strcasecmp(list->v[i], "none") != 0))
-			return refuse(c, d, "Pipe_Headers", list->v[i],
-			    "some of Return-Path, Delivered-To, X-Original-To "
-			    "and From, or none alone");
+			return conf_error_value(c, &d->pipe_headers_at,
+			    "Pipe_Headers", list->v[i], "some of Return-Path, "
+			    "Delivered-To, X-Original-To and From, or none "
+			    "alone");
 	}
 	if (d->pipe_recipients > 1 &&
 	    (settings_pipe_has(d, SETTINGS_PIPE_DELIVERED_TO) ||
 	    settings_pipe_has(d, SETTINGS_PIPE_X_ORIGINAL_TO)))
-		return refuse(c, d, "Pipe_Headers", "Delivered-To or "
-		    "X-Original-To", "neither of them unless Pipe_Recipients "
-		    "is 1, since they name one recipient");
+		return conf_error_value(c, &d->pipe_headers_at,
+		    "Pipe_Headers", "Delivered-To or X-Original-To",
+		    "neither of them unless Pipe_Recipients is 1, since they "
+		    "name one recipient");
 	return 0;
 }
 
@@ -99,8 +101,8 @@ add_account(struct conf *c, struct settings *s, struct settings_domain *d)
 		    "account that its program is to have", d->name);
 	/* the account that is called otherwise is found at the start */
 	if (strcmp(d->pipe_user, "root") == 0)
-		return refuse(c, d, "Pipe_User", d->pipe_user,
-		    "an account other than root");
+		return conf_error_value(c, &d->pipe_user_at, "Pipe_User",
+		    d->pipe_user, "an account other than root");
 	for (i = 0; i < s->npipe_accounts; i++) {
 		a = &s->pipe_accounts[i];
 		if (strcmp(a->user, d->pipe_user) == 0 &&
@@ -108,8 +110,9 @@ add_account(struct conf *c, struct settings *s, struct settings_domain *d)
 			break;
 	}
 	if (i == SETTINGS_PIPE_ACCOUNTS_MAX)
-		return refuse(c, d, "Pipe_User", d->pipe_user,
-		    "at most 8 different accounts in all Domain sections");
+		return conf_error_value(c, &d->pipe_user_at, "Pipe_User",
+		    d->pipe_user, "at most 8 different accounts in all Domain "
+		    "sections");
 	d->pipe_account = i;
 	if (i < s->npipe_accounts)
 		return 0;

@@ -30,8 +30,9 @@ static const struct {
 	{ "Delivery = pipe " CAT, "option 'Pipe_User': Domain \"a.test\" has "
 	    "Delivery = \"pipe\", but no Pipe_User: write the account that its "
 	    "program is to have" },
-	{ "Delivery = pipe Pipe_User = \"root\" " CAT, "expected an account "
-	    "other than root, found \"root\"" },
+	{ "Delivery = pipe Pipe_User = \"root\" " CAT, "m.conf:2:47: option "
+	    "'Pipe_User': expected an account other than root, found "
+	    "\"root\"" },
 	{ PIPE "Command = cat", "expected the absolute path of the program "
 	    "first, found \"cat\"" },
 	{ PIPE "Command = '/bin/${local}'", "expected the absolute path of the "
@@ -44,7 +45,9 @@ static const struct {
 	{ PIPE CAT "Pipe_Headers = { none, From }", "expected some of "
 	    "Return-Path, Delivered-To, X-Original-To and From, or none alone, "
 	    "found \"none\"" },
-	{ PIPE CAT "Pipe_Headers = { Subject }", "found \"Subject\"" },
+	{ PIPE CAT "Pipe_Headers = { Subject }", "m.conf:2:90: option "
+	    "'Pipe_Headers': expected some of Return-Path, Delivered-To, "
+	    "X-Original-To and From, or none alone, found \"Subject\"" },
 	{ PIPE CAT "Pipe_Headers = Delivered-To Pipe_Recipients = 2",
 	    "since they name one recipient, found \"Delivered-To or "
 	    "X-Original-To\"" },
