@@ -66,6 +66,15 @@ settings_address(const void *, const char *s, size_t *len,
 	return NULL;
 }
 
+const char *
+settings_address_domain(const char *text, size_t len)
+{
+	const char *at = memrchr(text, '@', len);
+
+	/* a quoted local part may hold an @ */
+	return at == NULL || text[len - 1] == '"' ? NULL : at + 1;
+}
+
 int
 settings_ip(const char *value, union addr *addr_r)
 {

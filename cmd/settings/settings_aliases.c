@@ -13,16 +13,6 @@ struct naming {
 	const char		*aliases;
 };
 
-/* The domain of ${text}, ${len} octets; NULL: it has none. */
-static const char *
-domain_of(const char *text, size_t len)
-{
-	const char *at = memrchr(text, '@', len);
-
-	/* a quoted local part may hold an @ */
-	return at == NULL || text[len - 1] == '"' ? NULL : at + 1;
-}
-
 static const char *
 write_address(const char *s, size_t *len, char text_r[TEXTFILE_ADDRESS_MAX])
 {
@@ -42,7 +32,8 @@ alias_address(const void *closure, const char *s, size_t *len,
 	const char *why = write_address(s, len, text_r), *domain;
 	const struct settings_domain *d;
 
-	if (why != NULL || (domain = domain_of(text_r, *len)) == NULL)
+	if (why != NULL || (domain = settings_address_domain(text_r,
+	    *len)) == NULL)
 		return why;
 	d = settings_domain_find(n->s, domain,
 	    (size_t)(text_r + *len - domain));
@@ -60,7 +51,8 @@ target_address(const void *closure, const char *s, size_t *len,
 	const struct naming *n = closure;
 	const char *why = write_address(s, len, text_r), *domain;
 
-	if (why != NULL || (domain = domain_of(text_r, *len)) == NULL)
+	if (why != NULL || (domain = settings_address_domain(text_r,
+	    *len)) == NULL)
 		return why;
 	return settings_domain_find(n->s, domain,
 	    (size_t)(text_r + *len - domain)) != NULL ? NULL :

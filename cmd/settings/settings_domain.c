@@ -1,5 +1,6 @@
 /* Settings: the Domain sections.
- * Owns: their order, the search for one, whose they are, loading their files of recipients. */
+ * Owns: their order, the search for one, whether a domain is ours, loading their
+ * files of recipients. */
 
 #include <sys/stat.h>
 
@@ -102,17 +103,14 @@ recipient_address(const void *closure, const char *s, size_t *len,
     char text_r[TEXTFILE_ADDRESS_MAX])
 {
 	const struct listing *l = closure;
-	const char *why = settings_address(NULL, s, len, text_r), *at;
+	const char *why = settings_address(NULL, s, len, text_r), *domain;
 	const struct settings_domain *d;
 
-	if (why != NULL)
+	if (why != NULL || (domain = settings_address_domain(text_r,
+	    *len)) == NULL)
 		return why;
-	at = memrchr(text_r, '@', *len);
-	/* a quoted local part may hold an @ */
-	if (at == NULL || text_r[*len - 1] == '"')
-		return NULL;
-	d = settings_domain_find(l->s, at + 1,
-	    (size_t)(text_r + *len - (at + 1)));
+	d = settings_domain_find(l->s, domain,
+	    (size_t)(text_r + *len - domain));
 	if (d == NULL)
 		return "there is no Domain section for this address";
 	return settings_is_same_file(d->recipients, l->recipients) ? NULL :

@@ -138,9 +138,11 @@ bool settings_is_same_file(const char *a, const char *b);
 
 /* settings_address(closure, s, len, text_r): An address, "@domain", a local part
  * or "*" that a file lists, in the form in which a session has it: a
- * textfile_address.  A domain may be in UTF-8 or have A-labels. */
+ * textfile_address.  A domain may be in UTF-8 or have A-labels.
+ * settings_address_domain(text, len): The domain of such a form; NULL: it has none. */
 const char *settings_address(const void *, const char *s, size_t *len,
     char text_r[TEXTFILE_ADDRESS_MAX]);
+const char *settings_address_domain(const char *text, size_t len);
 
 /* settings_senders_add(c, s, l, o): Note the file of Sender_Login in the options
  * ${o} of ${l}.  Return 0 or -1 (noted). */
