@@ -71,11 +71,15 @@ settings_free(struct settings *s)
 		free(s->listens[i].name);
 	}
 	for (i = 0; i < s->ndomains; i++) {
-		textfile_free(s->domains[i].recipients_table);
-		aliases_free(s->domains[i].aliases_table);
 		clear(&s->domains[i], SETTING_DOMAIN);
 		free(s->domains[i].name);
 	}
+	for (i = 0; i < s->recipient_files.n; i++)
+		textfile_free(s->recipient_files.v[i].table);
+	free(s->recipient_files.v);
+	for (i = 0; i < s->alias_files.n; i++)
+		aliases_free(s->alias_files.v[i].table);
+	free(s->alias_files.v);
 	settings_senders_free(s);
 	settings_modules_free(s);
 	srs_free(s->srs);

@@ -61,11 +61,11 @@ struct settings_domain {
 					 * where the section begins */
 	unsigned int pipe_account;	/* of Delivery = "pipe": an index of
 					 * pipe_accounts below */
-	/* set by settings_load_recipients() if Recipients is set; NULL: every
-	 * local part is accepted */
-	struct textfile *recipients_table;
-	/* set by settings_load_aliases() if Aliases is set */
-	struct aliases *aliases_table;
+	/* set by settings_load_recipients() if Recipients is set, of
+	 * recipient_files; NULL: every local part is accepted */
+	const struct textfile *recipients_table;
+	/* set by settings_load_aliases() if Aliases is set, of alias_files */
+	const struct aliases *aliases_table;
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x) x
@@ -107,6 +107,17 @@ struct settings_pipe_account {
 };
 
 struct settings_senders;	/* one file of Sender_Login */
+
+/* Tables of files that Domain sections name, one for each file however many of them
+ * name it */
+struct settings_files {
+	struct settings_file {
+		const char	*value;	/* "file:PATH", of the first section */
+		void		*table;
+	}		*v;
+	size_t		 n;
+};
+
 struct settings_tls;
 struct settings_peers;		/* resolved options of Peer sections */
 
@@ -156,6 +167,8 @@ struct settings {
 	size_t			 nsenders;
 	struct settings_backend	*backends;	/* of all scopes, each once */
 	size_t			 nbackends;
+	struct settings_files	 recipient_files; /* of struct textfile */
+	struct settings_files	 alias_files;	/* of struct aliases */
 	struct srs		*srs;		/* set by settings_load_aliases() if
 						 * SRS_Domain is set */
 	struct settings_module	*modules;	/* as in the files */

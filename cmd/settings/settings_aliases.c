@@ -1,6 +1,7 @@
 /* Settings: the files of Aliases, and the keys of SRS.
  * Owns: what an address in such a file may be beside the other settings. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,21 +76,36 @@ load_keys(struct settings *s, char *err_r, size_t errlen)
 	return -1;
 }
 
+/* The table of the file that ${d} names.  NULL: in ${why_r} is why. */
+static const struct aliases *
+find_table(struct settings *s, const struct settings_domain *d, char *why_r,
+    size_t len)
+{
+	const struct naming n = { .s = s, .aliases = d->aliases };
+	struct aliases *a = settings_files_find(&s->alias_files, d->aliases);
+
+	if (a != NULL || (a = aliases_load(d->aliases + strlen("file:"),
+	    alias_address, target_address, &n, why_r, len)) == NULL)
+		return a;
+	if (settings_files_add(&s->alias_files, d->aliases, a) == 0)
+		return a;
+	strlcpy(why_r, strerror(errno), len);
+	aliases_free(a);
+	return NULL;
+}
+
 int
 settings_load_aliases(struct settings *s, char *err_r, size_t errlen)
 {
-	struct naming n = { .s = s };
 	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
 	struct settings_domain *d;
 	size_t i;
 
 	for (i = 0; i < s->ndomains; i++) {
 		d = &s->domains[i];
-		if (*d->aliases == '\0' || d->aliases_table != NULL)
+		if (*d->aliases == '\0')
 			continue;
-		n.aliases = d->aliases;
-		d->aliases_table = aliases_load(d->aliases + strlen("file:"),
-		    alias_address, target_address, &n, why, sizeof(why));
+		d->aliases_table = find_table(s, d, why, sizeof(why));
 		if (d->aliases_table != NULL)
 			continue;
 		snprintf(err_r, errlen, "%s: option 'Aliases': expected a file "

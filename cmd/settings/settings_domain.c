@@ -1,10 +1,11 @@
 /* Settings: the Domain sections.
- * Owns: their order, the search for one, whether a domain is ours, loading their
- * files of recipients. */
+ * Owns: their order, the search for one, whether a domain is ours, the
+ * tables of the files that they name, loading those of recipients. */
 
 #include <sys/stat.h>
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,23 +118,63 @@ recipient_address(const void *closure, const char *s, size_t *len,
 	    "the Domain section for this address does not use this file";
 }
 
+void *
+settings_files_find(const struct settings_files *files, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < files->n; i++)
+		if (strcmp(files->v[i].value, value) == 0)
+			return files->v[i].table;
+	return NULL;
+}
+
+int
+settings_files_add(struct settings_files *files, const char *value,
+    void *table)
+{
+	struct settings_file *grown;
+
+	grown = reallocarray(files->v, files->n + 1, sizeof(*grown));
+	if (grown == NULL)
+		return -1;
+	files->v = grown;
+	grown[files->n++] = (struct settings_file){ value, table };
+	return 0;
+}
+
+/* The table of the file that ${d} names.  NULL: in ${why_r} is why. */
+static const struct textfile *
+find_table(struct settings *s, const struct settings_domain *d, char *why_r,
+    size_t len)
+{
+	const struct listing l = { .s = s, .recipients = d->recipients };
+	struct textfile *t = settings_files_find(&s->recipient_files,
+	    d->recipients);
+
+	if (t != NULL || (t = recipients_load(d->recipients + strlen("file:"),
+	    recipient_address, &l, why_r, len)) == NULL)
+		return t;
+	if (settings_files_add(&s->recipient_files, d->recipients, t) == 0)
+		return t;
+	strlcpy(why_r, strerror(errno), len);
+	textfile_free(t);
+	return NULL;
+}
+
 int
 settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 {
-	struct listing l = { .s = s };
 	struct settings_domain *d;
 	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
-	const char *path;
 	size_t i;
 
 	for (i = 0; i < s->ndomains; i++) {
 		d = &s->domains[i];
-		if (*d->recipients == '\0' || d->recipients_table != NULL)
+		if (*d->recipients == '\0')
 			continue;
-		path = d->recipients + strlen("file:");
-		l.recipients = d->recipients;
-		if ((d->recipients_table = recipients_load(path,
-		    recipient_address, &l, why, sizeof(why))) != NULL)
+		d->recipients_table = find_table(s, d, why, sizeof(why));
+		if (d->recipients_table != NULL)
 			continue;
 		snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
 		    "file with one address a line: %s", conf_at_text(

@@ -144,6 +144,15 @@ const char *settings_address(const void *, const char *s, size_t *len,
     char text_r[TEXTFILE_ADDRESS_MAX]);
 const char *settings_address_domain(const char *text, size_t len);
 
+/* settings_files_find(files, value): The table of the file that ${value} names;
+ * NULL: it is not read yet.
+ * settings_files_add(files, value, table): It has been read.  Return 0, and the table
+ * is taken; or -1 with errno ENOMEM. */
+void *settings_files_find(const struct settings_files *files,
+    const char *value);
+int settings_files_add(struct settings_files *files, const char *value,
+    void *table);
+
 /* settings_senders_add(c, s, l, o): Note the file of Sender_Login in the options
  * ${o} of ${l}.  Return 0 or -1 (noted). */
 int settings_senders_add(struct conf *c, struct settings *s,

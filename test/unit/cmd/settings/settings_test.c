@@ -538,7 +538,8 @@ Test(settings, recipients_files_are_read_when_asked)
 	cr_assert_eq(write(fd, "alice\n", 6), 6);
 	close(fd);
 	snprintf(text, sizeof(text), LISTEN "Domain \"a.test\" { Recipients = "
-	    "\"file:%s\" }\nDomain \"b.test\" { }\n", path);
+	    "\"file:%s\" }\nDomain \"b.test\" { }\nDomain \"c.test\" { "
+	    "Recipients = \"file:%s\" }\n", path, path);
 	s = load_good(text, NULL);
 	cr_expect_eq(settings_load_recipients(s, err, SETTINGS_ERROR_MAX), 0, "%s",
 	    err);
@@ -546,6 +547,8 @@ Test(settings, recipients_files_are_read_when_asked)
 	    recipients_table, "alice@a.test"));
 	cr_expect_null(settings_domain_find(s, "b.test", 6)->
 	    recipients_table);
+	cr_expect_eq(settings_domain_find(s, "c.test", 6)->recipients_table,
+	    settings_domain_find(s, "a.test", 6)->recipients_table);
 	settings_free(s);
 	unlink(path);
 	s = load_good(text, NULL);

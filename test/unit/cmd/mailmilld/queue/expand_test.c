@@ -297,6 +297,24 @@ Test(expand, a_table_that_would_not_work_is_refused)
 	}
 }
 
+Test(expand, a_file_of_several_domains_is_read_once)
+{
+	put("aliases", "ann: joe@b.test\n");
+	put("other", "bob: joe@b.test\n");
+	s = load_good_settings(
+	    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
+	    "Domain \"a.test\" { Aliases = \"file:%s/aliases\" }\n"
+	    "Domain \"b.test\" { Aliases = \"file:%s/other\" }\n"
+	    "Domain \"c.test\" { Aliases = \"file:%s/aliases\" }\n"
+	    "Domain \"d.test\" { }\n", folder, folder, folder);
+	cr_assert_eq(settings_load_aliases(s, err, sizeof(err)), 0, "%s", err);
+	cr_expect_not_null(s->domains[0].aliases_table);
+	cr_expect_eq(s->domains[2].aliases_table, s->domains[0].aliases_table);
+	cr_expect_neq(s->domains[1].aliases_table,
+	    s->domains[0].aliases_table);
+	cr_expect_null(s->domains[3].aliases_table);
+}
+
 /* What the worker says at RCPT */
 Test(expand, aliases_are_known_where_recipients_are_asked_for)
 {
