@@ -338,12 +338,16 @@ list_phase(struct esmtp_step *st, const struct path_arg *p)
 static bool
 is_rewritten(const char *arg, size_t len)
 {
-	const char *s = memchr(arg, '<', len);
+	const char *s = memchr(arg, '<', len), *end = arg + len;
 
-	return s != NULL && (size_t)(arg + len - s) > 6 &&
-	    (strncasecmp(s + 1, "SRS0", 4) == 0 ||
-	    strncasecmp(s + 1, "SRS1", 4) == 0) &&
-	    memchr("=+-", s[5], 3) != NULL;
+	if (s == NULL)
+		return false;
+	s++;
+	/* one in quotes has been made of one in quotes */
+	if (s < end && *s == '"')
+		s++;
+	return end - s > 5 && (strncasecmp(s, "SRS0", 4) == 0 ||
+	    strncasecmp(s, "SRS1", 4) == 0) && memchr("=+-", s[4], 3) != NULL;
 }
 
 enum esmtp_want
