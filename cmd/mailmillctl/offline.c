@@ -25,7 +25,7 @@
 #include "cmd/settings/settings.h"
 #include "core/process/log.h"
 #include "core/queue/queue.h"
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 

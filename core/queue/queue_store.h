@@ -1,5 +1,5 @@
 /* What the queue asks of the store that keeps the mail: one table of functions.
- * core/queue/queue_spool.h is the store on this machine's disk; a replicated
+ * core/store/queue_spool.h is the store on this machine's disk; a replicated
  * one, or one in memory for tests, fills in the same table.
  *
  * A message is in one of two places.  A new one is a record among others in a

@@ -31,6 +31,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'core/maildir':     CORE + ' core/process core/spool',
     'core/deferred':    CORE + ' core/process core/spool',
     'core/queue':       CORE + ' core/process core/spool core/deferred',
+    'core/store':       CORE + ' core/process core/spool core/deferred'
+                        ' core/queue',
 
     'proto':            'core',
     'proto/parse':      CORE + ' proto',
@@ -73,8 +75,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/settings':     CORE + ' core/conf core/table core/maildir'
                         ' core/process proto proto/options proto/auth',
     # without a server it opens the queue itself
-    'cmd/mailmillctl':  CORE + ' core/process core/queue core/table'
-                        ' core/spool cmd/settings',
+    'cmd/mailmillctl':  CORE + ' core/process core/queue core/store'
+                        ' core/table core/spool cmd/settings',
 
     # mail from programs on this host, and the maildrop that they fill while there
     # is no server
@@ -95,8 +97,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' proto/auth tls tls/session cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/creds'
                                 ' cmd/mailmilld/module',
-    'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue proto/report'
-                                ' cmd/settings cmd/mailmilld/role',
+    'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue core/store'
+                                ' proto/report cmd/settings cmd/mailmilld/role',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role',
     # what gets jobs from the queue
@@ -180,6 +182,7 @@ ALSO = {
 TESTS_ALSO = {
     ('proto/policy', 'proto/server'),
     ('cmd/settings', 'cmd/mailmilld/worker'),
+    ('core/queue', 'core/store'),
     ('cmd/mailmilld/spoold', 'cmd/mailmilld/worker'),
     ('cmd/mailmilld/authd', 'cmd/mailmilld/authd/back'),
     ('proto/sasl', 'cmd/mailmilld/authd/back'),

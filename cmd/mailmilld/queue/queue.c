@@ -14,7 +14,7 @@
 #include "cmd/mailmilld/role/roles.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "core/util/monotonic.h"
 
 #define PACE_MS		5	/* between passes while agents are at work, so that messages gather */

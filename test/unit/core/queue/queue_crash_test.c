@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define SNAPSHOTS	256

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "core/queue/queue_int.h"
-#include "core/queue/queue_spool_int.h"
 #include "core/spool/spool_id.h"
+#include "core/store/queue_spool_int.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 QF_SUITE(queue_defer);

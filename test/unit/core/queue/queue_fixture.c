@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "test/lib/segment.h"
 
 #define SEGMENT_OCTETS	(256 * 1024)

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/queue/queue_spool.h"
 #include "core/spool/spool_id.h"
+#include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 QF_SUITE(queue_import);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "core/queue/queue_int.h"
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 QF_SUITE(queue_lost);

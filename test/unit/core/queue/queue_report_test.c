@@ -12,7 +12,7 @@
 
 #include "core/process/stats.h"
 #include "core/queue/queue_int.h"
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define SENDER	"a@b.test"

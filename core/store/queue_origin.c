@@ -1,7 +1,7 @@
 /* Under which id a new message is deferred.
  * Owns: the queue's own ids, for messages whose id another message has. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <errno.h>
 

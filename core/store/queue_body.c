@@ -6,7 +6,7 @@
  * one.  Which of the two segments was written to first is not known: the clock
  * may have been set, and a worker can set the time of a file that it holds. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <errno.h>
 #include <stdio.h>

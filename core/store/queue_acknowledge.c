@@ -1,7 +1,7 @@
 /* Which recipients of new messages are done, and which records are to be read again.
  * Owns: what the segments and the log of acknowledgements say of that. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * have.  A header with an earlier one is forged: its records would be taken for
  * those that this generation had. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 

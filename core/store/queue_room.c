@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/queue/queue_spool_int.h"
 #include "core/spool/spool_reserve.h"
 #include "core/spool/spool_torn.h"
+#include "core/store/queue_spool_int.h"
 
 #define ENOUGH		4	/* the reserve is made again when so many times its size is free: workers need room, too */
 

@@ -9,7 +9,7 @@
  * A message of a writer only makes the queue look sooner; it changes no
  * state. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 #include <sys/stat.h>

@@ -1,7 +1,7 @@
 /* The store on disk: messages that come from elsewhere.
  * Owns: the file that a body is in until its message is stored. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <errno.h>
 

@@ -2,7 +2,7 @@
  * Owns: the ids and origins of such messages.  Their segment has the number of the
  * queue process, so that it is none of a worker, and it never was a file. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 

@@ -2,7 +2,7 @@
  * Owns: the turns of the segments, the bounds on what is in memory, going back
  * to what was left behind. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 

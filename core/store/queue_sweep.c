@@ -2,7 +2,7 @@
  * Owns: when a sweep begins, how fast it goes on, its lines in the log.
  * Which files may be removed: core/spool/spool_sweep.h. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 

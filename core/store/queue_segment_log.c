@@ -2,7 +2,7 @@
  * Owns: the bounds on their number: a hostile worker can cause any number of
  * errors by what it writes to its segments and what it says about them. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <errno.h>
 

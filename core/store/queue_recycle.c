@@ -7,7 +7,7 @@
  * Otherwise a power cut could bring back the segment without the entries, and
  * its messages would be delivered again. */
 
-#include "core/queue/queue_spool_int.h"
+#include "core/store/queue_spool_int.h"
 
 #include <sys/param.h>
 

@@ -1,8 +1,8 @@
 /* The store of the queue on this machine's disk: the segments of the workers,
  * the acknowledgement log, the deferred store. */
 
-#ifndef CORE_QUEUE_QUEUE_SPOOL_H
-#define CORE_QUEUE_QUEUE_SPOOL_H
+#ifndef CORE_STORE_QUEUE_SPOOL_H
+#define CORE_STORE_QUEUE_SPOOL_H
 
 #include "core/queue/queue_store.h"
 

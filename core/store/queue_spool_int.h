@@ -1,7 +1,7 @@
 /* What the files of the store on disk share. */
 
-#ifndef CORE_QUEUE_QUEUE_SPOOL_INT_H
-#define CORE_QUEUE_QUEUE_SPOOL_INT_H
+#ifndef CORE_STORE_QUEUE_SPOOL_INT_H
+#define CORE_STORE_QUEUE_SPOOL_INT_H
 
 #include <sys/queue.h>
 #include <sys/tree.h>
@@ -175,7 +175,7 @@ struct queue_spool {
 	int		 acklog_errnum;
 };
 
-/* core/queue/queue_segment.c */
+/* core/store/queue_segment.c */
 int queue_segments_open(struct queue_spool *sp); /* replay, first scan */
 void queue_segments_close(struct queue_spool *sp);
 int queue_segment_open_file(struct queue_spool *sp,
@@ -204,7 +204,7 @@ int queue_partial_add(struct queue_segment *seg, uint32_t seq, uint32_t rcpt);
 void queue_partial_drop(struct queue_segment *seg, uint32_t seq);
 void queue_segment_ready(struct queue_spool *sp, struct queue_segment *seg);
 
-/* core/queue/queue_generation.c
+/* core/store/queue_generation.c
  * queue_generation_see(sp, seg): Return the generation of ${seg}, whose header has
  * been read for the first time: that of the header, unless a later one is known
  * to have been.  Also set header_generation and may_have_rows.
@@ -220,7 +220,7 @@ int queue_generation_note(struct queue_spool *sp, uint64_t segment,
 int queue_generation_next(struct queue_spool *sp, struct queue_segment *seg);
 void queue_generations_free(struct queue_spool *sp);
 
-/* core/queue/queue_segment_log.c
+/* core/store/queue_segment_log.c
  * queue_segment_damage(sp, seg, damage, is_torn): Log the damage.  ${is_torn}:
  * it is the rest of a batch that was not acknowledged.
  * queue_segment_trouble(sp, seg, is_open): ${seg} cannot be opened now, or,
@@ -238,7 +238,7 @@ void queue_segment_foreign(struct queue_spool *sp, unsigned int writer,
 void queue_segment_wrong_end(struct queue_spool *sp,
     const struct queue_segment *seg, uint64_t end);
 
-/* core/queue/queue_read.c */
+/* core/store/queue_read.c */
 
 /* queue_read(store): See struct queue_store_ops. */
 bool queue_read(void *store);
@@ -257,7 +257,7 @@ void queue_rewind(struct queue_spool *sp);
 int queue_segment_open_reader(struct queue_spool *sp,
     struct queue_segment *seg);
 
-/* core/queue/queue_origin.c, for new messages
+/* core/store/queue_origin.c, for new messages
  * queue_find_rows(sp, place): If the message has rows in the deferred store,
  * set place->kept_id.  Return 1: it has; 0: it has none; -1 with errno.
  * queue_find_id(sp, place): Set place->kept_id, whether it has rows or not.
@@ -268,7 +268,7 @@ int queue_find_id(struct queue_spool *sp, struct queue_place *place);
  * with errno. */
 int queue_mint_id(struct queue_spool *sp, uint64_t *id_r);
 
-/* core/queue/queue_acknowledge.c, for the table: see struct queue_store_ops. */
+/* core/store/queue_acknowledge.c, for the table: see struct queue_store_ops. */
 void queue_acknowledge(void *store, const struct queue_place *place,
     uint32_t rcpt);
 bool queue_acknowledge_row(void *store, const struct deferred_row *row);
@@ -278,12 +278,12 @@ int queue_flush(void *store);
 void queue_put_back(void *store, const struct queue_place *place,
     const char *error);
 
-/* core/queue/queue_store_import.c: see import_file() and import() there. */
+/* core/store/queue_store_import.c: see import_file() and import() there. */
 int queue_import_file(void *store, uint64_t octets);
 int queue_import_store(void *store, const struct spool_view *view, int fd,
     const struct deferred_row *rows, size_t n, uint64_t *id_r);
 
-/* core/queue/queue_own.c, for the table: see struct queue_store_ops. */
+/* core/store/queue_own.c, for the table: see struct queue_store_ops. */
 int queue_own_place(void *store, struct queue_place *place_r);
 int queue_own_write(void *store, const struct queue_place *place,
     const struct spool_envelope *env, uint64_t received_us, const char *text,
@@ -294,7 +294,7 @@ void queue_own_drop(void *store, const struct queue_place *place);
 int queue_read_message(void *store, uint64_t id, size_t max,
     queue_record_func each, void *closure);
 
-/* core/queue/queue_room.c
+/* core/store/queue_room.c
  * queue_room_open(sp): Find out whether the process before this one has given
  * up the reserve.
  * queue_room_make(sp): After a failure with errno: if the file system is full,
@@ -310,14 +310,14 @@ bool queue_room_for_copy(const struct queue_spool *sp, uint64_t octets);
 void queue_room_tell(struct queue_spool *sp);
 void queue_room_check(struct queue_spool *sp);
 
-/* core/queue/queue_recycle.c: finished segments, bodies, the log
+/* core/store/queue_recycle.c: finished segments, bodies, the log
  * queue_log_failed(sp, event): Log errno, once for each errno until something
  * works again. */
 void queue_log_failed(struct queue_spool *sp, const char *event);
 void queue_recycle(struct queue_spool *sp);
 void queue_maintain_log(struct queue_spool *sp);
 
-/* core/queue/queue_body.c
+/* core/store/queue_body.c
  * queue_body_done(sp, id): A record that names body.${id} is done.
  * queue_bodies_remove(sp): The log is on disk: remove the bodies that are done
  * with.
@@ -335,7 +335,7 @@ void queue_body_rewind(struct queue_segment *seg);
 void queue_body_all_read(struct queue_segment *seg);
 void queue_body_keep(struct queue_spool *sp, uint64_t id);
 
-/* core/queue/queue_sweep.c
+/* core/store/queue_sweep.c
  * queue_sweep(sp): When sweep_ms has come: begin a sweep, or do the next step
  * of it; set sweep_ms.
  * queue_sweep_soon(sp): There may be more to remove: sweep soon.

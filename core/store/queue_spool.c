@@ -4,7 +4,7 @@
  * queue_acknowledge.c; what is left then: queue_recycle.c; deferred messages:
  * deferred.h. */
 
-#include "core/queue/queue_spool.h"
+#include "core/store/queue_spool.h"
 
 #include <sys/param.h>
 
@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/queue/queue_spool_int.h"
 #include "core/spool/spool_id.h"
+#include "core/store/queue_spool_int.h"
 #include "core/util/fileio.h"
 
 static struct queue_segment *
