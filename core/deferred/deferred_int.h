@@ -42,6 +42,22 @@ int deferred_failed(struct deferred *d, int rc, const char *what);
  * failure is to be taken for it. */
 void deferred_forget_errno(struct deferred *d);
 
+/* core/deferred/deferred_table.c
+ * deferred_table_find(d, has_r): Has the database a table?  One that is missing, or
+ * was never finished, has none.  Return what SQLite says.
+ * deferred_table_open(d, has): Make the tables, or bring those of an earlier
+ * version to this one.  Return 0, or -1 with errno, having logged why:
+ * EPROTONOSUPPORT, a later version has made them.
+ * deferred_came_begin(d): What has come for each login begins with what is held,
+ * also by rows that were made from files.  Return the same. */
+int deferred_table_find(struct deferred *d, bool *has_r);
+int deferred_table_open(struct deferred *d, bool has);
+int deferred_came_begin(struct deferred *d);
+
+/* core/deferred/deferred_statement.c
+ * deferred_prepare(d): Prepare the statements.  Return the same. */
+int deferred_prepare(struct deferred *d);
+
 /* core/deferred/deferred_rows.c
  * deferred_rows_find(d, origin, id_r): Find the id of the message with that
  * origin.  Return 1; 0: no row has the origin; -1 with errno. */

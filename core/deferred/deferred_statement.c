@@ -1,0 +1,164 @@
+/* The statements of the deferred store.
+ * Owns: their text.  The tables: deferred_table.c; who runs them:
+ * deferred_rows.c. */
+
+#include "core/deferred/deferred_int.h"
+
+#define COLUMNS		"id, rcpt_index, sender, rcpt, transport, received_us," \
+			" octets, attempts, next_attempt, last_error," \
+			" segment, generation, seq," \
+			" hold_until, deliver_by, priority, flags, holder," \
+			" on_hold, since, notify, warned, outcome," \
+			" last_attempt, code, enhanced, remote, waits_for"
+/* Of ST_SHIFT */
+#define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
+#define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
+#define HOLD_UNTIL	"CASE WHEN hold_until = 0 THEN 0 WHEN " IS_INTERVAL \
+			" THEN min(max(hold_until + ?1, 1), ?3)" \
+			" ELSE min(hold_until, ?3) END"
+/* Of a row of "came": nothing is held any more */
+#define IS_GONE		"NOT EXISTS (SELECT 1 FROM held" \
+			" WHERE held.holder = came.holder" \
+			" AND held.writer = came.writer)"
+
+static const char *const statements[DEFERRED_NSTATEMENTS] = {
+	[ST_BEGIN] = "BEGIN IMMEDIATE",
+	[ST_COMMIT] = "COMMIT",
+	[ST_ROLLBACK] = "ROLLBACK",
+	/* if the row belongs to another message, it stays: 0 rows are
+	 * changed */
+	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+	    " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,"
+	    " ?28, ?29)"
+	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
+	    " sender = excluded.sender, rcpt = excluded.rcpt,"
+	    " transport = excluded.transport,"
+	    " received_us = excluded.received_us, octets = excluded.octets,"
+	    " attempts = excluded.attempts,"
+	    " next_attempt = excluded.next_attempt,"
+	    " last_error = excluded.last_error, segment = excluded.segment,"
+	    " generation = excluded.generation, seq = excluded.seq,"
+	    " hold_until = excluded.hold_until,"
+	    " deliver_by = excluded.deliver_by,"
+	    " priority = excluded.priority, flags = excluded.flags,"
+	    " holder = excluded.holder,"
+	    " on_hold = max(on_hold, excluded.on_hold),"
+	    " since = excluded.since,"
+	    " notify = excluded.notify, warned = excluded.warned,"
+	    " outcome = excluded.outcome,"
+	    " last_attempt = excluded.last_attempt, code = excluded.code,"
+	    " enhanced = excluded.enhanced, remote = excluded.remote,"
+	    " waits_for = excluded.waits_for"
+	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
+	    " OR (segment = '' AND ?14)",
+	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
+	    " AND rcpt_index BETWEEN ?2 AND ?3",
+	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
+	    " last_error = ?5, transport = ?6, warned = ?7, outcome = ?8,"
+	    " last_attempt = ?9, code = ?10, enhanced = ?11, remote = ?12,"
+	    " waits_for = ?13"
+	    " WHERE id = ?1 AND rcpt_index = ?2",
+	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?4"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3"
+	    " AND next_attempt > ?4"
+	    " AND on_hold = 0 AND (hold_until <= ?4 OR attempts > 0)",
+	[ST_HOLD] = "UPDATE deferred SET on_hold = 1"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold = 0",
+	/* one that its sender has had held goes on to wait for its time */
+	[ST_RELEASE] = "UPDATE deferred SET on_hold = 0, next_attempt ="
+	    " CASE WHEN hold_until > ?4 AND attempts = 0 THEN hold_until"
+	    " ELSE ?4 END"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold <> 0",
+	/* with the index, a row behind the other.  What is changed is not in
+	 * it */
+	[ST_HURRY_SOME] = "UPDATE deferred INDEXED BY deferred_domain"
+	    " SET next_attempt = ?6"
+	    " WHERE domain = ?1 AND (id, rcpt_index) > (?2, ?3)"
+	    " AND (id, rcpt_index) <= (?4, ?5) AND next_attempt > ?6"
+	    " AND on_hold = 0 AND (hold_until <= ?6 OR attempts > 0)",
+	/* an address that was edited may be of any length */
+	[ST_DOMAIN] = "SELECT domain FROM deferred INDEXED BY deferred_domain"
+	    " WHERE domain > ?1 AND length(CAST(domain AS BLOB)) <= ?2"
+	    /* or it would be found again behind itself */
+	    " AND instr(CAST(domain AS BLOB), x'00') = 0"
+	    " ORDER BY domain LIMIT 1",
+	[ST_DOMAIN_END] = "SELECT id, rcpt_index FROM deferred"
+	    " INDEXED BY deferred_domain"
+	    " WHERE domain = ?1 AND (id, rcpt_index) > (?2, ?3)"
+	    " ORDER BY id, rcpt_index LIMIT 1 OFFSET ?4",
+	/* one that is held until a time of day stays so */
+	[ST_SHIFT] = "UPDATE deferred SET"
+	    " next_attempt = CASE WHEN NOT " IS_HELD
+	    " THEN min(next_attempt + ?1, ?2) ELSE " HOLD_UNTIL " END,"
+	    " hold_until = " HOLD_UNTIL ","
+	    " since = CASE WHEN since <> 0 THEN min(max(since + ?1, 1), ?2)"
+	    " ELSE 0 END,"
+	    " deliver_by = CASE WHEN deliver_by <> 0"
+	    " THEN max(deliver_by + ?1, 1) ELSE 0 END"
+	    " WHERE CASE WHEN ?1 <> 0"
+	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
+	    " OR hold_until > ?3"
+	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
+	/* by login: what it has through many writers, a little through each,
+	 * counts as much */
+	[ST_HOLDERS] = "WITH most AS (SELECT holder, sum(octets) AS total"
+	    " FROM held GROUP BY holder ORDER BY total DESC LIMIT ?1)"
+	    " SELECT held.holder, held.writer, held.octets,"
+	    " ifnull(came.octets, 0), most.total"
+	    " FROM most JOIN held ON held.holder = most.holder"
+	    " LEFT JOIN came ON came.holder = held.holder"
+	    " AND came.writer = held.writer"
+	    " UNION ALL SELECT holder, writer, 0, octets, 0 FROM came"
+	    " WHERE NOT is_gone AND " IS_GONE
+	    " ORDER BY 5 DESC, 1, 3 DESC, 2 LIMIT ?2",
+	[ST_CAME_DROP] = "DELETE FROM came WHERE is_gone",
+	[ST_CAME_GONE] = "UPDATE came SET is_gone = 1"
+	    " WHERE NOT is_gone AND " IS_GONE,
+	[ST_DUE] = "SELECT " COLUMNS " FROM deferred WHERE next_attempt <= ?1"
+	    " AND on_hold = 0 AND (next_attempt, id, rcpt_index) > (?2, ?3, ?4)"
+	    " ORDER BY next_attempt, id, rcpt_index LIMIT ?5",
+	[ST_PAGE] = "SELECT " COLUMNS " FROM deferred"
+	    " WHERE (id, rcpt_index) > (?1, ?2)"
+	    " ORDER BY id, rcpt_index LIMIT ?3",
+	[ST_PAGE_DOMAIN] = "SELECT " COLUMNS " FROM deferred"
+	    " INDEXED BY deferred_domain"
+	    " WHERE domain = ?4 AND (id, rcpt_index) > (?1, ?2)"
+	    " ORDER BY id, rcpt_index LIMIT ?3",
+	[ST_OF] = "SELECT " COLUMNS " FROM deferred WHERE id = ?1"
+	    " ORDER BY rcpt_index",
+	/* with the index, the oldest first */
+	[ST_WAITS] = "SELECT " COLUMNS " FROM deferred"
+	    " INDEXED BY deferred_waits"
+	    " WHERE waits_for <> '' AND waits_for = ?1 AND on_hold = 0"
+	    " AND (id, rcpt_index) > (?2, ?3)"
+	    " ORDER BY id, rcpt_index LIMIT ?4",
+	[ST_WAITED_FOR] = "SELECT waits_for FROM deferred"
+	    " INDEXED BY deferred_waits"
+	    " WHERE waits_for <> '' AND waits_for > ?1"
+	    " AND length(CAST(waits_for AS BLOB)) <= ?2"
+	    " ORDER BY waits_for LIMIT 1",
+	[ST_NEXT] = "SELECT next_attempt FROM deferred WHERE on_hold = 0"
+	    " ORDER BY next_attempt LIMIT 1",
+	[ST_FIND] = "SELECT id FROM deferred WHERE segment = ?1"
+	    " AND generation = ?2 AND seq = ?3 LIMIT 1",
+	[ST_LAST_OF] = "SELECT generation FROM deferred WHERE segment = ?1"
+	    " ORDER BY generation DESC LIMIT 1",
+	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
+	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
+};
+
+int
+deferred_prepare(struct deferred *d)
+{
+	size_t i;
+	int rc;
+
+	for (i = 0; i < DEFERRED_NSTATEMENTS; i++) {
+		rc = sqlite3_prepare_v3(d->db, statements[i], -1,
+		    SQLITE_PREPARE_PERSISTENT, &d->st[i], NULL);
+		if (rc != SQLITE_OK)
+			return deferred_failed(d, rc, "open");
+	}
+	return 0;
+}
