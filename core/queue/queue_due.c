@@ -54,8 +54,8 @@ shift_messages(struct queue *q, int64_t seconds)
 /* A row says when it is due by the wall clock.  When that is set, in either
  * direction, each row goes on to wait as long as it would have; and never
  * longer than the longest interval, whatever it says.  (One that is held has a
- * longest interval of its own.)  What the sender has said
- * as an interval stays as long as it is, too. */
+ * longest interval of its own.)  What the sender has said as an interval stays
+ * as long as it is, too. */
 int
 queue_reschedule(struct queue *q, int64_t step_ms)
 {
@@ -284,7 +284,7 @@ queue_load_due(struct queue *q)
 	struct deferred_query query = { .what = DEFERRED_DUE,
 		.now = q->wall_ms / 1000, .limit = DUE_ROWS };
 	struct due due = { .q = q, .seen = q->due_seen,
-		.max = MIN(DUE_ROWS, QUEUE_FILES_MAX) };
+		.max = QUEUE_FILES_MAX };
 	bool is_whole = q->due_seen.id == 0;
 	unsigned int i;
 	int rc;

@@ -180,18 +180,12 @@ queue_target_get(struct queue *q, const struct queue_route *route)
 	return t;
 }
 
-static bool
-is_plain(const struct queue_target *t)
-{
-	return t->text[0] == '\0';
-}
-
 void
 queue_target_use(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, struct queue_target *t)
 {
 	r->target = t;
-	if (t->nusers++ == 0 && !is_plain(t))
+	if (t->nusers++ == 0 && !queue_target_is_plain(t))
 		TAILQ_REMOVE(&q->targets.idle, t, idle);
 	if (queue_class(m) == QUEUE_DUE && t->ndue++ == 0)
 		q->targets.ndue++;
@@ -206,7 +200,7 @@ queue_target_unuse(struct queue *q, struct queue_message *m,
 	if (t == NULL)
 		return;
 	r->target = NULL;
-	if (--t->nusers == 0 && !is_plain(t))
+	if (--t->nusers == 0 && !queue_target_is_plain(t))
 		TAILQ_INSERT_TAIL(&q->targets.idle, t, idle);
 	if (queue_class(m) == QUEUE_DUE && --t->ndue == 0)
 		q->targets.ndue--;
@@ -283,7 +277,7 @@ queue_target_add(struct queue *q, struct queue_message *m,
 	if (queue_class(m) == QUEUE_NEW) {
 		t->nlooks = 0;
 		t->nresults = 0;
-		q->targets.nnew += !is_plain(t);
+		q->targets.nnew += !queue_target_is_plain(t);
 	}
 	queue_target_see(q, t);
 }
@@ -293,7 +287,6 @@ queue_target_remove(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r)
 {
 	struct queue_target *t = r->target;
-
 	struct queue_waiting *list = list_of(t, m);
 
 	TAILQ_REMOVE(list, r, link);
@@ -307,7 +300,8 @@ queue_target_remove(struct queue *q, struct queue_message *m,
 	}
 	if (--t->nwaiting[queue_class(m)] > 0)
 		return;
-	q->targets.nnew -= queue_class(m) == QUEUE_NEW && !is_plain(t);
+	q->targets.nnew -= queue_class(m) == QUEUE_NEW &&
+	    !queue_target_is_plain(t);
 	queue_target_see(q, t);
 }
 

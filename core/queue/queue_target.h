@@ -20,8 +20,8 @@
  * The rest: a failure of the target (JOB_TARGET) ends all attempts for
  * QUEUE_REST_MS; then one recipient is tried, the probe.  If that fails in the
  * same way, the next rest is twice as long, up to QUEUE_REST_MAX_MS and the
- * longest interval between attempts.  Any other result ends the rest.  Failures of jobs that were sent before the rest began
- * count for nothing.
+ * longest interval between attempts.  Any other result ends the rest.  Failures
+ * of jobs that were sent before the rest began count for nothing.
  *
  * Memory: what waits for a target that has a long rest, or is so slow that it
  * would fill the memory, is parked: it goes to the deferred store without an
@@ -115,6 +115,13 @@ struct queue_target {
 	char		 name[];	/* transport, blank and text: in rows that are parked */
 };
 TAILQ_HEAD(queue_target_list, queue_target);
+
+/* Is it all of its transport? */
+static inline bool
+queue_target_is_plain(const struct queue_target *t)
+{
+	return t->text[0] == '\0';
+}
 
 /* Of all targets */
 struct queue_targets {

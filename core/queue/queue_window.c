@@ -13,12 +13,6 @@
 
 #define TOKENS		60	/* of a message, in a bucket that gets max_rate a second: so that is a rate a minute */
 
-static bool
-is_plain(const struct queue_target *t)
-{
-	return t->text[0] == '\0';
-}
-
 /* Is it time for the probe? */
 static bool
 may_probe(const struct queue *q, const struct queue_target *t)
@@ -53,7 +47,7 @@ static bool
 may_have(const struct queue *q, const struct queue_target *t,
     enum queue_class class)
 {
-	if (is_plain(t))
+	if (queue_target_is_plain(t))
 		return true;
 	if (t->rate_ms > q->now_ms)
 		return false;
@@ -151,7 +145,7 @@ queue_target_sent(struct queue *q, struct queue_target *t,
 {
 	struct queue_ticket ticket = { .class = (unsigned char)class };
 
-	if (is_plain(t))
+	if (queue_target_is_plain(t))
 		return ticket;
 	if (is_first) {
 		ticket.is_counted = true;
@@ -173,7 +167,7 @@ void
 queue_target_back(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket)
 {
-	if (is_plain(t))
+	if (queue_target_is_plain(t))
 		return;
 	t->nsent[ticket.class] -= ticket.is_counted;
 	if (ticket.epoch == t->epoch)
@@ -260,7 +254,7 @@ void
 queue_target_result(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket, enum queue_result result, const char *why)
 {
-	if (is_plain(t))
+	if (queue_target_is_plain(t))
 		return;
 	t->nsent[ticket.class] -= ticket.is_counted;
 	t->nresults++;
@@ -328,7 +322,7 @@ bool
 queue_target_admits(struct queue *q, const struct queue_message *m,
     struct queue_target *t)
 {
-	if (is_plain(t) || t->admitted == q->targets.admissions)
+	if (queue_target_is_plain(t) || t->admitted == q->targets.admissions)
 		return true;
 	if (!may_wait(q, m, t))
 		return false;
