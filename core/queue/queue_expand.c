@@ -374,6 +374,7 @@ expand_message(struct queue *q, struct queue_message *m,
 {
 	struct expanding e = { .q = q, .m = m, .made = made };
 	size_t before = made->n, nrcpts = made->nrcpts;
+	uint64_t octets = made->octets;
 	char id[SPOOL_ID_TEXT + 1];
 
 	e.x.sender = m->sender;
@@ -394,6 +395,7 @@ expand_message(struct queue *q, struct queue_message *m,
 		child_clear(&made->v[made->n]);
 	}
 	made->nrcpts = nrcpts;
+	made->octets = octets;
 	put_off(q, m, e.errnum);
 }
 
