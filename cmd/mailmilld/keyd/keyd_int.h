@@ -1,6 +1,6 @@
 /* What the role keyd's files share: keyd.c, the process and its keys,
- * keyd_worker.c, which answers the workers, and keyd_login.c, which answers
- * relay. */
+ * keyd_worker.c, which answers the workers, keyd_login.c, which answers relay,
+ * and keyd_peer.c, the channels to both. */
 
 #ifndef CMD_MAILMILLD_KEYD_KEYD_INT_H
 #define CMD_MAILMILLD_KEYD_KEYD_INT_H
@@ -34,29 +34,40 @@ struct keyd {
 	void			*closure;
 };
 
-/* One worker's channel. */
-struct keyd_worker {
-	TAILQ_ENTRY(keyd_worker) link;
-	struct keyd	*keyd;
+/* The channel to a process that asks. */
+struct keyd_peer {
 	struct msg_peer	 who;
 	struct chanev	*ce;
-	struct bucket	 bucket;
+	struct bucket	 bucket;	/* of requests; set before keyd_peer_open() */
 	Event		*timer;		/* set while it is not listened to */
 	struct log_bound refusals;
 };
 
-/* One relay's channel. */
+/* One worker's. */
+struct keyd_worker {
+	TAILQ_ENTRY(keyd_worker) link;
+	struct keyd	*keyd;
+	struct keyd_peer peer;
+};
+
+/* One relay's. */
 struct keyd_relay {
 	TAILQ_ENTRY(keyd_relay) link;
 	struct keyd	*keyd;
-	struct msg_peer	 who;
-	struct chanev	*ce;
-	struct bucket	 bucket;
-	Event		*timer;		/* set while it is not listened to */
-	struct log_bound refusals;
+	struct keyd_peer peer;
 	struct keyd_exchanges exchanges;
 	size_t		 nexchanges;
 };
+
+/* keyd_peer_open(p, who, fd, ops, closure): Listen to ${who}; takes ${fd}, also
+ * when it fails.  Return 0, or -1 with errno.
+ * keyd_peer_keep_pace(p): It has asked for something: read the next request when
+ * its rate allows that.
+ * keyd_peer_close(p): Close the channel. */
+int keyd_peer_open(struct keyd_peer *p, const struct msg_peer *who, int fd,
+    const struct chanev_ops *ops, void *closure);
+void keyd_peer_keep_pace(struct keyd_peer *p);
+void keyd_peer_close(struct keyd_peer *p);
 
 /* keyd_worker_open(kd, who, fd): Answer a worker; takes ${fd}.  Return 0, or -1
  * with errno. */

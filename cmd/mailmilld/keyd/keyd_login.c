@@ -1,6 +1,6 @@
 /* keyd's answers to relay: logins at next hops.
- * Owns: the channels to relay, the exchanges (SASL) that they have begun, how
- * many a second they may begin.
+ * Owns: the exchanges (SASL) that relay has begun, how many a second it may
+ * begin.
  * Knows nothing of SMTP, and of how the passwords come here (creds/hop_creds.h).
  *
  * A password stays here as long as the mechanism permits: with SCRAM relay gets a
@@ -70,7 +70,7 @@ refuse(struct keyd_relay *r, uint64_t id, int errnum)
 {
 	struct msg_hop_auth reply = { .id = id, .status = (uint32_t)errnum };
 
-	(void)chanev_send(r->ce, K_RESPONSE, &reply, NULL, 0, -1);
+	(void)chanev_send(r->peer.ce, K_RESPONSE, &reply, NULL, 0, -1);
 }
 
 static void
@@ -102,8 +102,8 @@ answer(struct keyd_exchange *x, int rc, char *out, size_t len)
 		reply.flags |= MSG_HOP_RESPONSE;
 	if (sasl_client_is_done(x->sasl))
 		reply.flags |= MSG_HOP_DONE;
-	(void)chanev_send(r->ce, K_RESPONSE, &reply, out, (unsigned int)len,
-	    -1);
+	(void)chanev_send(r->peer.ce, K_RESPONSE, &reply, out,
+	    (unsigned int)len, -1);
 	wipe_free(out, len);
 }
 
@@ -230,42 +230,16 @@ static void
 log_refused(struct keyd_relay *r, const struct msg_hop_login *ask, int errnum)
 {
 	const struct settings *s = r->keyd->settings;
-	uint64_t n = log_bound_count(&r->refusals, monotonic_ms());
+	uint64_t n = log_bound_count(&r->peer.refusals, monotonic_ms());
 	bool is_known = ask->domain < s->ndomains &&
 	    ask->route < s->domains[ask->domain].route.n;
 
 	if (n == 0)
 		return;
 	log_warnx("hop-login-refused", "slot=%u instance=%u target=%s reason=%s "
-	    "refused=%llu", r->who.slot, r->who.instance, is_known ?
+	    "refused=%llu", r->peer.who.slot, r->peer.who.instance, is_known ?
 	    s->domains[ask->domain].route.v[ask->route] : "unknown",
 	    reason_of(errnum), (unsigned long long)n);
-}
-
-/* --- pace ----------------------------------------------------------------- */
-
-static void on_timer(void *);
-
-/* What relay asks for too soon stays in its channel. */
-static void
-hold(struct keyd_relay *r, unsigned int wait_ms)
-{
-	if ((r->timer = after_ms(wait_ms, on_timer, r)) != NULL)
-		chanev_hold(r->ce);
-}
-
-/* It can end too soon, as a timer counts from the begin of the loop's pass. */
-static void
-on_timer(void *closure)
-{
-	struct keyd_relay *r = closure;
-	unsigned int wait_ms = bucket_wait(&r->bucket, monotonic_ms());
-
-	r->timer = NULL;
-	if (wait_ms > 0)
-		hold(r, wait_ms);
-	if (r->timer == NULL)
-		chanev_resume(r->ce);
 }
 
 /* --- the channel ---------------------------------------------------------- */
@@ -277,7 +251,6 @@ on_login(void *closure, struct channel_msg *msg)
 	const struct settings *s = r->keyd->settings;
 	struct msg_hop_login ask;
 	struct keyd_exchange *x;
-	unsigned int wait_ms;
 	char *out;
 	size_t len;
 	int rc;
@@ -288,16 +261,14 @@ on_login(void *closure, struct channel_msg *msg)
 		refuse(r, ask.id, errno);
 	} else {
 		log_event(LOG_LEVEL_INFO, "hop-login", "slot=%u target=%s "
-		    "mechanism=%s verified=%s", r->who.slot,
+		    "mechanism=%s verified=%s", r->peer.who.slot,
 		    s->domains[ask.domain].route.v[ask.route],
 		    esmtp_auth_mech_at(x->mechanism)->name,
 		    ask.is_verified != 0 ? "yes" : "no");
 		rc = sasl_client_begin(x->sasl, &out, &len);
 		answer(x, rc, out, len);
 	}
-	wait_ms = bucket_take(&r->bucket, monotonic_ms());
-	if (wait_ms > 0 && r->timer == NULL)
-		hold(r, wait_ms);
+	keyd_peer_keep_pace(&r->peer);
 }
 
 static void
@@ -339,8 +310,7 @@ relay_free(struct keyd_relay *r)
 	while ((x = TAILQ_FIRST(&r->exchanges)) != NULL)
 		exchange_free(x);
 	TAILQ_REMOVE(&r->keyd->relays, r, link);
-	after_cancel(&r->timer);
-	chanev_free(r->ce);
+	keyd_peer_close(&r->peer);
 	free(r);
 }
 
@@ -374,12 +344,10 @@ keyd_relay_open(struct keyd *kd, const struct msg_peer *who, int fd)
 		return -1;
 	}
 	r->keyd = kd;
-	r->who = *who;
 	TAILQ_INIT(&r->exchanges);
-	bucket_init_room(&r->bucket, BEGIN_RATE, BEGIN_RATE, monotonic_ms());
-	r->ce = chanev_open(fd, ROLE_KEYD, ROLE_RELAY, &relay_ops, r);
-	chanev_name(r->ce, who->slot, who->instance);
-	if (r->ce == NULL) {
+	bucket_init_room(&r->peer.bucket, BEGIN_RATE, BEGIN_RATE,
+	    monotonic_ms());
+	if (keyd_peer_open(&r->peer, who, fd, &relay_ops, r) == -1) {
 		free(r);
 		return -1;
 	}

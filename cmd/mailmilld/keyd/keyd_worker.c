@@ -1,6 +1,6 @@
 /* keyd's answers to the workers.
- * Owns: the channels to them, which key the session of a listener may use, how
- * many signatures a second a worker gets.
+ * Owns: which key the session of a listener may use, how many signatures a second
+ * a worker gets.
  * Knows nothing of how a key comes here (keyd.c) or signs (tls/keeper.h).
  *
  * An attacker may control a worker: what it sends is checked here and in the
@@ -14,10 +14,8 @@
 #include <unistd.h>
 
 #include "cmd/settings/settings_tls.h"
-#include "core/loop/after.h"
 #include "core/process/log.h"
 #include "core/process/stats.h"
-#include "core/scheduler.h"
 #include "core/util/monotonic.h"
 
 /* --- a request ------------------------------------------------------------ */
@@ -64,14 +62,14 @@ reason_of(int errnum)
 static void
 log_refused(struct keyd_worker *w, const struct msg_sign *ask, int errnum)
 {
-	uint64_t n = log_bound_count(&w->refusals, monotonic_ms());
+	uint64_t n = log_bound_count(&w->peer.refusals, monotonic_ms());
 
 	stats_inc(STATS_KEY_REFUSED);
 	if (n == 0)
 		return;
 	log_warnx("key-refused", "slot=%u instance=%u listener=%u pair=%u "
-	    "version=%u scheme=%x reason=%s refused=%llu", w->who.slot,
-	    w->who.instance, ask->listener, ask->pair, ask->version,
+	    "version=%u scheme=%x reason=%s refused=%llu", w->peer.who.slot,
+	    w->peer.who.instance, ask->listener, ask->pair, ask->version,
 	    ask->scheme, reason_of(errnum), (unsigned long long)n);
 }
 
@@ -93,44 +91,8 @@ answer(struct keyd_worker *w, const struct channel_msg *msg)
 		log_refused(w, &ask, errno);
 	}
 	/* a worker that does not read its answers loses them */
-	(void)chanev_send(w->ce, K_SIGNED, &reply, sig, (unsigned int)len, -1);
-}
-
-/* --- pace ----------------------------------------------------------------- */
-
-static void on_timer(void *);
-
-/* What a worker asks for too soon stays in its channel, where it delays nobody
- * else. */
-static void
-hold(struct keyd_worker *w, unsigned int wait_ms)
-{
-	if ((w->timer = after_ms(wait_ms, on_timer, w)) != NULL)
-		chanev_hold(w->ce);
-}
-
-/* A timer counts from the begin of the loop's pass, which may be long ago when
- * it is set after many signatures: so it can end too soon. */
-static void
-on_timer(void *closure)
-{
-	struct keyd_worker *w = closure;
-	unsigned int wait_ms = bucket_wait(&w->bucket, monotonic_ms());
-
-	w->timer = NULL;
-	if (wait_ms > 0)
-		hold(w, wait_ms);
-	if (w->timer == NULL)
-		chanev_resume(w->ce);
-}
-
-static void
-keep_pace(struct keyd_worker *w)
-{
-	unsigned int wait_ms = bucket_take(&w->bucket, monotonic_ms());
-
-	if (wait_ms > 0 && w->timer == NULL)
-		hold(w, wait_ms);
+	(void)chanev_send(w->peer.ce, K_SIGNED, &reply, sig,
+	    (unsigned int)len, -1);
 }
 
 /* --- the channel ---------------------------------------------------------- */
@@ -139,8 +101,7 @@ static void
 worker_free(struct keyd_worker *w)
 {
 	TAILQ_REMOVE(&w->keyd->workers, w, link);
-	after_cancel(&w->timer);
-	chanev_free(w->ce);
+	keyd_peer_close(&w->peer);
 	free(w);
 }
 
@@ -150,7 +111,7 @@ on_sign(void *closure, struct channel_msg *msg)
 	struct keyd_worker *w = closure;
 
 	answer(w, msg);
-	keep_pace(w);
+	keyd_peer_keep_pace(&w->peer);
 }
 
 static void
@@ -180,12 +141,9 @@ keyd_worker_open(struct keyd *kd, const struct msg_peer *who, int fd)
 		return -1;
 	}
 	w->keyd = kd;
-	w->who = *who;
-	bucket_init(&w->bucket, (uint64_t)kd->settings->key_rate,
+	bucket_init(&w->peer.bucket, (uint64_t)kd->settings->key_rate,
 	    monotonic_ms());
-	w->ce = chanev_open(fd, ROLE_KEYD, ROLE_WORKER, &worker_ops, w);
-	chanev_name(w->ce, who->slot, who->instance);
-	if (w->ce == NULL) {
+	if (keyd_peer_open(&w->peer, who, fd, &worker_ops, w) == -1) {
 		free(w);
 		return -1;
 	}

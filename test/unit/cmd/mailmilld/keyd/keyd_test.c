@@ -387,7 +387,7 @@ Test(keyd, a_slow_pass_does_not_shorten_the_wait, .timeout = 60)
 	slow->mask = E_READ;
 	cr_assert_eq(schedule_event(slow), 0);
 	/* one in 100 ms */
-	bucket_init(&TAILQ_FIRST(&kd.workers)->bucket, 10, monotonic_ms());
+	bucket_init(&TAILQ_FIRST(&kd.workers)->peer.bucket, 10, monotonic_ms());
 	send_ask(&workers[0], &ask, NULL, 0);
 	send_ask(&workers[0], &ask, NULL, 0);
 	cr_assert_geq(scheduler_pass(sched, 100), 0);
