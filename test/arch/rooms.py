@@ -102,7 +102,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role',
     # what gets jobs from the queue
-    'cmd/mailmilld/agent':      LOOP + ' cmd/settings cmd/mailmilld/role',
+    'cmd/mailmilld/agent':      LOOP + ' core/spool cmd/settings'
+                                ' cmd/mailmilld/role',
     'cmd/mailmilld/deliver':    LOOP + ' core/maildir cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/auth proto/client tls'
@@ -155,8 +156,7 @@ ALSO = {
     # how large a request for a signature is, and a signature
     'tls/remote.h': {'cmd/mailmilld/role'},
     # what the queue gives an agent to do
-    'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role',
-                         'cmd/mailmilld/agent'},
+    'core/spool/job.h': {'cmd/settings', 'cmd/mailmilld/role'},
     # the master chooses the numbers in the names of the spool's files
     'core/spool/spool_id.h': {'cmd/mailmilld/master/needs'},
     'core/spool/spool_segment.h': {'cmd/mailmilld/master/needs'},

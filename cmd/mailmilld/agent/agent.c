@@ -102,6 +102,18 @@ agent_say_results(struct agent *a, const struct job_result *results,
 }
 
 void
+agent_refuse(struct agent *a, const struct job *job, int errnum,
+    const char *text)
+{
+	struct job_error je = { .job = job->job };
+	struct job_result jr = { .job = job->job, .errnum = errnum };
+
+	strlcpy(je.text, text, sizeof(je.text));
+	agent_say_error(a, &je);
+	agent_say_results(a, &jr, 1);
+}
+
+void
 agent_last_words(struct agent *a)
 {
 	if (a->queue != NULL)

@@ -52,6 +52,11 @@ void agent_say_error(struct agent *a, const struct job_error *je);
 void agent_say_results(struct agent *a, const struct job_result *results,
     unsigned int n);
 
+/* agent_refuse(a, job, errnum, text): ${job} has failed with ${errnum}; ${text}, which
+ * is cut to JOB_TEXT octets, says why. */
+void agent_refuse(struct agent *a, const struct job *job, int errnum,
+    const char *text);
+
 /* agent_last_words(a): At the end of the process, wait a moment for the queue to
  * take what was said. */
 void agent_last_words(struct agent *a);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/mailmilld/agent/agent.h"
+#include "cmd/mailmilld/agent/agent_route.h"
 #include "cmd/mailmilld/pipe/pipe_int.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
@@ -179,51 +179,28 @@ go(struct role_state *s)
 
 /* --- jobs -------------------------------------------------------------------------- */
 
-static void
-refuse(struct role_state *s, const struct job *job, int errnum,
-    const char *text)
-{
-	struct job_error je = { .job = job->job };
-	struct job_result jr = { .job = job->job, .errnum = errnum };
-
-	strlcpy(je.text, text, sizeof(je.text));
-	agent_say_error(&s->agent, &je);
-	agent_say_results(&s->agent, &jr, 1);
-}
-
-/* Return 0, or -1: there is no memory. */
+/* Have ${job} wait for its program. */
 static int
-add_job(struct role_state *s, const struct job *job,
-    const struct spool_view *view)
+add_job(void *closure, const struct job *job, const char *rcpt,
+    struct route *route)
 {
-	const struct settings *set = s->child->settings;
-	char text[JOB_TEXT];
+	struct role_state *s = closure;
 	struct pipe_mail *m;
-	struct route route;
 	struct target *t;
-	const char *rcpt;
 	size_t i;
 
-	rcpt = spool_envelope_rcpt(&view->envelope, job->origin.rcpt);
-	if (rcpt == NULL) {
-		refuse(s, job, EBADMSG, "the message has no such recipient");
-		return 0;
-	}
-	if (route_deliver(set, rcpt, &route, text) == -1) {
-		refuse(s, job, errno, text);
-		return 0;
-	}
 	/* the queue has chosen with other settings */
-	if (route.transport != TRANSPORT_PIPE ||
-	    route.domain->pipe_account + 1 != s->child->init.slot) {
-		refuse(s, job, EAGAIN, "the settings have changed");
+	if (route->transport != TRANSPORT_PIPE ||
+	    route->domain->pipe_account + 1 != s->child->init.slot) {
+		agent_refuse(&s->agent, job, EAGAIN,
+		    "the settings have changed");
 		return 0;
 	}
-	i = (size_t)(route.domain - set->domains);
+	i = (size_t)(route->domain - s->child->settings->domains);
 	t = &s->targets[i];
 	m = TAILQ_LAST(&t->waiting, pipe_mails);
 	if (m != NULL && pipe_mail_add(m, job, rcpt, i, s->batch,
-	    (size_t)route.domain->pipe_recipients))
+	    (size_t)route->domain->pipe_recipients))
 		return 0;
 	if ((m = pipe_mail_new(job, rcpt, i, s->batch)) == NULL)
 		return -1;
@@ -235,29 +212,14 @@ static void
 on_jobs(void *closure, const struct job *jobs, unsigned int n)
 {
 	struct role_state *s = closure;
-	const struct job *last = NULL;
-	struct spool_view view;
-	unsigned int i;
 
 	if (s->is_stopped)
 		return;		/* the queue gives them to another one */
 	s->batch++;
-	for (i = 0; i < n; i++) {
-		if (last != NULL && jobs[i].source == last->source &&
-		    jobs[i].offset == last->offset)
-			;	/* another recipient of the same record */
-		else if (spool_sources_record(s->sources, &jobs[i],
-		    &view) == -1) {
-			refuse(s, &jobs[i], errno, "the message cannot be read "
-			    "from the spool");
-			last = NULL;
-			continue;
-		}
-		last = &jobs[i];
-		if (add_job(s, &jobs[i], &view) == -1) {
-			leave(s, "pipe-jobs");
-			return;
-		}
+	if (agent_route(&s->agent, s->sources, s->child->settings, jobs, n,
+	    add_job) == -1) {
+		leave(s, "pipe-jobs");
+		return;
 	}
 	go(s);
 }

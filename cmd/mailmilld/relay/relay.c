@@ -17,7 +17,7 @@
 
 #include "cmd/mailmilld/relay/relay_int.h"
 #include "cmd/mailmilld/relay/relay_way_int.h"
-#include "cmd/mailmilld/agent/agent.h"
+#include "cmd/mailmilld/agent/agent_route.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "core/loop/after.h"
@@ -85,44 +85,21 @@ static const struct relay_ops relay_ops = {
 
 /* --- jobs ----------------------------------------------------------------- */
 
-static void
-refuse(struct role_state *s, const struct job *job, int errnum,
-    const char *text)
-{
-	struct job_error je = { .job = job->job };
-	struct job_result jr = { .job = job->job, .errnum = errnum };
-
-	strlcpy(je.text, text, sizeof(je.text));
-	on_error(s, &je);
-	on_results(s, &jr, 1);
-}
-
-/* Give ${job}, whose record is ${view}, to its next hop.  Return 0, or -1: there
- * is no memory. */
+/* Give ${job} to its next hop. */
 static int
-add_job(struct role_state *s, const struct job *job,
-    const struct spool_view *view)
+add_job(void *closure, const struct job *job, const char *,
+    struct route *route)
 {
-	char text[JOB_TEXT];
+	struct role_state *s = closure;
 	struct relay_hop *hop;
-	struct route route;
-	const char *rcpt;
 
-	rcpt = spool_envelope_rcpt(&view->envelope, job->origin.rcpt);
-	if (rcpt == NULL) {
-		refuse(s, job, EBADMSG, "the message has no such recipient");
-		return 0;
-	}
-	if (route_deliver(s->child->settings, rcpt, &route, text) == -1) {
-		refuse(s, job, errno, text);
-		return 0;
-	}
 	/* the queue has chosen with other settings */
-	if (route.transport != TRANSPORT_RELAY) {
-		refuse(s, job, EAGAIN, "the settings have changed");
+	if (route->transport != TRANSPORT_RELAY) {
+		agent_refuse(&s->agent, job, EAGAIN,
+		    "the settings have changed");
 		return 0;
 	}
-	hop = relay_hop_find(s->hops, &route);
+	hop = relay_hop_find(s->hops, route);
 	return hop == NULL ? -1 : relay_hop_add(hop, job, s->batch);
 }
 
@@ -130,31 +107,16 @@ static void
 on_jobs(void *closure, const struct job *jobs, unsigned int n)
 {
 	struct role_state *s = closure;
-	const struct job *last = NULL;
-	struct spool_view view;
-	unsigned int i;
 
 	if (s->child->is_draining)
 		return;		/* the queue gives them to another one */
 	s->batch++;
-	for (i = 0; i < n; i++) {
-		if (last != NULL && jobs[i].source == last->source &&
-		    jobs[i].offset == last->offset)
-			;	/* another recipient of the same record */
-		else if (spool_sources_record(s->sources, &jobs[i],
-		    &view) == -1) {
-			refuse(s, &jobs[i], errno, "the message cannot be read "
-			    "from the spool");
-			last = NULL;
-			continue;
-		}
-		last = &jobs[i];
-		if (add_job(s, &jobs[i], &view) == -1) {
-			log_err("relay-jobs", "effect=%s",
-			    "ending, to be started again");
-			child_exit(s->child);
-			return;
-		}
+	if (agent_route(&s->agent, s->sources, s->child->settings, jobs, n,
+	    add_job) == -1) {
+		log_err("relay-jobs", "effect=%s",
+		    "ending, to be started again");
+		child_exit(s->child);
+		return;
 	}
 	relay_hops_go(s->hops);
 }
