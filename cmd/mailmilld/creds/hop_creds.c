@@ -78,10 +78,12 @@ hop_creds_check(const struct settings *s, char *err_r, size_t errlen)
 const struct hop_login *
 hop_creds_find(const struct hop_creds *c, size_t domain, size_t route)
 {
-	const struct settings_domain *d = c->settings->domains + domain;
+	const struct settings_domain *d;
 
-	if (domain >= c->settings->ndomains || c->v[domain] == NULL ||
-	    route >= d->route.n)
+	if (domain >= c->settings->ndomains || c->v[domain] == NULL)
+		return NULL;
+	d = &c->settings->domains[domain];
+	if (route >= d->route.n)
 		return NULL;
 	return hop_logins_find(c->v[domain], d->route.v[route]);
 }
