@@ -12,7 +12,8 @@
 #	make install		DESTDIR= PREFIX= SYSCONFDIR= LIBDIR= INCLUDEDIR=
 #	make uninstall		the same
 #	make abidiff OLD=FILE	how a library differs from that one; NEW=FILE, or folders
-#	make accounts		the accounts it runs under
+#	make accounts		the accounts it runs under, and the maildrop; make install
+#				does that, too, but not with DESTDIR
 #	make install-sendmail	mailmill-sendmail as sendmail, mailq and newaliases:
 #				SENDMAILDIR=, BINDIR=; never over those of another server
 #	make unit arch clean
@@ -381,8 +382,7 @@ install: all
 	@$(call paths,cmd/mailmilld/init/mailmilld.in) | $(call keep,\
 	    install 755,mailmilld.init,/etc/init.d/mailmilld)
 	@[ "$$(id -u)" != 0 ] || [ -n "$(DESTDIR)" ] || \
-	    { ldconfig; sh cmd/mailmilld/init/accounts.sh; \
-	    sh cmd/maildrop/maildrop.sh $(MAILDROP) $(PROGDIR)/mailmill-maildrop; }
+	    { ldconfig; $(MAKE) --no-print-directory accounts; }
 
 # what is there is left alone, unless it is a link that this has made
 install-sendmail:
@@ -398,6 +398,7 @@ install-sendmail:
 
 accounts:
 	@sh cmd/mailmilld/init/accounts.sh
+	@sh cmd/maildrop/maildrop.sh $(MAILDROP) $(PROGDIR)/mailmill-maildrop
 
 # the configuration, the accounts, the mail and what was edited stay
 uninstall:

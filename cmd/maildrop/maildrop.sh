@@ -1,7 +1,8 @@
 #!/bin/sh
 # maildrop.sh FOLDER PROGRAM - makes the folder in which messages wait while no server
 # takes them, and gives it and the program that writes there, set-group-id, to the
-# group _mailmillp.  As root.
+# group _mailmillp.  A program that is not installed yet is left to "make install".
+# As root.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 folder=$1 program=$2 group=_mailmillp
@@ -11,6 +12,8 @@ if ! getent group "$group" >/dev/null; then
 	echo "created the group $group"
 fi
 [ -d "$folder" ] || mkdir -m 700 "$folder"
-chown "root:$group" "$folder" "$program"
+chown "root:$group" "$folder"
 chmod 1770 "$folder"
+[ -e "$program" ] || exit 0
+chown "root:$group" "$program"
 chmod 2755 "$program"

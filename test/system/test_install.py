@@ -168,6 +168,15 @@ def test_the_init_script_and_its_exit_statuses(d):
         text = text.replace(old, new)
     with open(script, 'w') as f:
         f.write(text)
+    with open(f'{d}/take', 'w') as f:
+        f.write(f'#!/bin/sh\necho "$@" >>{d}/taken\n')
+    os.chmod(f'{d}/take', 0o755)
+    with open(f'{d}/default', 'w') as f:
+        f.write(f'SENDMAIL={d}/take\n')
+
+    def taken():
+        with open(f'{d}/taken') as f:
+            return f.read().split()
 
     def run(action, want):
         # the daemon inherits descriptors that it does not close
@@ -191,15 +200,17 @@ def test_the_init_script_and_its_exit_statuses(d):
     run('start', 0)
     first = master()
     run('status', 0)
+    assert taken() == ['-q1m'], taken()
+    # the process that takes over what waits in the maildrop may have been killed
     run('start', 0)
-    assert master() == first
+    assert master() == first and taken() == ['-q1m'] * 2, taken()
     with Client(s.port) as c:
         c.hello()
         c.mail(text_message())
     s.wait_mail(1)
     run('reload', 0)
     run('force-reload', 0)
-    assert master() == first
+    assert master() == first and taken() == ['-q1m'] * 4, taken()
     s.write_conf(conf='no_such_setting = 1')
     run('reload', 6)
     run('restart', 6)
