@@ -233,24 +233,6 @@ tell(const struct sending *s, const struct send_said *said, size_t n)
 	    "the message was sent to nobody");
 }
 
-/* Keep the recipients that have not got it.  Return how many have. */
-static size_t
-remove_taken(struct sending *s, const struct send_said *said)
-{
-	struct send_list *list = &s->env.rcpts;
-	size_t i, n = 0, taken;
-
-	for (i = 0; i < list->n; i++) {
-		if (said[i].verdict == SEND_TAKEN)
-			free(list->v[i]);
-		else
-			list->v[n++] = list->v[i];
-	}
-	taken = list->n - n;
-	list->n = n;
-	return taken;
-}
-
 /* One transaction.  Return a status of the whole, or -1: go on with those that are
  * left. */
 static int
@@ -271,7 +253,8 @@ transact(struct sending *s, struct send_said *said)
 			return tell(s, said, n);
 	if (*why == '\0')
 		snprintf(why, sizeof(why), "%s", said[0].words);
-	if (remove_taken(s, said) == 0)
+	send_submit_keep(&s->env.rcpts, said, 1 << SEND_LATER);
+	if (s->env.rcpts.n == n)
 		return drop(s, why);
 	if (s->args->is_verbose)
 		fprintf(stderr, "mailmill-sendmail: %s: %s\n", s->args->socket,

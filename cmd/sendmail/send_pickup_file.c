@@ -171,7 +171,8 @@ replace(struct file *f)
 	send_envelope_write(&f->env, out);
 	/* what it has less than the one before is given back */
 	rc = copy_body(&f->m, out) == -1 || fflush(out) != 0 ||
-	    ftruncate(fd, ftello(out)) == -1 || futimens(fd, times) == -1 || fsync(fd) == -1 ? -1 : 0;
+	    ftruncate(fd, ftello(out)) == -1 || futimens(fd, times) == -1 ||
+	    fsync(fd) == -1 ? -1 : 0;
 	if (fclose(out) != 0 || rc == -1)
 		return -1;
 	return renameat(f->dirfd, NEW_FILE, f->dirfd, f->name);
@@ -275,29 +276,13 @@ count(const struct file *f, enum send_verdict verdict)
 	return n;
 }
 
-/* Keep the recipients of two verdicts, perhaps the same. */
-static void
-keep(struct file *f, enum send_verdict a, enum send_verdict b)
-{
-	struct send_list *list = &f->env.rcpts;
-	size_t i, n = 0;
-
-	for (i = 0; i < list->n; i++) {
-		if (f->said[i].verdict == a || f->said[i].verdict == b)
-			list->v[n++] = list->v[i];
-		else
-			free(list->v[i]);
-	}
-	list->n = n;
-}
-
 /* No recipient waits, some are refused for good, and the sender cannot be told: the
  * file becomes one for these alone, put aside. */
 static enum left
 set_aside_refused(struct file *f)
 {
 	if (count(f, SEND_REFUSED) < f->env.rcpts.n) {
-		keep(f, SEND_REFUSED, SEND_REFUSED);
+		send_submit_keep(&f->env.rcpts, f->said, 1 << SEND_REFUSED);
 		if (replace(f) == -1)
 			return LEFT_ALL;
 	}
@@ -339,7 +324,8 @@ settle(struct file *f)
 		for (i = 0; i < all; i++)
 			if (f->said[i].verdict == SEND_REFUSED)
 				f->said[i].verdict = SEND_LATER;
-	keep(f, SEND_LATER, SEND_UNKNOWN);
+	send_submit_keep(&f->env.rcpts, f->said, 1 << SEND_LATER |
+	    1 << SEND_UNKNOWN);
 	if ((n = f->env.rcpts.n) == 0) {
 		if (unlinkat(f->dirfd, f->name, 0) == 0)
 			return LEFT_NONE;

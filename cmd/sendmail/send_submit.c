@@ -176,3 +176,18 @@ send_submit(const char *path, const char *helo,
 	free(notify);
 	return rc;
 }
+
+void
+send_submit_keep(struct send_list *list, const struct send_said *said,
+    unsigned int verdicts)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < list->n; i++) {
+		if ((verdicts & 1U << said[i].verdict) != 0)
+			list->v[n++] = list->v[i];
+		else
+			free(list->v[i]);
+	}
+	list->n = n;
+}

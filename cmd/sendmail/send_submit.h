@@ -43,4 +43,9 @@ int send_submit(const char *path, const char *helo,
     const struct send_envelope *env, const struct send_message *m,
     bool is_whole, struct send_said *said, char why[SEND_WORDS_MAX]);
 
+/* send_submit_keep(list, said, verdicts): Remove the recipients but those whose verdict
+ * in ${said} is in the set ${verdicts}, of which 1 << SEND_LATER is one. */
+void send_submit_keep(struct send_list *list, const struct send_said *said,
+    unsigned int verdicts);
+
 #endif
