@@ -420,6 +420,11 @@ Domain "example.test" {{
         v = self.ctl_json('stats')
         return v.get('counters', v)
 
+    def wait_empty(self, timeout=15):
+        """Until no message is in the queue."""
+        wait_for('an empty queue', lambda: not self.ctl_json(
+            'queue', 'list')['messages'], timeout)
+
     # -------------------------------------------------------------- mail
     def maildir(self, user='user', domain='example.test'):
         return f'{self.mail}/{domain}/{user}'

@@ -12,15 +12,9 @@ import time
 from harness import TOP, Client, Server, free_port, text_message, wait_for
 from nexthop import NextHop
 from test_auth_clients import unpack
-from test_relay import domain, events, received
-from test_reports import EXTENSIONS, SHORT, left, parts, settled
+from test_relay import CONF, domain, events, received, send
+from test_reports import EXTENSIONS, SHORT, parts
 from test_reports import send as send_said
-
-CONF = '''retry_interval = 1
-max_retry_interval = 1
-drain_time = 5
-'''
-
 
 def put(path, text, mode=0o600):
     with open(path, 'w') as f:
@@ -32,17 +26,6 @@ def server(d, table, conf=CONF, extra='', rows='', **kw):
     put(f'{d}/aliases', table, 0o644)
     return Server(d, conf=conf, extra=extra,
                   domain=f'Aliases = "file:{d}/aliases"\n{rows}', **kw)
-
-
-def send(s, *rcpts, sender='a@client.test', message=None):
-    with Client(s.port) as c:
-        c.hello()
-        c.cmd(f'MAIL FROM:<{sender}>')
-        for r in rcpts:
-            c.cmd(f'RCPT TO:<{r}>')
-        c.cmd('DATA', '354')
-        c.send((message or text_message()) + b'.\r\n')
-        c.expect('250')
 
 
 def test_those_who_are_listed_get_it_once(d):
@@ -73,7 +56,7 @@ chain: team
             c.cmd('MAIL FROM:<a@client.test>')
             c.cmd('RCPT TO:<nobody@example.test>', '550 5.1.1')
             c.cmd('RCPT TO:<chain@example.test>', '250')
-        settled(s)
+        s.wait_empty()
         assert sum(len(s.delivered(u)) for u in ('ann', 'joe', 'self')) == 3
         assert not s.delivered('team') and not s.delivered('chain')
         assert int(s.stats()['expanded']) == 2
@@ -118,7 +101,7 @@ def test_a_loop_is_told_to_the_sender(d):
         assert 'leads back to itself' in words, words
         way = ' -> '.join(f'{x}@example.test' for x in 'abca')
         wait_for('the log', lambda: way in s.log_now())
-        settled(s)
+        s.wait_empty()
 
 
 def test_the_owner_hears_of_what_a_list_cannot_deliver(d):
@@ -143,7 +126,7 @@ def test_the_owner_hears_of_what_a_list_cannot_deliver(d):
         assert r['Final-Recipient'] == 'rfc822; list@example.test'
         assert r['Action'] == 'delivered', r
         assert message['Original-Envelope-Id'] == 'x', message
-        settled(s)
+        s.wait_empty()
 
 
 def test_the_sender_is_told_what_it_has_asked_for(d):
@@ -164,7 +147,7 @@ def test_the_sender_is_told_what_it_has_asked_for(d):
                                          'rfc822; one@example.test'),
             'rfc822; many@example.test': ('expanded', 'rfc822; Many@X.Test')
         }, actions
-        settled(s)
+        s.wait_empty()
         assert len(s.delivered()) == 2
 
 
@@ -181,7 +164,7 @@ def test_ten_thousand_members(d):
             re.search('<(.*)>', r)[1] for m in hop.messages for r in m.rcpts)
         assert len(count) == n and set(count.values()) == {1}, \
             count.most_common(3)
-        wait_for('the queue to be empty', lambda: not left(s), 60)
+        s.wait_empty(60)
         [e] = events(s, 'expanded')
         assert e['nrcpts'] == str(n), e
 
@@ -212,7 +195,7 @@ def test_nothing_is_lost_or_doubled_when_the_queue_is_killed(d):
                 re.search(rb'Subject: number (\d+)', m)[1] for m in got)
             assert len(numbers) == n and set(numbers.values()) == {1}, (
                 user, numbers.most_common(3))
-        wait_for('the queue to be empty', lambda: not left(s), 60)
+        s.wait_empty(60)
         assert sum(len(s.delivered(u)) for u in ('ann', 'joe', 'jim')) == 3 * n
 
 

@@ -319,8 +319,7 @@ def test_a_server_that_is_not_there_fails_all_that_wait_at_once(d):
         with hop:
             hop.wait(20)
             assert len(set(hop.bodies())) == 20
-            wait_for('an empty queue', lambda: not s.ctl_json(
-                'queue', 'list')['messages'])
+            s.wait_empty()
             assert len(hop.messages) == 20
 
 
@@ -375,8 +374,7 @@ def test_a_connection_that_breaks_anywhere_is_replaced_at_once(d):
             send(s, 'a@next.test')
             hop.wait(1)
             assert hop.nsessions == 2, (verb, hop.nsessions)
-            wait_for('an empty queue', lambda: not s.ctl_json(
-                'queue', 'list')['messages'])
+            s.wait_empty()
 
 
 def test_a_session_that_the_server_ends_costs_no_message_its_time(d):
@@ -389,8 +387,7 @@ def test_a_session_that_the_server_ends_costs_no_message_its_time(d):
         for i in range(10):
             send(s, 'a@next.test', message=text_message(i))
         hop.wait(10)
-        wait_for('an empty queue', lambda: not s.ctl_json('queue', 'list')[
-            'messages'])
+        s.wait_empty()
         assert len(set(hop.bodies())) == 10 and hop.nsessions == 5
 
 
@@ -705,8 +702,7 @@ def test_a_reload_gives_a_domain_another_server(d):
                 break
             time.sleep(0.1)
         two.wait(1)
-        wait_for('an empty queue', lambda: not s.ctl_json(
-            'queue', 'list')['messages'])
+        s.wait_empty()
         assert len(set(one.bodies() + two.bodies())) == i
 
 
@@ -756,8 +752,7 @@ def test_a_reload_gives_back_what_is_left_of_a_message(d):
                  ([], queue))
         gate.set()
         hop.wait(2, 12)
-        wait_for('an empty queue', lambda: not s.ctl_json(
-            'queue', 'list')['messages'])
+        s.wait_empty()
         assert sorted(r for m in hop.messages for r in m.rcpts) == [
             f'RCPT TO:<{x}@next.test>' for x in 'ab']
 
@@ -787,8 +782,7 @@ def test_a_queue_that_ends_hears_what_has_been_taken(d):
         assert queue in s.pids('mailmilld: queue')
         os.kill(queue, signal.SIGCONT)
         wait_for('its end', lambda: queue not in s.pids('mailmilld: queue'))
-        wait_for('an empty queue', lambda: not s.ctl_json(
-            'queue', 'list')['messages'])
+        s.wait_empty()
         assert len(hop.messages) == len(set(hop.bodies())) == 45
 
 
@@ -849,8 +843,7 @@ def test_a_relay_that_is_killed_loses_nothing(d):
                     for m in list(hop.messages) for r in m.taken]
         wait_for('all of them', lambda: len(set(arrived())) == 2 * len(sent),
                  60)
-        wait_for('an empty queue', lambda: not s.ctl_json(
-            'queue', 'list')['messages'], 60)
+        s.wait_empty(60)
         got = arrived()
         assert {k for k, _ in got} == set(sent)
         # each kill hits the connections of one process: 2, of 2 recipients each
@@ -885,8 +878,7 @@ def test_a_second_mailmilld_by_lmtp(d):
         second.wait_mail(50, user='other')
         assert all(m.count(b'Received: ') == 2 for m in got), got[0]
         assert all(b' with LMTP id ' in m for m in got)
-        wait_for('an empty queue', lambda: not s.ctl_json(
-            'queue', 'list')['messages'])
+        s.wait_empty()
         second.signal(signal.SIGTERM)
         assert second.wait_end() == 0
         second.proc = None

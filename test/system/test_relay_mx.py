@@ -107,10 +107,6 @@ def deaf(address):
         yield s
 
 
-def queue_is_empty(s):
-    return not s.ctl_json('queue', 'list')['messages']
-
-
 # ------------------------------------------------------------------ MX records
 def test_the_hosts_of_mx_records_get_the_mail(d):
     with Hops(3) as hops, Nsd(d, {'dns.test': '''
@@ -139,7 +135,7 @@ nobody A 127.0.1.99
             hops[2].wait(i + 1)
         send(s, 'a@[127.0.1.2]')
         hops[1].wait(1)
-        wait_for('an empty queue', lambda: queue_is_empty(s))
+        s.wait_empty()
         said = {e['rcpt']: e['reply'] for e in events(s, 'delivered')}
         assert said['a@best.dns.test'] == \
             'one.dns.test[127.0.1.1] said: 250 2.0.0 Taken', said
@@ -229,7 +225,7 @@ def test_without_a_resolver_mail_waits_and_is_not_lost(d):
             s.end_one('resolver')
             send(s, 'a@one.test')
         hops[0].wait(5)
-        wait_for('an empty queue', lambda: queue_is_empty(s))
+        s.wait_empty()
         assert len(hops[0].messages) == 5
 
 
@@ -506,5 +502,5 @@ def test_mail_waits_for_an_answer_of_the_dns_beyond_a_reload(d):
             s.ctl('reload')
         is_silent.clear()
         hops[0].wait(3)
-        wait_for('an empty queue', lambda: queue_is_empty(s))
+        s.wait_empty()
         assert len(hops[0].messages) == 3 and not events(s, 'bounced')

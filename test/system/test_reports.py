@@ -75,10 +75,6 @@ def left(s):
     return s.ctl_json('queue')['messages']
 
 
-def settled(s):
-    wait_for('the queue to be empty', lambda: not left(s))
-
-
 def test_what_expires_comes_back(d):
     with Server(d, conf=SHORT, listener=EXTENSIONS) as s:
         block(s, 'gone')
@@ -106,7 +102,7 @@ def test_what_expires_comes_back(d):
         assert original[0] == 'text/rfc822-headers', original
         assert b'Subject: number 1' in original[1], original
         assert b'xxx' not in original[1], original
-        settled(s)
+        s.wait_empty()
         stats = s.stats()
         assert [int(stats[x]) for x in ('bounced', 'expired', 'reports')] == \
             [1, 1, 1], stats
@@ -149,7 +145,7 @@ def test_a_delivery_is_reported_if_that_was_asked_for(d):
             ('rfc822; d@example.test', 'delivered', '2.0.0')], rcpts
         # RFC 3461 6.2: only a failure returns the message
         assert original[0] == 'text/rfc822-headers'
-        settled(s)
+        s.wait_empty()
         for user in 'abcd':
             assert len(s.delivered(user)) == 1
         assert 'event=bounced' not in s.log()
@@ -180,7 +176,7 @@ def test_what_another_server_says_is_in_the_report(d):
         assert '550 5.1.1 Nobody of that name' in words, words
         r = by_rcpt['a@next.test']
         assert r['Action'] == 'relayed' and r['Status'].startswith('2.'), r
-        settled(s)
+        s.wait_empty()
 
 
 def test_a_delay_is_reported_before_the_failure(d):
@@ -202,7 +198,7 @@ def test_a_delay_is_reported_before_the_failure(d):
         assert rcpts[0]['Status'].startswith('4.'), rcpts
         [got] = s.wait_mail(1, user='quiet')
         assert parts(got)[3][0]['Action'] == 'failed'
-        settled(s)
+        s.wait_empty()
 
 
 def test_addresses_in_utf_8_are_reported_as_such(d):
@@ -240,7 +236,7 @@ def test_a_sender_who_cannot_be_told_is_in_the_log(d):
             send(c, '<a@client.test>', ['<gone@example.test>'])
             send(c, '<>', ['<gone@example.test>'])
         s.logged('outcome=expired report=none', 2)
-        settled(s)
+        s.wait_empty()
         s.logged(r'event=report-none id=\w{13} to=a@client.test '
                  r'reason="there is no Domain section')
         assert int(s.stats()['reports']) == 0
@@ -262,7 +258,7 @@ def test_the_postmaster_is_told_instead(d):
             assert ('without a sender' in m['Subject']) == \
                 ('a@client.test' not in words), (m['Subject'], words)
         assert sum(b'<a@client.test>' in x for x in got) == 1, got
-        settled(s)
+        s.wait_empty()
         # and what it does not get is told to nobody
         os.rename(s.maildir('postmaster'), f'{d}/kept')
         block(s, 'postmaster')

@@ -55,8 +55,7 @@ def drains(s, disk, fill_it):
     os.unlink(user)
     go_on(waiting)
     all_there(s, acked)
-    wait_for('an empty queue', lambda: s.ctl_json('queue') == [] or
-             not s.ctl_json('queue').get('messages'), 60)
+    s.wait_empty(60)
     # what does not belong to the spool is still there
     wait_for('new mail to be accepted', lambda: accepted(s, 5000), 60)
     # there is little room: some have to be tried again
@@ -173,8 +172,7 @@ def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
         assert not accepted(s, 5000)
         os.unlink(user)
         all_there(s, acked)
-        wait_for('an empty queue',
-                 lambda: not s.ctl_json('queue')['messages'], 60)
+        s.wait_empty(60)
         more = []
 
         def again():

@@ -78,8 +78,7 @@ def test_a_dead_destination_costs_the_others_nothing_and_is_drained_when_it_is_b
                 len(m.rcpts) for m in list(dead.messages)) >= 3000 - tried, 120)
             # the others have times of their own
             s.ctl('queue', 'retry', 'all')
-            wait_for('an empty queue', lambda: not s.ctl_json(
-                'queue', 'list')['messages'], 60)
+            s.wait_empty(60)
             got = [r for m in dead.messages for r in m.rcpts]
             assert len(got) == len(set(got)) == 3000, len(got)
             assert len(events(s, 'target-answers')) == 1
@@ -100,8 +99,7 @@ def test_the_parked_are_found_by_the_next_process(d):
             # with new settings, and with those that were tried
             s.ctl('queue', 'retry', 'all')
             dead.wait(50, 60)
-            wait_for('an empty queue', lambda: not s.ctl_json(
-                'queue', 'list')['messages'])
+            s.wait_empty()
             assert len(dead.messages) == 50
 
 
