@@ -10,6 +10,7 @@ import subprocess
 
 from harness import (ROOT, SLOW, TOP, Server, Skip, free_port,
                      text_message, unshare_mounts, wait_for)
+from postfix import libraries, set_up
 from test_auth_mechs import Tls, ours, passwd, run
 
 USER, PASSWORD = 'alice', 'pencil'
@@ -24,12 +25,7 @@ def unpack(*cmd):
                        capture_output=True, text=True, timeout=600)
     assert p.returncode == 0, p
     root = f'{cmd[1]}/root'
-    libs = [f'{root}/usr/lib/postfix'] + [
-        f'{root}/{x}/{y}' for x in ('usr/lib', 'lib')
-        for y in (os.listdir(f'{root}/{x}')
-                  if os.path.isdir(f'{root}/{x}') else ())
-        if '-linux-gnu' in y]
-    return root, dict(os.environ, LD_LIBRARY_PATH=':'.join(libs))
+    return root, dict(os.environ, LD_LIBRARY_PATH=libraries(root))
 
 
 def mailers():
@@ -86,69 +82,18 @@ def test_mutt(d):
 
 
 # ------------------------------------------------------------------ Postfix
-# the services that a client needs
-MASTER = '''
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-showq unix n - n - - showq
-tlsmgr unix - - n 1000? 1 tlsmgr
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-'''
-
-
 class Postfix:
     """A Postfix with all its files in a folder.  main, master: further lines
     of main.cf, which hold instead of those before them, and of master.cf."""
 
     def __init__(self, dir, port, ca, wrapped, main='', master=''):
         root, env = unpack('postfix.sh', POSTFIX)
-        libs = env['LD_LIBRARY_PATH']
         self.dir, self.root = dir, root
-        self.env = dict(env, MAIL_CONFIG=f'{dir}/etc')
-        for x in 'etc', 'data', 'spool':
-            os.makedirs(f'{dir}/{x}')
-        shutil.chown(f'{dir}/data', 'daemon')
-        for x in ('active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush',
-                  'hold', 'incoming', 'private', 'saved', 'trace', 'maildrop',
-                  'public', 'pid'):
-            os.makedirs(f'{dir}/spool/{x}')
-            if x != 'pid':
-                shutil.chown(f'{dir}/spool/{x}', 'daemon')
-        with open(f'{dir}/etc/master.cf', 'w') as f:
-            f.write(MASTER + master)
-        with open(f'{dir}/etc/login', 'w') as f:
-            f.write(f'[localhost]:{port} {USER}:{PASSWORD}\n')
-        with open(f'{dir}/etc/main.cf', 'w') as f:
-            f.write(f'''compatibility_level = 3.6
-queue_directory = {dir}/spool
-data_directory = {dir}/data
-command_directory = {root}/usr/sbin
-daemon_directory = {root}/usr/lib/postfix/sbin
-shlib_directory = {root}/usr/lib/postfix
-meta_directory = {dir}/etc
-mail_owner = daemon
-setgid_group = mail
-default_privs = nobody
-import_environment = MAIL_CONFIG={dir}/etc LD_LIBRARY_PATH={libs}
-export_environment = TZ MAIL_CONFIG LANG LD_LIBRARY_PATH
+        self.env = dict(env, **set_up(root, dir, f'''
 maillog_file = {dir}/log
 maillog_file_prefixes = {dir}
 myhostname = client.test
-inet_protocols = ipv4
 inet_interfaces = loopback-only
-mydestination =
-alias_maps =
-alias_database =
 smtp_host_lookup = native
 relayhost = [localhost]:{port}
 smtp_sasl_auth_enable = yes
@@ -159,7 +104,9 @@ smtp_tls_security_level = verify
 smtp_tls_verify_cert_match = hostname
 smtp_tls_wrappermode = {'yes' if wrapped else 'no'}
 {main}
-''')
+''', master))
+        with open(f'{dir}/etc/login', 'w') as f:
+            f.write(f'[localhost]:{port} {USER}:{PASSWORD}\n')
         self.proc = None
 
     def __enter__(self):
