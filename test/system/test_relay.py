@@ -22,6 +22,7 @@ max_retry_interval = 1
 drain_time = 5
 '''
 
+# before the reason, as soon as there were three attempts at a target
 PARKED = 'the destination does not answer, and is tried again at times: '
 
 
