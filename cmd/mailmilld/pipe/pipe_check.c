@@ -103,7 +103,8 @@ check_all(int fd, const struct probe_spec *spec)
 		if ((pid = fork()) == 0)
 			check_account(fd, s, i);
 		if (pid == -1 || waitpid(pid, &status, 0) == -1 ||
-		    !WIFEXITED(status)) {
+		    !WIFEXITED(status) || (WEXITSTATUS(status) != 0 &&
+		    WEXITSTATUS(status) != BAD_STATUS)) {
 			probe_say(fd, PROBE_BAD "Command: looking for the "
 			    "programs has failed");
 			return;
