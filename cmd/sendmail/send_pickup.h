@@ -10,6 +10,7 @@ struct send_pickup {
 	const char	*socket;	/* of the server */
 	const char	*maildrop;	/* the folder */
 	const char	*domain;	/* the name of this host */
+	unsigned int	 seconds;	/* an account's next message is left for the next time after so many */
 };
 
 /* send_pickup(p): Offer each message once: all, as root; else those of the account.

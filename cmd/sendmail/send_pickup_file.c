@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #include "core/lim.h"
 #include "core/spool.h"
 #include "core/util/fileio.h"
+#include "core/util/monotonic.h"
 #include "core/util/unique.h"
 #include "proto/report/dsn.h"
 
@@ -420,6 +422,7 @@ is_told(int run_fd)
 bool
 send_pickup_account(const struct send_pickup *p, int dirfd)
 {
+	uint64_t end_ms = monotonic_ms() + p->seconds * UINT64_C(1000);
 	bool is_quiet, is_all = true;
 	enum left left = LEFT_NONE;
 	struct dirent **names;
@@ -437,8 +440,14 @@ send_pickup_account(const struct send_pickup *p, int dirfd)
 		do
 			left = pick_up(p, dirfd, names[i]->d_name,
 			    is_quiet || !is_all);
-		while (left == LEFT_FEWER);
+		while (left == LEFT_FEWER && monotonic_ms() < end_ms);
 		is_all &= left == LEFT_NONE;
+		/* who empties the maildrop ends processes that take long: it
+		 * must not fall between an answer and the change of a file */
+		if (monotonic_ms() >= end_ms && i + 1 < n) {
+			is_all = false;
+			break;
+		}
 	}
 	for (i = 0; i < n; i++)
 		free(names[i]);

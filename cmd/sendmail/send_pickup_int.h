@@ -8,7 +8,8 @@
 #include "cmd/sendmail/send_pickup.h"
 
 /* send_pickup_account(p, dirfd): The messages of the folder ${dirfd}, under the
- * account of this process, which it belongs to.  Return whether none waits any more. */
+ * account of this process, which it belongs to, one after the other as long as
+ * ${p->seconds} are not over.  Return whether none waits any more. */
 bool send_pickup_account(const struct send_pickup *p, int dirfd);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cmd/sendmail/send_drop.h"
 #include "cmd/sendmail/send_pickup.h"
 #include "cmd/settings/paths.h"
+#include "core/lim.h"
 
 /* mailmillctl -c conf queue action [filter] [which] */
 static int
@@ -47,7 +48,9 @@ int
 send_queue_run(const struct send_args *args, const char *domain)
 {
 	const struct send_pickup p = { args->socket, args->maildrop != NULL ?
-		args->maildrop : SEND_MAILDROP, domain };
+		args->maildrop : SEND_MAILDROP, domain,
+		/* the other half is for the message that is at the server then */
+		LIM_MAILDROP_SECONDS / 2 };
 	int status;
 
 	if (args->interval_s > 0)
