@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,9 +163,11 @@ daemon_unlock(void)
 
 /* --- into the background -------------------------------------------------- */
 
-/* In the parent: wait for the exit status, one octet, or for the child's end. */
+/* In the parent: wait for the exit status, one octet, or for the child's end.  Who
+ * is told that a start has failed may start again at once: nothing of this one is
+ * left then. */
 static void __attribute__((noreturn))
-wait_for_child(int fd)
+wait_for_child(int fd, pid_t pid)
 {
 	unsigned char status;
 	ssize_t n;
@@ -172,18 +175,24 @@ wait_for_child(int fd)
 	do
 		n = read(fd, &status, 1);
 	while (n == -1 && errno == EINTR);
-	_exit(n == 1 ? status : 1);
+	if (n != 1)
+		status = 1;
+	if (status != 0)
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			;
+	_exit(status);
 }
 
 int
 daemon_fork(void)
 {
 	int fds[2];
+	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -1;
 	fflush(NULL);
-	switch (fork()) {
+	switch (pid = fork()) {
 	case -1:
 		fileio_close(fds[0]);
 		fileio_close(fds[1]);
@@ -192,7 +201,7 @@ daemon_fork(void)
 		break;
 	default:
 		close(fds[1]);
-		wait_for_child(fds[0]);
+		wait_for_child(fds[0], pid);
 	}
 	close(fds[0]);
 	ready_fd = fds[1];
