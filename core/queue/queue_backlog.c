@@ -64,28 +64,33 @@ void
 queue_backlogs_scan(struct queue *q)
 {
 	struct queue_targets *ts = &q->targets;
+	char name[QUEUE_TARGET_NAME];
 	struct queue_target *t;
 	unsigned int i;
 	int rc = 1;
 
 	if (ts->scan_ms > q->now_ms || q->store_ms > q->now_ms)
 		return;
+	if (ts->behind[0] == '\0')
+		ts->has_lost = false;
 	for (i = 0; i < QUEUE_TARGETS_LOOK; i++) {
-		rc = q->store_ops->waited_for(q->store, ts->behind,
-		    ts->behind, sizeof(ts->behind));
+		rc = q->store_ops->waited_for(q->store, ts->behind, name,
+		    sizeof(name));
 		if (rc != 1)
 			break;
-		t = queue_target_named(q, transport_of(q, ts->behind),
-		    ts->behind);
+		t = queue_target_named(q, transport_of(q, name), name);
 		if (t == NULL)
-			break;
+			break;	/* it is the next one in the next look, too */
 		queue_target_parked(q, t);
+		strlcpy(ts->behind, name, sizeof(ts->behind));
 	}
 	if (rc == -1)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	else if (i < QUEUE_TARGETS_LOOK) {
-		/* that was all, or there is no room */
-		ts->scan_ms = rc == 0 ? INT64_MAX : q->now_ms + QUEUE_SLOW_MS;
+		/* that was all, or there is no room.  One that was lost meanwhile
+		 * may be one that was looked at before */
+		ts->scan_ms = rc == 0 && !ts->has_lost ? INT64_MAX :
+		    q->now_ms + QUEUE_SLOW_MS;
 		if (rc == 0)
 			ts->behind[0] = '\0';
 	}

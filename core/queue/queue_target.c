@@ -91,6 +91,7 @@ target_free(struct queue *q, struct queue_target *t)
 	if (t->has_backlog) {
 		TAILQ_REMOVE(&q->targets.backlogs, t, backlog);
 		/* it is found again */
+		q->targets.has_lost = true;
 		q->targets.scan_ms = MIN(q->targets.scan_ms,
 		    q->now_ms + QUEUE_SLOW_MS);
 	}

@@ -139,6 +139,7 @@ struct queue_targets {
 	int64_t		 wake_ms;	/* when the first of the timed is to be seen */
 	int64_t		 look_ms;	/* when to look for slow ones */
 	int64_t		 scan_ms;	/* when to look for backlogs of targets that are not in memory */
+	bool		 has_lost;	/* one has left the memory since that began */
 	char		 behind[QUEUE_TARGET_NAME]; /* where to go on */
 };
 
