@@ -208,6 +208,19 @@ take_row(void *closure, const struct deferred_row *row)
 	return 0;
 }
 
+/* Does an agent get some of ${m}? */
+static bool
+is_waiting(const struct queue_message *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts && m->rcpts[i].state != RCPT_WAITING; i++)
+		continue;
+	return i < m->nrcpts;
+}
+
+/* Take the message ${id} from its rows.  Return 1; 0: none of it is for an agent
+ * now, and it leaves the memory at the end of the pass; or -1 with errno. */
 static int
 load(struct queue *q, struct due *due, uint64_t id)
 {
@@ -236,6 +249,9 @@ load(struct queue *q, struct due *due, uint64_t id)
 	}
 	queue_message_insert(q, m);
 	queue_message_route(q, m);
+	if (is_waiting(m))
+		return 1;
+	q->targets.nleaving++;
 	return 0;
 }
 
@@ -286,8 +302,8 @@ queue_load_due(struct queue *q)
 	struct due due = { .q = q, .seen = q->due_seen,
 		.max = QUEUE_FILES_MAX };
 	bool is_whole = q->due_seen.id == 0;
-	unsigned int i;
-	int rc;
+	unsigned int i, nidle = 0;
+	int rc, loaded;
 
 	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
 	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped)
@@ -299,12 +315,15 @@ queue_load_due(struct queue *q)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		return;
 	}
-	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
-		if (load(q, &due, due.ids[i]) == -1)
+	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++) {
+		if ((loaded = load(q, &due, due.ids[i])) == -1)
 			break;
+		nidle += loaded == 0;
+	}
 	q->due_seen = rc == 1 || i < due.n ? (struct queue_seen){ .id = 0 } :
 	    due.seen;
-	if (rc == 0 && due.n < due.max)
+	/* what is parked makes room for those behind it */
+	if (rc == 0 && (due.n < due.max || nidle > 0))
 		q->due_ms = q->now_ms + DUE_AGAIN_MS;
 	else if (rc == 1 && due.n == 0 && !is_whole)
 		q->due_ms = q->now_ms;

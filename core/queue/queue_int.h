@@ -93,6 +93,8 @@ struct queue_message {
 	int		 priority;
 	enum queue_band	 band;		/* while it is in the queue */
 	unsigned char	 lane;		/* the same, of its sender */
+	bool		 is_slow;	/* it has a place, and some recipient's target does not answer */
+	bool		 is_trial;	/* so it was already when it got the place */
 	unsigned int	 env_flags;	/* SPOOL_ENV_* */
 	size_t		 memory;
 	const char	*sender;
@@ -182,6 +184,13 @@ static inline enum queue_class
 queue_class(const struct queue_message *m)
 {
 	return m->place.file == NULL ? QUEUE_DUE : QUEUE_NEW;
+}
+
+/* Is there a file that agents know for this message alone? */
+static inline bool
+queue_message_has_place(const struct queue_message *m)
+{
+	return m->place.file == NULL || m->place.has_body;
 }
 
 /* Was ${r} given up? */
@@ -393,9 +402,14 @@ void queue_children_change(const struct queue *q,
 void queue_children_end(struct queue *q, struct queue_children *made,
     bool is_stored);
 
-/* core/queue/queue_job.c */
+/* core/queue/queue_job.c
+ * queue_dispatch(q): Give agents jobs.
+ * queue_unblock(q): Ask all agents again.
+ * queue_jobs_look(q): Find the messages that agents have for targets which do not
+ * answer any more, and note in them that they are slow. */
 void queue_dispatch(struct queue *q);
-void queue_unblock(struct queue *q);	/* ask all agents again */
+void queue_unblock(struct queue *q);
+void queue_jobs_look(struct queue *q);
 
 /* core/queue/queue_held.c
  * queue_held_look(q): Find out how much each login has held, if that may have

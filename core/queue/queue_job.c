@@ -320,6 +320,22 @@ queue_dispatch(struct queue *q)
 }
 
 void
+queue_jobs_look(struct queue *q)
+{
+	struct queue_message *m;
+	uint32_t i;
+
+	for (i = 0; i < q->njobs; i++) {
+		m = q->jobs[i].message;
+		if (m == NULL || m->is_slow || !queue_message_has_place(m) ||
+		    !queue_target_is_slow(q, m->rcpts[q->jobs[i].rcpt].target))
+			continue;
+		m->is_slow = true;
+		q->targets.nslow[queue_class(m)]++;
+	}
+}
+
+void
 queue_agent_gone(struct queue *q, unsigned int agent)
 {
 	struct queue_file *file, *next;

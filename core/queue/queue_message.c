@@ -69,13 +69,6 @@ queue_message_new(uint32_t nrcpts, size_t strings)
 	return m;
 }
 
-/* Is there a file that agents know for this message alone? */
-static bool
-has_own_file(const struct queue_message *m)
-{
-	return m->place.file == NULL || m->place.has_body;
-}
-
 void
 queue_message_terms(const struct queue *q, struct queue_message *m,
     const struct queue_terms *terms)
@@ -105,7 +98,7 @@ queue_message_insert(struct queue *q, struct queue_message *m)
 	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);
 	q->held[queue_class(m)].nmessages++;
 	q->held[queue_class(m)].memory += m->memory;
-	q->held[queue_class(m)].nfiles += has_own_file(m);
+	q->held[queue_class(m)].nfiles += queue_message_has_place(m);
 }
 
 void
@@ -222,11 +215,12 @@ wait_for(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
     const struct queue_route *route)
 {
 	struct queue_target *t = queue_target_get(q, route);
+	bool is_admitted = t != NULL && queue_target_admits(q, m, t);
 
 	r->transport = (unsigned char)route->transport;
 	if (t != NULL)
 		queue_target_use(q, m, r, t);
-	if (t == NULL || !queue_target_admits(q, m, t))
+	if (!is_admitted)
 		queue_rcpt_park(q, m, r);
 	else
 		queue_rcpt_wait(q, m, r);
@@ -265,7 +259,7 @@ queue_message_route(struct queue *q, struct queue_message *m)
 	uint32_t i;
 	int rc;
 
-	q->targets.admissions++;
+	q->targets.walks++;
 	for (i = 0; i < m->nrcpts; i++) {
 		r = &m->rcpts[i];
 		if (r->state != RCPT_NEW)
@@ -318,6 +312,7 @@ queue_message_free(struct queue *q, struct queue_message *m)
 
 	queue_forget(q, &m->own);
 	LIST_REMOVE(m, hash);
+	q->targets.walks++;
 	for (i = 0; i < m->nrcpts; i++) {
 		queue_rcpt_leave(q, m, &m->rcpts[i], RCPT_DONE);
 		queue_target_unuse(q, m, &m->rcpts[i]);
@@ -327,7 +322,9 @@ queue_message_free(struct queue *q, struct queue_message *m)
 		TAILQ_REMOVE(&q->settle, m, settle);
 	q->held[queue_class(m)].nmessages--;
 	q->held[queue_class(m)].memory -= m->memory;
-	q->held[queue_class(m)].nfiles -= has_own_file(m);
+	q->held[queue_class(m)].nfiles -= queue_message_has_place(m);
+	q->targets.nslow[queue_class(m)] -= m->is_slow;
+	q->targets.ntrials[queue_class(m)] -= m->is_trial;
 	if (m->place.file != NULL)
 		q->store_ops->release(q->store, &m->place);
 	free(m);

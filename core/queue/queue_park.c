@@ -45,6 +45,41 @@ park(struct queue *q, struct queue_target *t, enum queue_class class,
 	return true;
 }
 
+/* Park what has a place and waits in ${list}, but for *${left}. */
+static void
+park_waiting(struct queue *q, struct queue_waiting *list, size_t *left)
+{
+	struct queue_rcpt *r, *next;
+
+	TAILQ_FOREACH_SAFE (r, list, link, next) {
+		if (!queue_message_has_place(queue_rcpt_message(r)))
+			continue;
+		if (*left > 0) {
+			--*left;
+			continue;
+		}
+		if (q->targets.nparked++ >= QUEUE_PARK_PASS)
+			return;
+		queue_rcpt_park(q, queue_rcpt_message(r), r);
+	}
+}
+
+/* ${t} does not answer, and places are short: what an agent has keeps its places
+ * in any case, or what is to be tried first. */
+static void
+park_places(struct queue *q, struct queue_target *t, enum queue_class class)
+{
+	size_t left = t->nsent[QUEUE_NEW] + t->nsent[QUEUE_DUE] == 0;
+	size_t band, lane;
+
+	for (band = 0; band < QUEUE_BANDS; band++) {
+		if (class == QUEUE_DUE)
+			park_waiting(q, &t->due[band], &left);
+		for (lane = 0; class == QUEUE_NEW && lane < QUEUE_LANES; lane++)
+			park_waiting(q, &t->lanes[lane][band], &left);
+	}
+}
+
 /* ${t} waits for a time.  Return when to see it again; INT64_MAX: not by the
  * time. */
 static int64_t
@@ -71,6 +106,28 @@ see_timed(struct queue *q, struct queue_target *t)
 	return next;
 }
 
+/* The end of QUEUE_SLOW_MS: of ${t} */
+static void
+look_at(struct queue *q, struct queue_target *t)
+{
+	enum queue_class class;
+
+	t->nlast = t->nresults;
+	t->nresults = 0;
+	t->nlooks = (unsigned char)MIN(t->nlooks + 1, 2);
+	for (class = 0; class < QUEUE_CLASSES; class++)
+		if (t->nplaces[class] > 0 && queue_target_is_slow(q, t) &&
+		    queue_places_are_short(q, class))
+			park_places(q, t, class);
+}
+
+static bool
+are_places_short(const struct queue *q)
+{
+	return queue_places_are_short(q, QUEUE_NEW) ||
+	    queue_places_are_short(q, QUEUE_DUE);
+}
+
 /* The end of QUEUE_SLOW_MS, or memory is short: of each target */
 static void
 look(struct queue *q, bool is_end)
@@ -78,14 +135,12 @@ look(struct queue *q, bool is_end)
 	struct queue_target *t;
 	size_t i;
 
+	if (is_end && are_places_short(q))
+		queue_jobs_look(q);
 	for (i = 0; i < QUEUE_TARGET_BUCKETS; i++)
 		LIST_FOREACH (t, &q->targets.buckets[i], hash) {
-			if (is_end) {
-				t->nlast = t->nresults;
-				t->nresults = 0;
-				t->nlooks = (unsigned char)MIN(
-				    t->nlooks + 1, 2);
-			}
+			if (is_end)
+				look_at(q, t);
 			if (queue_memory_is_short(q))
 				(void)park(q, t, QUEUE_NEW,
 				    queue_target_bound(q, t));
@@ -100,6 +155,7 @@ queue_targets_run(struct queue *q)
 	bool is_end = ts->look_ms <= q->now_ms;
 
 	ts->nparked = 0;
+	ts->nleaving = 0;
 	if (ts->wake_ms <= q->now_ms) {
 		ts->wake_ms = INT64_MAX;
 		TAILQ_FOREACH_SAFE (t, &ts->timed, timed, next)
@@ -119,6 +175,7 @@ queue_targets_due(const struct queue *q)
 
 	if (q->is_stopped)
 		return INT64_MAX;
-	return q->targets.n > 0 && queue_memory_is_short(q) ?
+	return q->targets.n > 0 &&
+	    (queue_memory_is_short(q) || are_places_short(q)) ?
 	    MIN(due, q->targets.look_ms) : due;
 }

@@ -188,8 +188,11 @@ queue_target_use(struct queue *q, struct queue_message *m,
 	r->target = t;
 	if (t->nusers++ == 0 && !queue_target_is_plain(t))
 		TAILQ_REMOVE(&q->targets.idle, t, idle);
-	if (queue_class(m) == QUEUE_DUE && t->ndue++ == 0)
-		q->targets.ndue++;
+	if (!queue_message_has_place(m) || t->counted == q->targets.walks)
+		return;
+	t->counted = q->targets.walks;
+	if (t->nplaces[queue_class(m)]++ == 0)
+		q->targets.nholding[queue_class(m)]++;
 }
 
 void
@@ -203,8 +206,11 @@ queue_target_unuse(struct queue *q, struct queue_message *m,
 	r->target = NULL;
 	if (--t->nusers == 0 && !queue_target_is_plain(t))
 		TAILQ_INSERT_TAIL(&q->targets.idle, t, idle);
-	if (queue_class(m) == QUEUE_DUE && --t->ndue == 0)
-		q->targets.ndue--;
+	if (!queue_message_has_place(m) || t->counted == q->targets.walks)
+		return;
+	t->counted = q->targets.walks;
+	if (--t->nplaces[queue_class(m)] == 0)
+		q->targets.nholding[queue_class(m)]--;
 }
 
 /* Where ${m} waits */

@@ -23,6 +23,11 @@
  * longest interval between attempts.  Any other result ends the rest.  Failures
  * of jobs that were sent before the rest began count for nothing.
  *
+ * Places: a message that is due, and a new one with a large body, is an open file
+ * at an agent, and of each class QUEUE_FILES_MAX can be in memory.  A target that
+ * does not answer keeps its places until its attempts time out, so it gets few: see
+ * QUEUE_PLACES_*.  Whether it answers is seen from the last QUEUE_SLOW_MS.
+ *
  * Memory: what waits for a target that has a long rest, or is so slow that it
  * would fill the memory, is parked: it goes to the deferred store without an
  * attempt, and its row names the target.  When the target takes mail again, it
@@ -66,7 +71,10 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_TARGET_BUCKETS	1024
 #define QUEUE_TARGET_NAME	(QUEUE_TARGET_MAX + 32) /* octets of transport, blank and text, with NUL */
 #define QUEUE_TARGETS_LOOK	16	/* backlogs looked at in a pass */
-#define QUEUE_DUE_LEAST		4	/* messages that are due of one target in memory, however many targets have some */
+#define QUEUE_PLACES_LEAST	4	/* places of one target that answers, however many targets have some */
+#define QUEUE_PLACES_TRIALS	(QUEUE_FILES_MAX * 3 / 4) /* that were given to targets which did not answer */
+#define QUEUE_PLACES_FEW	(QUEUE_FILES_MAX / 4) /* as long as these have so few, each may have several; then one, and one that rests has no probe of its own */
+#define QUEUE_PLACES_KEPT	(QUEUE_FILES_MAX / 8) /* for targets that are all of their transport */
 #define QUEUE_PARK_PASS		512	/* recipients parked in a pass: each is a file and a row */
 
 struct queue_message;
@@ -90,18 +98,20 @@ struct queue_target {
 	uint16_t	 epoch;		/* of jobs: changes with each rest and probe */
 	uint32_t	 nusers;	/* recipients of messages in memory */
 	uint32_t	 nwaiting[QUEUE_CLASSES];
-	uint32_t	 ndue;		/* of nusers, those of messages that are due */
+	uint32_t	 nplaces[QUEUE_CLASSES]; /* messages in memory that have a place */
+	uint64_t	 counted;	/* the walk that has counted its message in nplaces */
 	uint32_t	 nsent[QUEUE_CLASSES]; /* messages that agents have */
 	enum queue_class last_class;	/* of which one was sent last */
 	uint32_t	 window, window_max, threshold;
 	uint32_t	 credit;	/* successes since it was made larger */
 	uint32_t	 nrests;	/* since it last answered */
 	uint32_t	 nresults, nlast; /* in this and the last QUEUE_SLOW_MS */
+	int64_t		 heard_ms;	/* when it answered last; 0: never */
 	int64_t		 rest_ms;	/* it rests until then; 0: from the next pass on */
 	int64_t		 rate_ms;	/* it may have nothing before; 0: it may */
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	struct bucket	 rate;
-	uint64_t	 admitted;	/* the message of which it has taken some last */
+	uint64_t	 admitted;	/* the walk in which it has taken some of a message */
 	char		*error;		/* why it rests, for what is parked; owned */
 	unsigned int	 turns[QUEUE_CLASSES];	/* of bands */
 	/* the lanes that are not empty, whose turn it is first */
@@ -131,9 +141,12 @@ struct queue_targets {
 	struct queue_target *plain[QUEUE_TRANSPORTS_MAX]; /* those without a text */
 	struct queue_target *last;	/* found last */
 	size_t		 n;
-	size_t		 ndue;		/* that have messages which are due in memory */
+	size_t		 nholding[QUEUE_CLASSES]; /* that have places */
+	size_t		 nslow[QUEUE_CLASSES];	/* places of messages with is_slow */
+	size_t		 ntrials[QUEUE_CLASSES]; /* and with is_trial */
+	size_t		 nleaving;	/* places of due messages that were loaded in this pass, and parked again */
 	size_t		 nnew;		/* with a text, for which new messages wait */
-	uint64_t	 admissions;	/* messages that were routed */
+	uint64_t	 walks;		/* over all recipients of a message */
 	uint32_t	 seed;		/* of hashes */
 	unsigned int	 nparked;	/* in this pass */
 	int64_t		 wake_ms;	/* when the first of the timed is to be seen */
@@ -174,8 +187,8 @@ void queue_target_unuse(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r);
 
 /* queue_target_admits(q, m, t): May ${m}, which is being routed, wait in memory for
- * ${t}?  Else its recipients are to be parked. */
-bool queue_target_admits(struct queue *q, const struct queue_message *m,
+ * ${t}?  Else its recipients are to be parked.  Asked before queue_target_use(). */
+bool queue_target_admits(struct queue *q, struct queue_message *m,
     struct queue_target *t);
 
 /* queue_target_add(q, m, r, is_first): ${r} of ${m} begins to wait, in front of
@@ -258,6 +271,9 @@ int64_t queue_backlogs_due(const struct queue *q);
  * when memory is short.
  * queue_memory_is_short(q): Is so much of the memory for new messages used that a
  * slow target might keep others from being read?
+ * queue_places_are_short(q, class): The same of the places.
+ * queue_target_is_slow(q, t): Has it not answered lately?  One that is all of its
+ * transport always has.
  * queue_target_limit(q, t, route): Take the limits of ${route}.
  * queue_target_see(q, t): Give ${t} its turn, or take it away.
  * queue_target_named(q, transport, name): The one with that name, made if it is
@@ -271,6 +287,9 @@ bool queue_target_is_long(const struct queue_target *t);
 uint32_t queue_target_bound(const struct queue *q,
     const struct queue_target *t);
 bool queue_memory_is_short(const struct queue *q);
+bool queue_places_are_short(const struct queue *q, enum queue_class class);
+bool queue_target_is_slow(const struct queue *q,
+    const struct queue_target *t);
 struct queue_target *queue_target_named(struct queue *q,
     unsigned int transport, const char *name);
 

@@ -258,6 +258,8 @@ queue_target_result(struct queue *q, struct queue_target *t,
 		return;
 	t->nsent[ticket.class] -= ticket.is_counted;
 	t->nresults++;
+	if (result != TARGET_FAILED)
+		t->heard_ms = q->now_ms;
 	if (result != TARGET_FAILED) {
 		if (t->is_resting)
 			end_rest(q, t);
@@ -287,20 +289,96 @@ queue_memory_is_short(const struct queue *q)
 	    q->held[QUEUE_NEW].memory >= QUEUE_ENVELOPES_MAX / 2;
 }
 
+bool
+queue_places_are_short(const struct queue *q, enum queue_class class)
+{
+	return q->held[class].nfiles >= QUEUE_FILES_MAX / 2;
+}
+
+bool
+queue_target_is_slow(const struct queue *q, const struct queue_target *t)
+{
+	return !queue_target_is_plain(t) && (t->is_resting ||
+	    t->heard_ms == 0 || t->heard_ms + QUEUE_SLOW_MS <= q->now_ms);
+}
+
+/* May a message wait for ${t}, which rests, to be the probe? */
+static bool
+may_wait_for_probe(const struct queue *q, const struct queue_target *t)
+{
+	return may_probe(q, t) && t->nwaiting[QUEUE_NEW] == 0 &&
+	    t->nwaiting[QUEUE_DUE] == 0;
+}
+
+/* How many places a target may have that does not answer, or of which that is not
+ * known: its attempts may take minutes. */
+static size_t
+slow_places(const struct queue *q, const struct queue_target *t,
+    enum queue_class class, size_t free)
+{
+	size_t nslow = q->targets.nslow[class];
+
+	/* the last ones are for those that answer */
+	if (q->targets.ntrials[class] >= QUEUE_PLACES_TRIALS ||
+	    free <= QUEUE_PLACES_LEAST)
+		return 0;
+	/* it has to wait with what it has already */
+	if (t->rate_ms > q->now_ms && t->nplaces[class] > 0)
+		return 0;
+	return nslow >= QUEUE_PLACES_FEW ? 1 :
+	    1 + (QUEUE_PLACES_FEW - nslow) / 4;
+}
+
+static size_t
+free_places(const struct queue *q, enum queue_class class)
+{
+	size_t held = q->held[class].nfiles;
+
+	if (class == QUEUE_DUE)
+		held -= q->targets.nleaving;
+	return held < QUEUE_FILES_MAX ? QUEUE_FILES_MAX - held : 0;
+}
+
+/* So many places more may ${t} have of ${class}, of which ${free} are free. */
+static size_t
+place_room(const struct queue *q, const struct queue_target *t,
+    enum queue_class class, size_t free)
+{
+	size_t has = t->nplaces[class], bound;
+	size_t others = q->targets.nholding[class] - (has > 0);
+
+	free -= MIN(free, QUEUE_PLACES_KEPT);
+	if (t->is_resting)
+		return may_wait_for_probe(q, t) && free > 0 &&
+		    q->targets.nslow[class] < QUEUE_PLACES_FEW;
+	if (queue_target_is_slow(q, t))
+		bound = slow_places(q, t, class, free);
+	else {
+		bound = MAX(QUEUE_FILES_MAX * 3 / 4 / (1 + others),
+		    QUEUE_PLACES_LEAST);
+		/* it may stop to answer, and some are left for the next one */
+		bound = MIN(bound, ((free + has) * 3 + 3) / 4);
+	}
+	/* no more than it takes soon */
+	bound = MIN(bound, 2 * t->window);
+	return bound > has ? MIN(bound - has, free) : 0;
+}
+
 unsigned int
 queue_target_backlog_room(const struct queue *q, const struct queue_target *t)
 {
-	size_t others = q->targets.ndue - (t->ndue > 0);
-	/* some room is left for a target that has none yet */
-	size_t bound = MAX(QUEUE_FILES_MAX * 3 / 4 / (1 + others),
-	    QUEUE_DUE_LEAST);
+	return (unsigned int)place_room(q, t, QUEUE_DUE,
+	    free_places(q, QUEUE_DUE));
+}
 
-	/* no more than it takes soon */
-	bound = MIN(bound, 2 * t->window);
-	if (t->is_resting)
-		return may_probe(q, t) && t->nwaiting[QUEUE_NEW] == 0 &&
-		    t->nwaiting[QUEUE_DUE] == 0;
-	return bound > t->ndue ? (unsigned int)bound - t->ndue : 0;
+/* The same for ${m}, which is in memory, and has its place. */
+static bool
+has_place_for(const struct queue *q, const struct queue_message *m,
+    const struct queue_target *t)
+{
+	enum queue_class class = queue_class(m);
+
+	return place_room(q, t, class, free_places(q, class) + 1) > 0;
 }
 
 static bool
@@ -309,8 +387,13 @@ may_wait(const struct queue *q, const struct queue_message *m,
 {
 	uint32_t bound;
 
-	if (queue_class(m) == QUEUE_DUE || queue_target_is_long(t))
-		return queue_target_backlog_room(q, t) > 0;
+	if (queue_class(m) == QUEUE_DUE)
+		return has_place_for(q, m, t);
+	if (queue_target_is_long(t) && !may_wait_for_probe(q, t))
+		return false;
+	if (queue_message_has_place(m) &&
+	    queue_places_are_short(q, QUEUE_NEW) && !has_place_for(q, m, t))
+		return false;
 	if (!queue_memory_is_short(q))
 		return true;
 	bound = queue_target_bound(q, t);
@@ -319,14 +402,20 @@ may_wait(const struct queue *q, const struct queue_message *m,
 }
 
 bool
-queue_target_admits(struct queue *q, const struct queue_message *m,
+queue_target_admits(struct queue *q, struct queue_message *m,
     struct queue_target *t)
 {
-	if (queue_target_is_plain(t) || t->admitted == q->targets.admissions)
+	if (queue_target_is_plain(t) || t->admitted == q->targets.walks)
 		return true;
 	if (!may_wait(q, m, t))
 		return false;
-	t->admitted = q->targets.admissions;
+	t->admitted = q->targets.walks;
+	if (queue_message_has_place(m) && !m->is_slow &&
+	    queue_target_is_slow(q, t)) {
+		m->is_slow = m->is_trial = true;
+		q->targets.nslow[queue_class(m)]++;
+		q->targets.ntrials[queue_class(m)]++;
+	}
 	return true;
 }
 

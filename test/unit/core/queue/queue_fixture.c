@@ -403,7 +403,14 @@ uint64_t
 qf_large(struct qf *f, struct qf_segment *s, uint64_t id, const char *body,
     size_t octets)
 {
-	static const char *const rcpts[] = { "joe@example.test" };
+	return qf_large_to(f, s, id, "joe@example.test", body, octets);
+}
+
+uint64_t
+qf_large_to(struct qf *f, struct qf_segment *s, uint64_t id, const char *rcpt,
+    const char *body, size_t octets)
+{
+	const char *const rcpts[] = { rcpt };
 	struct spool_record r = { .id = id, .received_us = id >> 12,
 		.body_octets = octets, .flags = SPOOL_RECORD_LARGE,
 		.body_sum = spool_sum(body, octets) };

@@ -12,7 +12,7 @@
 #include "core/spool/spool_segment.h"
 
 #define QF_JOBS		8192
-#define QF_SOURCES	32768
+#define QF_SOURCES	65536
 
 /* Transports; QF_FAR is for far.test, QF_RELAY for domains that end with ".hop",
  * each a target */
@@ -97,8 +97,11 @@ uint64_t qf_append_said(struct qf_segment *s, uint64_t id,
     const struct spool_envelope *said);
 /* The same, for joe@example.test */
 uint64_t qf_mail(struct qf_segment *s, uint64_t id);
+/* The same, with a body of its own */
 uint64_t qf_large(struct qf *f, struct qf_segment *s, uint64_t id,
     const char *body, size_t octets);
+uint64_t qf_large_to(struct qf *f, struct qf_segment *s, uint64_t id,
+    const char *rcpt, const char *body, size_t octets);
 void qf_committed(struct qf *f, const struct qf_segment *s, bool is_sealed);
 
 /* Let ${ms} pass, with every pass of the queue that is due meanwhile. */

@@ -57,16 +57,23 @@ end_segment(void)
 	s.file.fd = -1;
 }
 
+/* The next message is going to be for ${rcpt}. */
+static void
+next_mail(const char *rcpt)
+{
+	cr_assert_lt(nmails, MAILS);
+	if (nmails % EACH == 0) {
+		end_segment();
+		qf_segment(&f, &s, ++nsegments);
+	}
+	to[nmails++] = rcpt;
+}
+
 static void
 mail_from(const char *sender, const char *rcpt, unsigned int n)
 {
 	for (; n > 0; n--) {
-		cr_assert_lt(nmails, MAILS);
-		if (nmails % EACH == 0) {
-			end_segment();
-			qf_segment(&f, &s, ++nsegments);
-		}
-		to[nmails++] = rcpt;
+		next_mail(rcpt);
 		qf_append(&s, QF_ID(nmails), sender, &rcpt, 1, "body\r\n");
 	}
 	qf_committed(&f, &s, false);
@@ -83,6 +90,17 @@ rcpt_of(const struct job *job)
 {
 	return to[((job->origin.segment >> 12) - 1) * EACH +
 	    job->origin.seq - 1];
+}
+
+/* Those have bodies of their own. */
+static void
+mail_large(const char *rcpt, unsigned int n)
+{
+	for (; n > 0; n--) {
+		next_mail(rcpt);
+		qf_large_to(&f, &s, QF_ID(nmails), rcpt, "body\r\n", 6);
+	}
+	qf_committed(&f, &s, false);
 }
 
 /* Of the jobs that the agents have */
@@ -918,4 +936,156 @@ Test(queue_target, with_a_window_of_one_both_have_their_turns)
 {
 	f.hop_max = 1;
 	cr_assert_eq(due_beside_new(1), 20);
+}
+
+/* --- places --------------------------------------------------------------- */
+
+enum { SILENT = 60 };
+
+/* ${send}, ${n} to each of SILENT targets */
+static void
+to_silent(void (*send)(const char *, unsigned int), unsigned int n)
+{
+	static char names[SILENT][32];
+	size_t i;
+
+	for (i = 0; i < SILENT; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
+		send(names[i], n);
+	}
+}
+
+/* All that was sent is tried, and deferred. */
+static void
+defer_all(unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < 500 && rows().n < n; i++) {
+		qf_pass(&f, 10);
+		qf_finish(&f, EAGAIN);
+	}
+	cr_assert_eq(rows().n, n);
+}
+
+/* Deliver what is for ${rcpt}, while the others are silent, for ${seconds}.
+ * Return how many. */
+static size_t
+deliver_beside(const char *rcpt, unsigned int seconds)
+{
+	size_t n = 0;
+
+	for (; seconds > 0; seconds--) {
+		qf_pass(&f, 1000);
+		n += finish_all(rcpt, 0, 0);
+	}
+	return n;
+}
+
+/* Their attempts last for minutes. */
+Test(queue_target, many_silent_ones_leave_places_to_what_is_due_of_others)
+{
+	to_silent(mail, 20);
+	mail("x@near.test", 5);
+	mail("x@alive.hop", 50);
+	defer_all(SILENT * 20 + 55);
+	cr_assert_eq(deliver_beside("x@near.test", 90), 5);
+	cr_assert_eq(deliver_beside("x@alive.hop", 90), 50);
+	cr_assert_lt(f.q->held[QUEUE_DUE].nfiles, QUEUE_FILES_MAX);
+	qf_finish(&f, 0);
+}
+
+/* The same of those that nothing is known of */
+Test(queue_target, many_silent_ones_leave_places_after_a_restart)
+{
+	to_silent(mail, 20);
+	mail("x@near.test", 5);
+	mail("x@alive.hop", 50);
+	defer_all(SILENT * 20 + 55);
+	end_segment();
+	qf_close(&f);
+	open_queue();
+	cr_assert_eq(deliver_beside("x@near.test", 90), 5);
+	cr_assert_eq(deliver_beside("x@alive.hop", 90), 50);
+	qf_finish(&f, 0);
+}
+
+/* A place is a message, to however many recipients. */
+Test(queue_target, new_mail_with_bodies_of_its_own_has_places_beside_silent_ones)
+{
+	to_silent(mail_large, 5);
+	mail("x@near.test", 5);
+	mail_large("x@near.test", 5);
+	mail_large("x@alive.hop", 20);
+	cr_assert_eq(deliver_beside("x@near.test", 60), 10);
+	cr_assert_eq(deliver_beside("x@alive.hop", 60), 20);
+	cr_assert_lt(f.q->held[QUEUE_NEW].nfiles, QUEUE_FILES_MAX);
+	qf_finish(&f, 0);
+}
+
+/* 600 messages for ${rcpt} are due again.  It takes the first of them, and says
+ * nothing more. */
+static void
+fall_silent(const char *rcpt)
+{
+	unsigned int n = rows().n, i;
+	size_t taken = 0;
+
+	mail(rcpt, 600);
+	for (i = 0; i < 1000 && rows().n < n + 600; i++) {
+		qf_pass(&f, 10);
+		finish_all(rcpt, EAGAIN, 0);
+	}
+	for (i = 0; i < 1000 && taken < 100; i++) {
+		qf_pass(&f, 100);
+		taken += finish_all(rcpt, 0, 0);
+	}
+	cr_assert_geq(taken, 100, "%s: %zu", rcpt, taken);
+	qf_pass(&f, QUEUE_SLOW_MS + 1000);
+	cr_assert_geq(jobs_for(rcpt), 1, "%s", rcpt);
+}
+
+/* Each has answered, and has what it may have of what is left. */
+Test(queue_target, several_that_fall_silent_with_their_places_leave_some)
+{
+	static const char *const others[] = { "x@near.test", "x@c.hop",
+		"x@d.hop" };
+	size_t i;
+
+	f.config.max_retry_s = 3600;
+	qf_close(&f);
+	f.hop_first = 100;
+	open_queue();
+	fall_silent("x@a.hop");
+	cr_assert_geq(jobs_for("x@a.hop"), QUEUE_FILES_MAX / 2);
+	fall_silent("x@b.hop");
+	for (i = 0; i < 3; i++) {
+		mail(others[i], 20);
+		qf_pass(&f, 10);
+		finish_all(others[i], EAGAIN, 0);
+	}
+	for (i = 0; i < 3; i++)
+		cr_assert_eq(deliver_beside(others[i], 90), 20, "%zu", i);
+	/* and none waits in memory that is not at the agent */
+	cr_assert_eq(queue_target_find(f.q, "relay a.hop")->nwaiting[QUEUE_DUE],
+	    0);
+	qf_finish(&f, 0);
+}
+
+/* What failed in a few ways may come back at the same time, and goes as fast as it
+ * is taken. */
+Test(queue_target, what_is_due_of_many_that_answer_is_not_held_up)
+{
+	size_t n = 0;
+	unsigned int i;
+
+	to_silent(mail, 20);
+	defer_all(SILENT * 20);
+	qf_pass(&f, 58 * 1000);
+	for (i = 0; i < 300 && n < SILENT * 20; i++) {
+		qf_pass(&f, 50);
+		n += f.njobs;
+		qf_finish(&f, 0);
+	}
+	cr_assert_eq(n, SILENT * 20);
 }
