@@ -428,6 +428,8 @@ tell_target(struct queue *q, const struct queue_job *job, int errnum,
 		result = TARGET_TOOK;
 	else if ((flags & JOB_TARGET) != 0)
 		result = TARGET_FAILED;
+	else if ((flags & JOB_UNASKED) != 0)
+		result = TARGET_UNASKED;
 	queue_target_result(q, r->target, job->ticket, result,
 	    queue_rcpt_error(r));
 }

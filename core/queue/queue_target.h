@@ -20,8 +20,9 @@
  * The rest: a failure of the target (JOB_TARGET) ends all attempts for
  * QUEUE_REST_MS; then one recipient is tried, the probe.  If that fails in the
  * same way, the next rest is twice as long, up to QUEUE_REST_MAX_MS and the
- * longest interval between attempts.  Any other result ends the rest.  Failures
- * of jobs that were sent before the rest began count for nothing.
+ * longest interval between attempts.  Any other answer ends the rest.  Failures
+ * of jobs that were sent before the rest began count for nothing, and so do those
+ * of this machine (JOB_UNASKED): another recipient is the probe then.
  *
  * Places: a message that is due, and a new one with a large body, is an open file
  * at an agent, and of each class QUEUE_FILES_MAX can be in memory.  A target that
@@ -233,7 +234,8 @@ struct queue_ticket {
 enum queue_result {
 	TARGET_TOOK,		/* it has taken the message, or refused it */
 	TARGET_ANSWERED,	/* it may take the message later */
-	TARGET_FAILED		/* it would have failed with each message */
+	TARGET_FAILED,		/* it would have failed with each message */
+	TARGET_UNASKED		/* this machine has failed: nothing is known of the target */
 };
 struct queue_ticket queue_target_sent(struct queue *q,
     struct queue_target *t, enum queue_class class, bool is_first);

@@ -256,6 +256,10 @@ queue_target_result(struct queue *q, struct queue_target *t,
 {
 	if (queue_target_is_plain(t))
 		return;
+	if (result == TARGET_UNASKED) {
+		queue_target_back(q, t, ticket);
+		return;
+	}
 	t->nsent[ticket.class] -= ticket.is_counted;
 	t->nresults++;
 	if (result != TARGET_FAILED)

@@ -37,7 +37,8 @@ struct job {
 #define JOB_TARGET	0x02	/* errnum is not 0: this would have happened to each message for the same target */
 #define JOB_NO_DSN	0x04	/* errnum is 0: the next hop has the message now, and does not say what becomes of it (RFC 3461 5.2.2) */
 #define JOB_FINAL	0x08	/* errnum is 0: it is in the recipient's mailbox, and nobody else reports that (RFC 3461 5.2.3) */
-#define JOB_FLAGS	0x0f	/* all of them */
+#define JOB_UNASKED	0x10	/* errnum is not 0: that is of this machine, and says nothing of the target */
+#define JOB_FLAGS	0x1f	/* all of them */
 
 struct job_result {
 	uint64_t	job;

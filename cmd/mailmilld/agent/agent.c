@@ -106,7 +106,8 @@ agent_refuse(struct agent *a, const struct job *job, int errnum,
     const char *text)
 {
 	struct job_error je = { .job = job->job };
-	struct job_result jr = { .job = job->job, .errnum = errnum };
+	struct job_result jr = { .job = job->job, .errnum = errnum,
+		.flags = JOB_UNASKED };
 
 	strlcpy(je.text, text, sizeof(je.text));
 	agent_say_error(a, &je);

@@ -130,7 +130,7 @@ start(struct role_state *s, struct target *t, struct pipe_mail *m)
 	int fds[PIPE_NFDS];
 
 	if (pipe_mail_load(m, s->sources, set) == -1) {
-		fail_mail(s, m, errno, 0, "4.3.0",
+		fail_mail(s, m, errno, JOB_UNASKED, "4.3.0",
 		    "the message cannot be read from the spool");
 		return 0;
 	}
@@ -141,13 +141,14 @@ start(struct role_state *s, struct target *t, struct pipe_mail *m)
 	}
 	if (answer.errnum != 0) {
 		fail_mail(s, m, answer.errnum, answer.errnum == EINVAL ?
-		    JOB_REFUSED : 0, answer.enhanced, answer.text);
+		    JOB_REFUSED : JOB_UNASKED, answer.enhanced, answer.text);
 		return 0;
 	}
 	run = pipe_run_new(m, d, s->sources, fds, scheduler_now()->tv_sec,
 	    &run_ops, s);
 	if (run == NULL) {
-		fail_mail(s, m, errno, 0, "4.3.0", "no memory for a program");
+		fail_mail(s, m, errno, JOB_UNASKED, "4.3.0",
+		    "no memory for a program");
 		return 0;
 	}
 	TAILQ_INSERT_TAIL(&t->runs, run, link);

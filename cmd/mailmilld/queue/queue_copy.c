@@ -223,7 +223,7 @@ queue_copy_tell(struct queue_peer *p, const struct timeval *now)
 
 	while ((u = STAILQ_FIRST(&p->unread)) != NULL) {
 		result = (struct job_result){ .job = u->job,
-			.errnum = u->errnum };
+			.errnum = u->errnum, .flags = JOB_UNASKED };
 		error = (struct job_error){ .job = u->job };
 		strlcpy(error.text, strerror(u->errnum), sizeof(error.text));
 		STAILQ_REMOVE_HEAD(&p->unread, link);

@@ -64,6 +64,14 @@ errnum_of(const struct smtp_result *r)
 	return r->errnum != 0 ? r->errnum : EAGAIN;
 }
 
+/* Is it a failure of this machine? */
+static bool
+is_ours(const struct smtp_result *r)
+{
+	return r->why == SMTP_WHY_STOPPED || r->why == SMTP_WHY_MEMORY ||
+	    r->why == SMTP_WHY_SOURCE;
+}
+
 struct job_result
 relay_said_outcome(const struct smtp_result *result, bool has_dsn,
     uint64_t job, const char *remote, struct job_error *je_r)
@@ -74,6 +82,8 @@ relay_said_outcome(const struct smtp_result *result, bool has_dsn,
 		jr.flags = JOB_REFUSED;
 	else if (result->outcome == SMTP_ACCEPTED && !has_dsn)
 		jr.flags = JOB_NO_DSN;
+	else if (result->outcome != SMTP_ACCEPTED && is_ours(result))
+		jr.flags = JOB_UNASKED;
 	memset(je_r, 0, sizeof(*je_r));
 	je_r->job = job;
 	strlcpy(je_r->remote, remote, sizeof(je_r->remote));

@@ -385,6 +385,43 @@ rows(void)
 	return r;
 }
 
+static void
+probe(const char *rcpt, int errnum, unsigned int flags)
+{
+	while (jobs_for(rcpt) == 0)
+		qf_pass(&f, 100);
+	cr_assert_eq(finish_all(rcpt, errnum, flags), 1);
+	qf_pass(&f, 10);
+}
+
+/* Such as a message that cannot be read from the spool */
+Test(queue_target, a_failure_of_this_machine_says_nothing_of_the_target)
+{
+	const struct queue_target *t;
+	uint32_t nrests;
+
+	mail("x@a.hop", 100);
+	qf_pass(&f, 0);
+	cr_assert_eq(finish_all("x@a.hop", EIO, JOB_UNASKED), 5);
+	t = queue_target_find(f.q, "relay a.hop");
+	cr_assert(!t->is_resting);
+	cr_assert_eq(t->window, QUEUE_WINDOW_FIRST);
+	qf_pass(&f, 10);
+	cr_assert_eq(finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 5);
+	probe("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	nrests = t->nrests;
+	/* it rests on, and there is another probe */
+	probe("x@a.hop", EIO, JOB_UNASKED);
+	cr_assert(t->is_resting);
+	cr_assert_eq(t->nrests, nrests);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	probe("x@a.hop", EIO, JOB_UNASKED);
+	cr_assert(t->is_resting);
+	probe("x@a.hop", EAGAIN, 0);
+	cr_assert(!t->is_resting);
+	qf_finish(&f, 0);
+}
+
 /* An hour, each second as the target ${rcpt} fails; return the attempts. */
 static size_t
 hour_of_failures(const char *rcpt)

@@ -30,8 +30,10 @@ static const struct {
 	    "too large, at DATA" },
 	{ OURS(UNSENT, IO, "it failed", ECONNRESET), true, ECONNRESET, 0, 0,
 	    "it failed: Connection reset by peer, at DATA" },
-	{ OURS(UNSENT, SOURCE, "it cannot be read", EBADMSG), true, EBADMSG, 0,
-	    0, "it cannot be read: Bad message, at DATA" },
+	{ OURS(UNSENT, STOPPED, "it is stopped", 0), false, EAGAIN,
+	    JOB_UNASKED, 0, "it is stopped, at DATA" },
+	{ OURS(UNSENT, SOURCE, "it cannot be read", EBADMSG), true, EBADMSG,
+	    JOB_UNASKED, 0, "it cannot be read: Bad message, at DATA" },
 	{ OURS(UNCERTAIN, CLOSED, "it has closed", 0), true, EAGAIN, 0, 0,
 	    "it has closed, at DATA" },
 };
