@@ -195,6 +195,7 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 		return -1;
 	hop->since_ms = 0;
 	conn->place = place->number;
+	relay_way_use(&hop->way, conn->place);
 	conn->state = CONN_OPENING;
 	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
 	hop->count[CONN_OPENING]++;

@@ -37,14 +37,36 @@ place_of(const struct relay_way *w, uint64_t number)
 	return NULL;
 }
 
-/* The first that has not been tried, and that has not failed lately. */
+/* Is no other place to be used in this attempt? */
+static bool
+is_enough(const struct relay_way *w, uint64_t now)
+{
+	size_t limit = w->mx == NULL ? 0 :
+	    (size_t)w->domain->mx_address_limit, nused = 0, i;
+
+	if (w->begin_ms != 0 && now - w->begin_ms >= RELAY_ATTEMPT_MS)
+		return true;
+	for (i = 0; i < w->n; i++)
+		nused += w->v[i].is_used;
+	return limit != 0 && nused >= limit;
+}
+
+/* May ${p} be tried, if those that are bad until ${good_ms} are left alone? */
+static bool
+may_try(const struct relay_place *p, bool is_enough, uint64_t good_ms)
+{
+	return !p->is_tried && p->bad_ms <= good_ms &&
+	    (p->is_used || !is_enough);
+}
+
+/* The first that may be. */
 static const struct relay_place *
-untried(const struct relay_way *w, uint64_t now)
+untried(const struct relay_way *w, bool is_enough, uint64_t good_ms)
 {
 	size_t i;
 
 	for (i = 0; i < w->n; i++)
-		if (!w->v[i].is_tried && now >= w->v[i].bad_ms)
+		if (may_try(&w->v[i], is_enough, good_ms))
 			return &w->v[i];
 	return NULL;
 }
@@ -274,8 +296,9 @@ relay_way_begin(struct relay_way *w)
 	    w->ways->now_ms() >= w->end_ms))
 		forget(w);
 	for (i = 0; i < w->n; i++)
-		w->v[i].is_tried = false;
+		w->v[i].is_used = w->v[i].is_tried = false;
 	w->ntried = 0;
+	w->begin_ms = 0;
 }
 
 /* The next route.  Return whether there was one that is known, or fails to be
@@ -305,15 +328,27 @@ relay_way_find(struct relay_way *w, const struct relay_place **place_r)
 {
 	uint64_t now = w->ways->now_ms();
 	size_t n = w->mx != NULL ? 1 : w->domain->route.n;
+	bool is_last = is_enough(w, now);
 
+	if (w->begin_ms == 0)
+		w->begin_ms = now;
 	do
-		if ((*place_r = untried(w, now)) != NULL)
+		if ((*place_r = untried(w, is_last, now)) != NULL)
 			return RELAY_WAY_PLACE;
-	while (go_on(w));
-	if (w->entry < n)
+	while (!is_last && go_on(w));
+	if (!is_last && w->entry < n)
 		return RELAY_WAY_WAITS;
-	*place_r = untried(w, UINT64_MAX);
+	*place_r = untried(w, is_last, UINT64_MAX);
 	return *place_r != NULL ? RELAY_WAY_PLACE : RELAY_WAY_END;
+}
+
+void
+relay_way_use(struct relay_way *w, uint64_t number)
+{
+	struct relay_place *p = place_of(w, number);
+
+	if (p != NULL)
+		p->is_used = true;
 }
 
 const struct relay_place *
@@ -321,11 +356,12 @@ relay_way_beside(const struct relay_way *w, uint64_t number)
 {
 	const struct relay_place *p = place_of(w, number);
 	uint64_t now = w->ways->now_ms();
+	bool is_last = is_enough(w, now);
 
 	if (p == NULL)
 		return NULL;
 	for (p++; p < w->v + w->n && p->group == p[-1].group; p++)
-		if (!p->is_tried && now >= p->bad_ms)
+		if (may_try(p, is_last, now))
 			return p;
 	return NULL;
 }
@@ -338,7 +374,7 @@ relay_way_failed(struct relay_way *w, uint64_t number,
 
 	if (p == NULL || p->is_tried)
 		return;
-	p->is_tried = true;
+	p->is_used = p->is_tried = true;
 	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
 	w->ntried++;
 	w->why = *why;

@@ -10,8 +10,11 @@
  *					ask again;
  *					RELAY_WAY_END: w->why says why there is none
  *
- * From relay_way_begin() on, each address is tried once at most.  One that has
- * failed is left alone for RELAY_BAD_MS as long as there are others.  A name is
+ * From relay_way_begin() on, each address is tried once at most, and no more
+ * addresses of MX hosts than MX_Address_Limit says: an attempt ends although there
+ * are others, and those come first in the next one.  RELAY_ATTEMPT_MS after its
+ * beginning no other address is tried: what has been begun is seen to its end.
+ * One that has failed is left alone for RELAY_BAD_MS as long as there are others.  A name is
  * looked up when the addresses before it have failed, and the hosts of a
  * preference when those of the better ones have (RFC 5321 5.1).  What was found is
  * good for as long as the DNS says.
@@ -32,6 +35,7 @@
 #include "core/spool/job.h"
 
 #define RELAY_BAD_MS	60000	/* an address that has failed is not tried before, while others are there */
+#define RELAY_ATTEMPT_MS 600000	/* two servers that accept and say nothing: RFC 5321 4.5.3.2.1 gives each five minutes */
 #define RELAY_SEARCHES	64	/* at once: each may ask for 16 hosts, and lookup.h takes 1024 questions */
 #define RELAY_PLACES	64	/* addresses of one next hop */
 
@@ -47,7 +51,8 @@ struct relay_place {
 	 * DNSSEC proves that it is right: who has a certificate for it is the
 	 * right server */
 	bool		 is_sure;
-	bool		 is_tried;
+	bool		 is_used;	/* a connection to it has begun in this attempt */
+	bool		 is_tried;	/* and has failed */
 	uint64_t	 bad_ms;	/* it is not tried before, while others are there */
 };
 
@@ -78,6 +83,7 @@ struct relay_way {
 	size_t		 ntried;	/* of them */
 	struct relay_place *was;	/* those before, for what was bad */
 	size_t		 nwas;
+	uint64_t	 begin_ms;	/* the attempt has begun then; 0: it begins */
 	uint64_t	 last;		/* number */
 	unsigned int	 group;
 	size_t		 entry;		/* the next value of Route; of MX records there is one */
@@ -109,6 +115,9 @@ void relay_way_begin(struct relay_way *w);
 /* relay_way_find(w, &place_r): *place_r is valid until the next call for ${w}. */
 enum relay_way_state relay_way_find(struct relay_way *w,
     const struct relay_place **place_r);
+
+/* relay_way_use(w, number): A connection to that place begins. */
+void relay_way_use(struct relay_way *w, uint64_t number);
 
 /* relay_way_beside(w, number): What can be tried beside that place, which takes
  * long: the one behind it in its group that has not failed; NULL: none. */

@@ -27,6 +27,9 @@ static const struct {
 	{ "Delivery = smtp MX_Port = 2525", NULL },
 	{ "Delivery = smtp MX_Port = 0", "option 'MX_Port': expected a number "
 	    "from 1 to 65535, found \"0\"" },
+	{ "Delivery = smtp MX_Address_Limit = 65", "option 'MX_Address_Limit': "
+	    "expected a number from 0 to 64 (addresses, 0 for no limit), "
+	    "found \"65\"" },
 	{ "Delivery = smtp TLS = verify", NULL },
 	{ "Route = \"unix:/run/lmtp\"", "m.conf:2:27: option 'Route': only "
 	    "together with Delivery = \"lmtp\" or \"smtp\"" },

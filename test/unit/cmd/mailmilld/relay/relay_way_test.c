@@ -335,6 +335,107 @@ Test(relay_way, the_hosts_of_each_preference_are_found_when_they_are_needed)
 	cr_expect_eq(way.flags, JOB_TARGET);
 }
 
+/* Postfix's smtp_mx_address_limit.  Those that it leaves out come first when the
+ * next attempt begins. */
+Test(relay_way, no_more_addresses_are_tried_than_the_option_says)
+{
+	begin("MX_Address_Limit = 2", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test 192.0.2.1 300, 10 m.b.test 192.0.2.2 300, "
+	    "10 m.b.test 192.0.2.3 300", 0);
+	fail();
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.2:25");
+	fail();
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+	cr_expect_eq(way.flags, JOB_TARGET);
+	/* nor is the DNS asked for those of the next preference */
+	cr_expect_eq(nsearches, 1);
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.3:25");
+	fail();
+	cr_expect_str_eq(next(), "waits");
+	answer("20 n.b.test 192.0.2.4 300", 0);
+	cr_expect_str_eq(next(), "n.b.test 192.0.2.4:25");
+	fail();
+	cr_expect_str_eq(next(), "end");
+}
+
+Test(relay_way, the_usual_limit_is_five_and_zero_is_none)
+{
+	static const char *const options[] = { "", "MX_Address_Limit = 0" };
+	char hosts[256] = "";
+	size_t i, n;
+
+	for (n = 0; n < 7; n++)
+		snprintf(hosts + strlen(hosts), sizeof(hosts) - strlen(hosts),
+		    "%s10 m.b.test 192.0.2.%zu 300", n > 0 ? ", " : "", n + 1);
+	for (i = 0; i < 2; i++) {
+		if (i > 0)
+			end();
+		begin(options[i], "b.test");
+		cr_expect_str_eq(next(), "waits");
+		answer(hosts, 0);
+		for (n = 0; strstr(next(), "192.0.2.") != NULL; n++)
+			fail();
+		cr_expect_eq(n, i == 0 ? 5 : 7);
+	}
+}
+
+/* Those which are tried beside each other count as well. */
+Test(relay_way, an_address_counts_when_a_connection_to_it_begins)
+{
+	uint64_t first;
+
+	begin("MX_Address_Limit = 2", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test 192.0.2.1 300, 10 m.b.test 192.0.2.2 300, "
+	    "10 m.b.test 192.0.2.3 300", 0);
+	first = number();
+	relay_way_use(&way, first);
+	relay_way_use(&way, relay_way_beside(&way, first)->number);
+	cr_expect_null(relay_way_beside(&way, first + 1));
+	fail();
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.2:25");
+	fail();
+	cr_expect_str_eq(next(), "end");
+}
+
+Test(relay_way, values_of_route_have_no_limit)
+{
+	begin("MX_Address_Limit = 1 Route = { \"192.0.2.1\", \"192.0.2.2\" }",
+	    NULL);
+	fail();
+	cr_expect_str_eq(next(), "192.0.2.2:25");
+}
+
+/* Two servers that say nothing for five minutes, RFC 5321 4.5.3.2.1 */
+Test(relay_way, after_ten_minutes_no_other_address_is_tried)
+{
+	begin("", "b.test");
+	now_ms += 7 * RELAY_ATTEMPT_MS;
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test 192.0.2.1 300, 10 m.b.test 192.0.2.2 300, "
+	    "10 m.b.test 192.0.2.3 300", 0);
+	relay_way_use(&way, number());
+	now_ms += RELAY_ATTEMPT_MS / 2;
+	fail();
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.2:25");
+	relay_way_use(&way, number());
+	now_ms += RELAY_ATTEMPT_MS / 2;
+	/* that one is seen to its end */
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.2:25");
+	fail();
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+	/* the next attempt has as much */
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test 192.0.2.1 300, 10 m.b.test 192.0.2.2 300, "
+	    "10 m.b.test 192.0.2.3 300", 0);
+	cr_expect_str_eq(next(), "m.b.test 192.0.2.1:25");
+}
+
 Test(relay_way, who_has_said_a_name_decides_whether_a_certificate_for_it_counts)
 {
 	const struct relay_place *p;
