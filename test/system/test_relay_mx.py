@@ -4,14 +4,15 @@ import os
 import re
 import smtplib
 import socket
+import threading
 import time
 from collections import Counter
 
-from harness import Server, Skip, free_port, text_message, wait_for
+from harness import SLOW, Server, Skip, free_port, text_message, wait_for
 from keys import make_pair, tls_conf
 from nameserver import (AD, NXDOMAIN, SERVFAIL, Nsd, Script, a, mx, name_octets,
                         record)
-from nexthop import EHLO, NextHop
+from nexthop import EHLO, HANG, NextHop
 from test_relay import (CONF, events, send, server, wait_bounced,
                         wait_deferred, waiting)
 
@@ -286,6 +287,82 @@ def test_a_host_that_is_less_preferred_is_not_tried_beside_another(d):
         assert hops[0].nsessions == 0
         first.close()           # it refuses now
         hops[0].wait(1, 60)
+
+
+# ------------------------------------------------------------------ addresses of many domains
+def domains(n, *addresses):
+    return {f'd{i}.test': {'A': list(addresses)} for i in range(n)}
+
+
+def send_all(s, n):
+    for i in range(0, n, 50):
+        send(s, *(f'a@d{j}.test' for j in range(i, min(n, i + 50))))
+
+
+def test_an_address_that_accepts_and_says_nothing_costs_its_own_mail_a_delay(d):
+    """However many domains lead there: without a bound each has a connection."""
+    n, limit = 40, 3
+    zone = Zone(domains(n, '127.0.1.1') | {'live.test': {'A': ['127.0.1.2']}})
+    with Hops(2) as hops, Script(zone) as dns, mx_server(
+            d, dns, hops.port, conf_more='retry_interval = 3600\n',
+            options=f'MX_Connection_Limit = {limit}') as s:
+        hops[0].replies['BANNER'] = HANG
+        send_all(s, n)
+        send(s, 'a@live.test')
+        hops[1].wait(1)
+        why = wait_deferred(s, n - limit)
+        assert len(why) == n - limit and all(
+            v == f'{k[2:]}[127.0.1.1]: there are as many connections as '
+            f'MX_Connection_Limit says ({limit}), and the server has made none '
+            'of them ready for mail' for k, v in why.items()), why
+        assert hops[0].most == hops[0].nsessions == limit, hops[0].most
+        hops[0].stop()
+
+
+def test_domains_of_one_address_have_its_connections_in_turn(d):
+    """None is kept for more mail of its own domain while others wait."""
+    n = 60
+    with Hops(1) as hops, Script(Zone(domains(n, '127.0.1.1'))) as dns, \
+            mx_server(d, dns, hops.port, conf_more='retry_interval = 3600\n',
+                      options='MX_Connection_Limit = 2') as s:
+        for _ in range(2):
+            send_all(s, n)
+        hops[0].wait(2 * n, 60)
+        assert hops[0].most == 2, hops[0].most
+        assert not events(s, 'deferred')
+
+
+def test_an_address_that_is_full_leaves_mail_to_the_next_of_its_rank(d):
+    gate = threading.Event()
+    with Hops(2) as hops, Script(Zone(domains(
+            4, '127.0.1.1', '127.0.1.2'))) as dns, mx_server(
+                d, dns, hops.port, conf_more='retry_interval = 3600\n',
+                options='MX_Connection_Limit = 2') as s:
+        for h in hops.hops:
+            h.replies['DOT'] = lambda *_: (gate.wait(), '250 2.0.0 Taken')[1]
+        send_all(s, 4)
+        wait_for('four connections', lambda: [
+            h.nopen for h in hops.hops] == [2, 2])
+        gate.set()
+        wait_for('all', lambda: sum(len(h.messages) for h in hops.hops) == 4)
+
+
+def test_an_mx_host_that_does_not_answer_quit_keeps_its_place_for_seconds(d):
+    zone = Zone({'one.test': {'A': ['127.0.1.1']},
+                 'two.test': {'A': ['127.0.1.1']}})
+    for i, option in enumerate(('Max_Connections', 'MX_Connection_Limit')):
+        os.mkdir(f'{d}/{i}')
+        with Hops(1, replies={'QUIT': HANG}) as hops, Script(zone) as dns, \
+                mx_server(f'{d}/{i}', dns, hops.port,
+                          conf_more='retry_interval = 3600\n',
+                          options=f'{option} = 1') as s:
+            send(s, 'a@one.test')
+            wait_for('QUIT', lambda: 'QUIT' in hops[0].lines)
+            began = time.monotonic()
+            send(s, f'a@{("one", "two")[i]}.test')
+            hops[0].wait(2)
+            assert 3 < time.monotonic() - began < 15 * SLOW
+            assert hops[0].most == 1, hops[0].most
 
 
 # ------------------------------------------------------------------ Source

@@ -63,6 +63,18 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 }
 
 void
+relay_hop_want_none(struct relay_hop *hop)
+{
+	struct relay_peer *p = hop->wanted;
+
+	if (p == NULL)
+		return;
+	hop->wanted = NULL;
+	p->nwaiting--;
+	relay_peer_put(&hop->h->peers, p);
+}
+
+void
 relay_hop_free(struct relay_hop *hop)
 {
 	struct relay_hops *h = hop->h;
@@ -76,6 +88,7 @@ relay_hop_free(struct relay_hop *hop)
 		h->nmx--;
 	} else
 		TAILQ_REMOVE(&h->list, hop, link);
+	relay_hop_want_none(hop);
 	relay_way_close(&hop->way);
 	free(hop->target);
 	free(hop);
@@ -301,6 +314,7 @@ relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
 	if (conn->state == CONN_IDLE)
 		TAILQ_REMOVE(&h->idle, conn, idle);
 	hop->count[conn->state]--;
+	relay_peer_move(conn->peer, conn->state, state, monotonic_ms());
 	conn->state = state;
 	hop->count[state]++;
 	h->nleaving += state == CONN_LEAVING;

@@ -1,5 +1,5 @@
-/* What the files of next hops share: relay_hop.c, relay_hop_open.c and
- * relay_hops.c; each uses those before it alone. */
+/* What the files of next hops share: relay_hop.c, relay_hop_place.c,
+ * relay_hop_open.c and relay_hops.c; each uses those before it alone. */
 
 #ifndef CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
 #define CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
@@ -7,6 +7,7 @@
 #include <sys/tree.h>
 
 #include "cmd/mailmilld/relay/relay_int.h"
+#include "cmd/mailmilld/relay/relay_peer_int.h"
 #include "cmd/mailmilld/relay/relay_way_int.h"
 
 #define RELAY_HOPS_KEPT	1024	/* domains whose MX records lead there: beyond, those without mail are forgotten */
@@ -25,6 +26,7 @@ struct relay_hop {
 	size_t			 limit;		/* the server has taken only so many, ... */
 	uint64_t		 limit_ms;	/* ... which counts until then */
 	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
+	struct relay_peer	*wanted;	/* it waits for one of the connections to it to end */
 	struct relay_mails	 waiting;
 	size_t			 nwaiting;
 	size_t			 nfor_new;	/* of them: is_for_new */
@@ -39,6 +41,7 @@ struct relay_hops {
 	const struct relay_env	*env;
 	struct spool_sources	*sources;
 	struct relay_ways	 ways;
+	struct relay_peer_tree	 peers;
 	const struct relay_conn_ops *conn_ops;	/* of all connections */
 	const struct relay_ops	*ops;
 	void			*closure;
@@ -62,6 +65,10 @@ struct relay_hops {
 
 /* relay_hop_free(hop): With all that waits; there are no connections any more. */
 void relay_hop_free(struct relay_hop *hop);
+
+/* relay_hop_want_none(hop): It does not wait for the end of a connection any
+ * more: see relay_hop_want(). */
+void relay_hop_want_none(struct relay_hop *hop);
 
 /* relay_hop_put(hop, m, is_first): ${m} waits, before all others or after them.
  * relay_hop_take(hop, is_new): The one whose turn it is, of those that are for
@@ -91,6 +98,19 @@ void relay_hop_fail_waiting(struct relay_hop *hop);
 void relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
     enum relay_conn_state state);
 size_t relay_hop_nready(const struct relay_hop *hop);
+
+/* --- relay_hop_place.c: which addresses may have one more connection --------- */
+
+/* relay_hop_with_room(hop, place): The first of ${place} and those that can be tried
+ * beside it which may have one more connection; NULL: none may, or ${place} is.
+ * relay_hop_want(hop, place): None may: wait for the end of one of the connections
+ * to ${place}.  Return false if that address says nothing: it is not worth it.
+ * relay_hop_is_crowded(hop, place, why_r): The reason for a failure. */
+const struct relay_place *relay_hop_with_room(struct relay_hop *hop,
+    const struct relay_place *place);
+bool relay_hop_want(struct relay_hop *hop, const struct relay_place *place);
+void relay_hop_is_crowded(const struct relay_hop *hop,
+    const struct relay_place *place, struct job_error *why_r);
 
 /* --- relay_hop_open.c: opening connections ----------------------------------- */
 

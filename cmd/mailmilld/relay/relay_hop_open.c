@@ -73,21 +73,32 @@ lacks_room(const struct relay_hop *hop)
 
 /* One that keeps the place of another for too long, or NULL */
 static struct relay_conn *
-find_late(const struct relay_hops *h)
+late_of(const struct relay_hop_list *list)
 {
 	uint64_t now = monotonic_ms();
 	struct relay_conn *conn;
 	struct relay_hop *hop;
 
-	TAILQ_FOREACH (hop, &h->list, link) {
-		if (hop->count[CONN_LEAVING] == 0 || !lacks_room(hop))
+	TAILQ_FOREACH (hop, list, link) {
+		if (hop->count[CONN_LEAVING] == 0)
 			continue;
 		TAILQ_FOREACH (conn, &hop->conns, link)
 			if (conn->state == CONN_LEAVING &&
-			    now - conn->left_ms >= LEAVE_MS)
+			    now - conn->left_ms >= LEAVE_MS &&
+			    (lacks_room(hop) || (conn->peer != NULL &&
+			    conn->peer->nwaiting > 0)))
 				return conn;
 	}
 	return NULL;
+}
+
+/* The same, of all. */
+static struct relay_conn *
+find_late(const struct relay_hops *h)
+{
+	struct relay_conn *conn = late_of(&h->list);
+
+	return conn != NULL ? conn : late_of(&h->mx_list);
 }
 
 static void
@@ -183,16 +194,28 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 {
 	struct relay_conn_target target = target_of(hop, place);
 	char route[ADDR_PORT_TEXT + LIM_DOMAIN + 8];
+	struct relay_peer *peer = NULL;
 	struct relay_conn *conn;
+	int saved;
 
 	if (place->addr.kind == ROUTE_IP)
 		(void)settings_source(hop->domain, place->addr.ip.sa.sa_family,
 		    &target.source);
 	put_route(&place->addr, route, sizeof(route));
 	target.route = route;
-	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
-	if (conn == NULL)
+	if (hop->way.mx != NULL && (peer = relay_peer_get(&hop->h->peers,
+	    &place->addr.ip)) == NULL)
 		return -1;
+	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
+	if (conn == NULL) {
+		saved = errno;
+		relay_peer_put(&hop->h->peers, peer);
+		errno = saved;
+		return -1;
+	}
+	relay_peer_begin(peer, monotonic_ms());
+	relay_hop_want_none(hop);
+	conn->peer = peer;
 	hop->since_ms = 0;
 	conn->place = place->number;
 	relay_way_use(&hop->way, conn->place);
@@ -219,25 +242,49 @@ note_failure(struct relay_hop *hop, const struct relay_place *place,
 	relay_way_failed(&hop->way, place->number, &why, errnum);
 }
 
+/* ${place}, and those of its rank, have as many connections as there may be.
+ * Return whether to wait: else it has failed. */
+static bool
+wait_for_room(struct relay_hop *hop, const struct relay_place *place)
+{
+	struct job_error why;
+
+	/* those that there are take its mail */
+	if (hop->nconns > 0)
+		return true;
+	if (relay_hop_want(hop, place) && put_off(hop))
+		return true;
+	relay_hop_is_crowded(hop, place, &why);
+	relay_way_failed(&hop->way, place->number, &why, EAGAIN);
+	return false;
+}
+
 /* Return whether there is one connection more. */
 static bool
 open_one(struct relay_hop *hop)
 {
-	const struct relay_place *place;
+	const struct relay_place *place, *with_room;
 	enum relay_way_state state;
 
 	while ((state = relay_way_find(&hop->way, &place)) ==
 	    RELAY_WAY_PLACE) {
-		if (open_at(hop, place) == 0)
+		with_room = relay_hop_with_room(hop, place);
+		if (with_room == NULL) {
+			if (wait_for_room(hop, place))
+				return false;
+			continue;
+		}
+		if (open_at(hop, with_room) == 0)
 			return true;
 		if (is_no_room(errno) && put_off(hop))
 			return false;
-		note_failure(hop, place, errno);
+		note_failure(hop, with_room, errno);
 	}
 	/* one that is still being opened may be good */
 	if (state == RELAY_WAY_END && (hop->count[CONN_OPENING] == 0 ||
 	    relay_hop_nready(hop) > 0)) {
 		hop->since_ms = 0;
+		relay_hop_want_none(hop);
 		all_failed(hop);
 	}
 	return false;
@@ -267,8 +314,8 @@ relay_hop_late(struct relay_hop *hop, struct relay_conn *conn)
 	    relay_hop_nready(hop) > 0)
 		return;
 	while (hop->nconns < hop->max && h->nconns < h->env->max &&
-	    (place = relay_way_beside(&hop->way, conn->place)) != NULL &&
-	    !is_opening(hop, place->number)) {
+	    (place = relay_hop_with_room(hop, relay_way_beside(&hop->way,
+	    conn->place))) != NULL && !is_opening(hop, place->number)) {
 		if (open_at(hop, place) == 0 || is_no_room(errno))
 			return;
 		note_failure(hop, place, errno);

@@ -33,6 +33,13 @@ lacks_new(const struct relay_hop *hop)
 	    hop->count[CONN_LEAVING];
 }
 
+/* Another next hop, which has no connection, waits for its place. */
+static bool
+is_wanted(const struct relay_conn *conn)
+{
+	return conn->peer != NULL && relay_peer_is_wanted(conn->peer);
+}
+
 /* ${conn} has sent something.  It makes room where its own next hop has mail for a
  * new connection; and where all connections are taken, and next hops that have
  * none have mail, whatever its own has: unless those that leave make enough. */
@@ -44,7 +51,7 @@ gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 
 	if (conn->state != CONN_WOKEN)
 		return false;
-	if (lacks_new(hop))
+	if (lacks_new(hop) || is_wanted(conn))
 		return true;
 	if (h->nconns < h->env->max)
 		return false;
@@ -85,7 +92,7 @@ on_next(void *closure, struct relay_conn *conn)
 	}
 	/* where there is no room for others' connections, this one makes it */
 	relay_hop_set_state(hop, conn, conn->state == CONN_LEAVING ||
-	    h->is_draining ||
+	    h->is_draining || is_wanted(conn) ||
 	    (h->nconns >= h->env->max && !TAILQ_EMPTY(&h->wanting)) ?
 	    CONN_LEAVING : CONN_IDLE);
 	return NULL;
@@ -255,6 +262,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	h->nleaving -= conn->state == CONN_LEAVING;
 	hop->nconns--;
 	h->nconns--;
+	relay_peer_end(&h->peers, conn->peer, conn->state);
 	relay_conn_free(conn);
 	if (h->is_ending)
 		return;
@@ -305,6 +313,7 @@ relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
 	TAILQ_INIT(&h->list);
 	TAILQ_INIT(&h->mx_list);
 	RB_INIT(&h->mx_tree);
+	RB_INIT(&h->peers);
 	TAILQ_INIT(&h->wanting);
 	return h;
 }

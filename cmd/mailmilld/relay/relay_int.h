@@ -192,6 +192,7 @@ enum relay_conn_state {
 };
 
 struct relay_conn;
+struct relay_peer;
 
 /* What becomes of it.  ${closure} is relay_conn_open()'s. */
 struct relay_conn_ops {
@@ -228,6 +229,7 @@ struct relay_conn {
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */
+	struct relay_peer	*peer;		/* and who that is; NULL: no MX host */
 	bool			 is_sure;
 	bool			 is_connected;
 	bool			 is_late;	/* it was not connected in time */
