@@ -365,6 +365,53 @@ def test_an_mx_host_that_does_not_answer_quit_keeps_its_place_for_seconds(d):
             assert hops[0].most == 1, hops[0].most
 
 
+# ------------------------------------------------------------------ those that say nothing
+def test_domains_whose_dns_says_nothing_leave_room_for_others(d):
+    """64 of them are all that are looked up at once."""
+    zone, n = Zone({'live.test': {'A': ['127.0.1.1']}}), 64
+
+    def answers(q):
+        return zone(q) if q.name.lower() == 'live.test' else None
+    with Hops(1) as hops, Script(answers) as dns, server(
+            d, by_mx(hops.port), listener=OPEN,
+            conf=f'Resolver = "{dns.address}"\nResolver_Timeout = 60\n'
+            'retry_interval = 3600\n') as s:
+        send_all(s, n)
+        wait_for('the questions',
+                 lambda: len({q.name for q in list(dns.asked)}) == n)
+        send(s, 'a@live.test')
+        hops[0].wait(1, 30)
+        # one of them is enough
+        assert len(waiting(s)) < n / 2, waiting(s)
+
+
+def test_servers_that_say_nothing_leave_room_for_others(d):
+    """Mail for more recipients than the queue gives a process."""
+    n = 6
+    zone = Zone({f'd{i}.test': {'A': [f'127.0.1.{i + 1}']}
+                 for i in range(n + 1)})
+    with Hops(n + 1) as hops, Script(zone) as dns, server(
+            d, by_mx(hops.port), listener=OPEN,
+            conf=f'Resolver = "{dns.address}"\nResolver_Timeout = 60\n'
+            'retry_interval = 3600\n') as s:
+        for i in range(n):
+            hops[i].replies['BANNER'] = HANG
+            for _ in range(5):
+                send(s, *(f'u{j}@d{i}.test' for j in range(100)))
+        # 500 recipients for each of these
+        wait_for('connections', lambda: all(
+            hops[i].nsessions for i in range(4)))
+        began = time.monotonic()
+        send(s, f'a@d{n}.test')
+        hops[n].wait(1, 100)
+        assert time.monotonic() - began > 10, 'there was room before'
+        why = wait_for('the reason', lambda: waiting(s))
+        assert all('was not ready for mail within 30 s' in x
+                   for x in why.values()), set(why.values())
+        for i in range(n):
+            hops[i].stop()
+
+
 # ------------------------------------------------------------------ Source
 def test_connections_come_from_the_source_of_their_section(d):
     """Streams of mail that do not spoil each other's reputation."""

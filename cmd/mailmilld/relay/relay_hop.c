@@ -202,6 +202,7 @@ relay_hop_put(struct relay_hop *hop, struct relay_mail *m, bool is_first)
 		TAILQ_INSERT_TAIL(&hop->waiting, m, link);
 	hop->nfor_new += m->is_for_new;
 	hop->h->nmails++;
+	hop->h->njobs += m->njobs;
 }
 
 struct relay_mail *
@@ -223,8 +224,9 @@ relay_hop_take(struct relay_hop *hop, bool is_new)
 void
 relay_hop_mail_end(struct relay_hops *h, struct relay_mail *m)
 {
-	relay_mail_free(m);
 	h->nmails--;
+	h->njobs -= m->njobs;
+	relay_mail_free(m);
 }
 
 int
@@ -232,8 +234,12 @@ relay_hop_add(struct relay_hop *hop, const struct job *job, uint64_t batch)
 {
 	struct relay_mail *m = TAILQ_LAST(&hop->waiting, relay_mails);
 
-	if (m != NULL && relay_mail_is_of(m, job, batch))
-		return relay_mail_add(m, job);
+	if (m != NULL && relay_mail_is_of(m, job, batch)) {
+		if (relay_mail_add(m, job) == -1)
+			return -1;
+		hop->h->njobs++;
+		return 0;
+	}
 	if ((m = relay_mail_new(job, batch)) == NULL)
 		return -1;
 	relay_hop_put(hop, m, false);
@@ -308,18 +314,18 @@ relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
     enum relay_conn_state state)
 {
 	struct relay_hops *h = hop->h;
+	uint64_t now = monotonic_ms();
 
 	if (conn->state == state)
 		return;
 	if (conn->state == CONN_IDLE)
 		TAILQ_REMOVE(&h->idle, conn, idle);
 	hop->count[conn->state]--;
-	relay_peer_move(conn->peer, conn->state, state, monotonic_ms());
+	relay_peer_move(conn->peer, conn->state, state, now);
 	conn->state = state;
+	conn->since_ms = now;
 	hop->count[state]++;
 	h->nleaving += state == CONN_LEAVING;
-	if (state == CONN_LEAVING)
-		conn->left_ms = monotonic_ms();
 	TAILQ_REMOVE(&hop->conns, conn, link);
 	if (state == CONN_IDLE) {
 		TAILQ_INSERT_TAIL(&h->idle, conn, idle);

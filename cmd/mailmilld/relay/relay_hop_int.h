@@ -1,5 +1,5 @@
 /* What the files of next hops share: relay_hop.c, relay_hop_place.c,
- * relay_hop_open.c and relay_hops.c; each uses those before it alone. */
+ * relay_hop_late.c, relay_hop_open.c and relay_hops.c; each uses those before it alone. */
 
 #ifndef CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
 #define CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
@@ -56,7 +56,9 @@ struct relay_hops {
 	struct relay_hop_list	 wanting;
 	struct relay_hop	**of_domain;	/* by index of the section: those of Route */
 	size_t			 nmails;	/* that wait, or that a connection has */
+	size_t			 njobs;		/* of them */
 	Event			*timer;
+	Event			*watch;		/* for what takes too long */
 	bool			 is_draining, is_ending;
 	bool			 is_stopped;	/* is_draining, too: what is unsent goes back */
 };
@@ -111,6 +113,11 @@ const struct relay_place *relay_hop_with_room(struct relay_hop *hop,
 bool relay_hop_want(struct relay_hop *hop, const struct relay_place *place);
 void relay_hop_is_crowded(const struct relay_hop *hop,
     const struct relay_place *place, struct job_error *why_r);
+
+/* --- relay_hop_late.c: what takes too long ------------------------------------ */
+
+/* relay_hops_watch(h): Have it ended, as long as mail waits. */
+void relay_hops_watch(struct relay_hops *h);
 
 /* --- relay_hop_open.c: opening connections ----------------------------------- */
 

@@ -84,7 +84,7 @@ late_of(const struct relay_hop_list *list)
 			continue;
 		TAILQ_FOREACH (conn, &hop->conns, link)
 			if (conn->state == CONN_LEAVING &&
-			    now - conn->left_ms >= LEAVE_MS &&
+			    now - conn->since_ms >= LEAVE_MS &&
 			    (lacks_room(hop) || (conn->peer != NULL &&
 			    conn->peer->nwaiting > 0)))
 				return conn;
@@ -220,6 +220,7 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 	conn->place = place->number;
 	relay_way_use(&hop->way, conn->place);
 	conn->state = CONN_OPENING;
+	conn->since_ms = monotonic_ms();
 	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
 	hop->count[CONN_OPENING]++;
 	hop->nconns++;
@@ -428,6 +429,7 @@ relay_hops_go(struct relay_hops *h)
 			relay_hop_go(hop);
 	TAILQ_FOREACH_SAFE (hop, &h->wanting, wanting, next)
 		relay_hop_go(hop);
+	relay_hops_watch(h);
 }
 
 void

@@ -184,6 +184,7 @@ send_rest(struct relay_hop *hop, struct relay_mail *m)
 		return;
 	if (h->is_draining) {
 		h->nmails++;
+		h->njobs += again->njobs;
 		if (h->is_stopped)
 			relay_hop_give_back(h, again);
 		else
@@ -394,6 +395,7 @@ relay_hops_free(struct relay_hops *h)
 		return;
 	h->is_ending = true;
 	after_cancel(&h->timer);
+	after_cancel(&h->watch);
 	free_list(&h->list);
 	free_list(&h->mx_list);
 	free(h->of_domain);

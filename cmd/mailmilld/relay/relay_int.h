@@ -227,14 +227,14 @@ struct relay_conn {
 	struct relay_login	 login;
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
-	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c */
+	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c; with since_ms */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */
 	struct relay_peer	*peer;		/* and who that is; NULL: no MX host */
 	bool			 is_sure;
 	bool			 is_connected;
 	bool			 is_late;	/* it was not connected in time */
 	bool			 is_beaten;	/* another one of its next hop was faster */
-	uint64_t		 left_ms;	/* with CONN_LEAVING: since when */
+	uint64_t		 since_ms;	/* it is in that state */
 	char			 remote[JOB_REMOTE];
 };
 TAILQ_HEAD(relay_conns, relay_conn);

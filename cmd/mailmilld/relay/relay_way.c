@@ -220,7 +220,19 @@ end_search(struct relay_way *w)
 	if (w->search == NULL)
 		return;
 	w->ways->close(&w->search);
+	LIST_REMOVE(w, searching);
 	w->ways->nsearches--;
+}
+
+/* It takes too long. */
+static void
+give_up(struct relay_way *w)
+{
+	struct route_addr addr;
+
+	take_end(w, name_of(w, &addr), MX_END_TEMPORARY);
+	w->entry++;
+	end_search(w);
 }
 
 static void
@@ -259,10 +271,37 @@ search(struct relay_way *w)
 	w->search = w->ways->open(w->ways->lookup, &want, on_hops, w);
 	if (w->search != NULL) {
 		w->ways->nsearches++;
+		w->search_ms = w->ways->now_ms();
+		LIST_INSERT_HEAD(&w->ways->searching, w, searching);
 		return;
 	}
 	take_end(w, want.name, MX_END_TEMPORARY);
 	w->entry++;
+}
+
+/* One that takes too long: the first of those; NULL: none does. */
+static struct relay_way *
+late_search(const struct relay_ways *ways)
+{
+	uint64_t ms = ways->is_short ? RELAY_SEARCH_SHORT_MS : RELAY_SEARCH_MS;
+	uint64_t now = ways->now_ms();
+	struct relay_way *w, *late = NULL;
+
+	LIST_FOREACH (w, &ways->searching, searching)
+		if (now - w->search_ms >= ms)
+			late = w;
+	return late;
+}
+
+void
+relay_ways_late(struct relay_ways *ways)
+{
+	struct relay_way *w;
+
+	while ((w = late_search(ways)) != NULL) {
+		give_up(w);
+		ways->found(w->closure);
+	}
 }
 
 /* --- attempts ------------------------------------------------------------- */
@@ -332,6 +371,9 @@ relay_way_find(struct relay_way *w, const struct relay_place **place_r)
 
 	if (w->begin_ms == 0)
 		w->begin_ms = now;
+	/* so that w->why says why */
+	if (is_last && w->search != NULL)
+		give_up(w);
 	do
 		if ((*place_r = untried(w, is_last, now)) != NULL)
 			return RELAY_WAY_PLACE;

@@ -25,6 +25,8 @@
 #ifndef CMD_MAILMILLD_RELAY_RELAY_WAY_INT_H
 #define CMD_MAILMILLD_RELAY_RELAY_WAY_INT_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,6 +39,8 @@
 #define RELAY_BAD_MS	60000	/* an address that has failed is not tried before, while others are there */
 #define RELAY_ATTEMPT_MS 600000	/* two servers that accept and say nothing: RFC 5321 4.5.3.2.1 gives each five minutes */
 #define RELAY_SEARCHES	64	/* at once: each may ask for 16 hosts, and lookup.h takes 1024 questions */
+#define RELAY_SEARCH_MS	120000	/* a search ends: two questions, one behind the other, that have LIM_LOOKUP_SECONDS each */
+#define RELAY_SEARCH_SHORT_MS 5000 /* and so early while another one waits for its place: a name server that answers has done so, or the resolver has asked the next */
 #define RELAY_PLACES	64	/* addresses of one next hop */
 
 /* One of them. */
@@ -71,6 +75,7 @@ struct relay_ways {
 	void		 (*found)(void *closure);
 	unsigned int	 nsearches;
 	bool		 is_short;	/* a way waits for one of these to end */
+	LIST_HEAD(, relay_way) searching;	/* the last first */
 };
 
 struct relay_way {
@@ -90,6 +95,8 @@ struct relay_way {
 	int64_t		 preference;	/* of the last group, -1: none yet */
 	uint64_t	 end_ms;	/* until then they are good */
 	struct mx	*search;	/* NULL: there is none */
+	uint64_t	 search_ms;	/* its beginning */
+	LIST_ENTRY(relay_way) searching;	/* while there is one */
 	/* why there is none, and the result of what waits */
 	struct job_error why;
 	int		 errnum;
@@ -115,6 +122,11 @@ void relay_way_begin(struct relay_way *w);
 /* relay_way_find(w, &place_r): *place_r is valid until the next call for ${w}. */
 enum relay_way_state relay_way_find(struct relay_way *w,
     const struct relay_place **place_r);
+
+/* relay_ways_late(ways): End searches that take too long, RELAY_SEARCH_MS, or
+ * RELAY_SEARCH_SHORT_MS while others wait: as if the DNS gave no answer; found() is
+ * called inside the call. */
+void relay_ways_late(struct relay_ways *ways);
 
 /* relay_way_use(w, number): A connection to that place begins. */
 void relay_way_use(struct relay_way *w, uint64_t number);

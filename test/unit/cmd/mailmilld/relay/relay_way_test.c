@@ -64,13 +64,16 @@ now(void)
 	return now_ms;
 }
 
+static struct relay_ways ways;
+
 static void
 on_found(void *)
 {
 	nfound++;
+	/* whoever waits tries again */
+	ways.is_short = false;
 }
 
-static struct relay_ways ways;
 static struct relay_way way;
 static struct settings *settings;
 
@@ -532,6 +535,82 @@ Test(relay_way, searches_are_bounded)
 	cr_expect_eq(nsearches, RELAY_SEARCHES + 1);
 	for (i = 1; i < RELAY_SEARCHES; i++)
 		relay_way_close(&others[i]);
+}
+
+Test(relay_way, a_search_ends_after_two_minutes)
+{
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	now_ms += RELAY_SEARCH_MS - 1;
+	relay_ways_late(&ways);
+	cr_expect_eq(nfound, 0);
+	now_ms++;
+	relay_ways_late(&ways);
+	cr_expect_eq(nfound, 1);
+	cr_expect_not(searches[0].is_open);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.enhanced, "4.4.3");
+	cr_expect_eq(way.flags, JOB_TARGET);
+	cr_expect_eq(ways.nsearches, 0);
+}
+
+/* What an address has said, or has not, is the better reason. */
+Test(relay_way, a_search_that_ends_early_keeps_the_reason_of_an_address)
+{
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m.b.test 192.0.2.1 300", 0);
+	fail();
+	cr_expect_str_eq(next(), "waits");
+	now_ms += RELAY_SEARCH_MS;
+	relay_ways_late(&ways);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+}
+
+Test(relay_way, a_search_whose_place_others_wait_for_ends_after_seconds)
+{
+	static struct relay_way others[RELAY_SEARCHES];
+	const struct relay_place *p;
+	size_t i;
+
+	begin("", "b.test");
+	for (i = 0; i < RELAY_SEARCHES; i++) {
+		relay_way_open(&others[i], &ways, &settings->domains[0],
+		    "c.test", NULL);
+		relay_way_begin(&others[i]);
+		cr_expect_eq(relay_way_find(&others[i], &p), RELAY_WAY_WAITS);
+	}
+	now_ms += RELAY_SEARCH_SHORT_MS;
+	/* nobody waits for a place */
+	relay_ways_late(&ways);
+	cr_expect_eq(nfound, 0);
+	cr_expect_str_eq(next(), "waits");
+	relay_ways_late(&ways);
+	cr_expect_eq(nfound, 1);
+	/* the first that has begun */
+	cr_expect_not(searches[0].is_open);
+	cr_expect(searches[1].is_open);
+	cr_expect_str_eq(next(), "waits");
+	cr_expect_eq(nsearches, RELAY_SEARCHES + 1);
+	cr_expect_str_eq(searches[RELAY_SEARCHES].name, "b.test");
+	/* one of seconds is left alone */
+	ways.is_short = true;
+	for (i = 1; i < RELAY_SEARCHES; i++)
+		relay_way_close(&others[i]);
+	relay_ways_late(&ways);
+	cr_expect(searches[RELAY_SEARCHES].is_open);
+	relay_way_close(&others[0]);
+}
+
+Test(relay_way, an_attempt_that_is_over_waits_for_no_search)
+{
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	now_ms += RELAY_ATTEMPT_MS;
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.enhanced, "4.4.3");
+	cr_expect_not(searches[0].is_open);
 }
 
 Test(relay_way, without_memory_for_a_search_it_is_tried_later)

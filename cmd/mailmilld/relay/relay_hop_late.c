@@ -1,0 +1,87 @@
+/* What takes too long while mail waits for it: searches in the DNS, connections
+ * that do not get ready for mail.
+ * Owns: when they are ended.
+ *
+ * The queue gives this process so many recipients at a time and no more.  When
+ * three quarters of them are there, mail for servers that say nothing waits for
+ * UNREADY_SHORT_MS alone, so that there is room for mail of others. */
+
+#include "cmd/mailmilld/relay/relay_hop_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "core/loop/after.h"
+#include "core/util/monotonic.h"
+
+#define WATCH_MS		1000
+#define UNREADY_MS		600000	/* for a connection from its beginning to its first message, whatever RFC 5321 4.5.3.2 allows each reply */
+#define UNREADY_SHORT_MS	30000	/* as RELAY_CONNECT_SECONDS */
+
+/* What the queue gives out at a time, as core/queue/queue_job.c counts it */
+enum {
+#define TRANSPORT(id, name, role, max_jobs, file) JOBS_##id = (max_jobs),
+#include "cmd/settings/transport.def"
+#undef TRANSPORT
+};
+#define JOBS_MANY	(JOBS_RELAY / 4 * 3)
+
+/* A connection that has been opened for longer than ${ms}, of a next hop that has
+ * none ready; NULL: none has */
+static struct relay_conn *
+find_unready(const struct relay_hops *h, uint64_t ms)
+{
+	uint64_t now = monotonic_ms();
+	const struct relay_hop *hop;
+	struct relay_conn *conn;
+
+	TAILQ_FOREACH (hop, &h->wanting, wanting) {
+		if (hop->count[CONN_OPENING] == 0 ||
+		    relay_hop_nready(hop) > 0)
+			continue;
+		TAILQ_FOREACH (conn, &hop->conns, link)
+			if (conn->state == CONN_OPENING &&
+			    now - conn->since_ms >= ms)
+				return conn;
+	}
+	return NULL;
+}
+
+/* Its end leads to another address, or to the failure of all that waits. */
+static void
+end_unready(struct relay_conn *conn, uint64_t ms)
+{
+	struct relay_hop *hop = conn->closure;
+	char words[JOB_TEXT];
+	struct job_error why;
+
+	snprintf(words, sizeof(words), "the connection was not ready for mail "
+	    "within %llu s", (unsigned long long)(ms / 1000));
+	relay_said_failure(ETIMEDOUT, words, conn->remote, &why);
+	relay_way_failed(&hop->way, conn->place, &why, ETIMEDOUT);
+	relay_conn_kill(conn);
+}
+
+static void
+on_watch(void *closure)
+{
+	struct relay_hops *h = closure;
+	struct relay_conn *conn;
+
+	h->watch = NULL;
+	relay_ways_late(&h->ways);
+	while ((conn = find_unready(h, UNREADY_MS)) != NULL)
+		end_unready(conn, UNREADY_MS);
+	while (h->njobs >= JOBS_MANY &&
+	    (conn = find_unready(h, UNREADY_SHORT_MS)) != NULL)
+		end_unready(conn, UNREADY_SHORT_MS);
+	relay_hops_watch(h);
+}
+
+void
+relay_hops_watch(struct relay_hops *h)
+{
+	if (h->watch == NULL && !h->is_draining && !h->is_ending &&
+	    !TAILQ_EMPTY(&h->wanting))
+		h->watch = after_ms(WATCH_MS, on_watch, h);
+}
