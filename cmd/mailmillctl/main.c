@@ -76,7 +76,7 @@ usage(void)
 	    "          queue export folder | - [id | all | filter]\n"
 	    "          queue import folder | -\n"
 	    "          lookup domain\n"
-	    "          lookup name host | mx | txt | tlsa | ptr\n"
+	    "          lookup name host | mx | txt | tlsa | ptr | cname\n"
 	    "          reload\n"
 	    "          stop\n"
 	    "          passwd -f file [-dt] [-i iterations] [-m method] "

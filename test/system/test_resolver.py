@@ -305,7 +305,7 @@ def test_any_octets_from_a_name_server(d):
     with Script(answers) as dns, Server(d, conf=conf(dns, more=more)) as s:
         def ask(n):
             for i in range(3):
-                for type in 'host', 'mx', 'txt', 'tlsa', 'ptr':
+                for type in 'host', 'mx', 'txt', 'tlsa', 'ptr', 'cname':
                     s.ctl('lookup', f'a{n}-{i}.test', type)
                 s.ctl('lookup', f'a{n}-{i}.test')
         threads = [threading.Thread(target=ask, args=(n,)) for n in range(6)]

@@ -26,6 +26,7 @@ static const char *const type_names[LOOKUP_NTYPES] = {
 	[LOOKUP_TXT] = "txt",
 	[LOOKUP_TLSA] = "tlsa",
 	[LOOKUP_PTR] = "ptr",
+	[LOOKUP_CNAME] = "cname",
 };
 
 /* the records that answer a question of the type */
@@ -35,6 +36,7 @@ static const enum lookup_record_type records_of[LOOKUP_NTYPES] = {
 	[LOOKUP_TXT] = LOOKUP_R_TXT,
 	[LOOKUP_TLSA] = LOOKUP_R_TLSA,
 	[LOOKUP_PTR] = LOOKUP_R_PTR,
+	[LOOKUP_CNAME] = LOOKUP_R_PTR,
 };
 
 const char *

@@ -20,6 +20,7 @@ enum lookup_type {
 	LOOKUP_TXT,
 	LOOKUP_TLSA,
 	LOOKUP_PTR,		/* the name is lookup_ptr_name()'s */
+	LOOKUP_CNAME,		/* the first of a chain alone */
 	LOOKUP_NTYPES
 };
 
@@ -39,7 +40,7 @@ enum lookup_record_type {
 	LOOKUP_R_MX,		/* preference, name */
 	LOOKUP_R_TXT,		/* data: the strings of the record, joined */
 	LOOKUP_R_TLSA,		/* tlsa, data */
-	LOOKUP_R_PTR,		/* name */
+	LOOKUP_R_PTR,		/* name; of a CNAME record, too */
 	LOOKUP_NRECORDS
 };
 

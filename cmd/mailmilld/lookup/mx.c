@@ -4,7 +4,9 @@
 
 #include "cmd/mailmilld/lookup/mx.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/mailmilld/lookup/mx_plan.h"
 #include "core/loop/watch.h"
@@ -13,6 +15,7 @@
 struct host {
 	struct mx		*mx;
 	struct lookup_ask	*ask;
+	uint8_t			*octets;	/* of its TLSA records */
 };
 
 struct mx {
@@ -89,6 +92,59 @@ ask_hosts(struct mx *x)
 	}
 }
 
+/* What is found is used until the next group is, or the end. */
+static void
+on_tlsa(void *closure, const struct lookup_answer *answer)
+{
+	struct host *h = closure;
+	struct mx *x = h->mx;
+	struct lookup_answer a = *answer;
+
+	h->ask = NULL;
+	if (a.len > 0) {
+		free(h->octets);
+		if ((h->octets = malloc(a.len)) != NULL) {
+			memcpy(h->octets, a.records, a.len);
+			a.records = h->octets;
+		} else
+			a = not_asked;
+	}
+	mx_plan_tlsa(&x->plan, (unsigned int)(h - x->hosts), &a);
+	if (--x->nwaiting == 0)
+		go_on(x);
+}
+
+static void
+ask_tlsa_of(struct host *h)
+{
+	/* the name would be too long for the DNS, which has none such */
+	static const struct lookup_answer no_name = {
+		.status = LOOKUP_NO_NAME, .ttl_s = UINT32_MAX };
+	unsigned int i = (unsigned int)(h - h->mx->hosts);
+	char name[LIM_DOMAIN + 1];
+	enum lookup_type type;
+
+	if (!mx_plan_tlsa_question(&h->mx->plan, i, name, &type))
+		return;
+	h->mx->nwaiting++;
+	h->ask = lookup_ask(h->mx->lookup, type, name, on_tlsa, h);
+	if (h->ask == NULL)
+		on_tlsa(h, errno == EINVAL ? &no_name : &not_asked);
+}
+
+static void
+ask_tlsa(struct mx *x)
+{
+	unsigned int n = x->plan.ngroup, i;
+
+	/* so that the first that cannot be asked does not end the group */
+	x->nwaiting = 1;
+	for (i = 0; i < n; i++)
+		ask_tlsa_of(&x->hosts[i]);
+	if (--x->nwaiting == 0)
+		go_on(x);
+}
+
 /* --- results -------------------------------------------------------------- */
 
 static void
@@ -98,6 +154,7 @@ tell(struct mx *x)
 		.hops = x->plan.hops,
 		.n = x->plan.step == MX_STEP_HOPS ? x->plan.nhops : 0,
 		.ttl_s = x->plan.ttl_s,
+		.alias = x->plan.alias,
 		.end = x->plan.end
 	};
 
@@ -116,6 +173,9 @@ on_event(Event *, int, void *closure, struct timeval *)
 		break;
 	case MX_STEP_HOSTS:
 		ask_hosts(x);
+		break;
+	case MX_STEP_TLSA:
+		ask_tlsa(x);
 		break;
 	case MX_STEP_HOPS:
 	case MX_STEP_END:
@@ -165,8 +225,11 @@ mx_close(struct mx **xp)
 		return;
 	*xp = NULL;
 	lookup_cancel(&x->ask);
-	for (i = 0; i < MX_TARGETS_MAX; i++)
+	for (i = 0; i < MX_TARGETS_MAX; i++) {
 		lookup_cancel(&x->hosts[i].ask);
+		free(x->hosts[i].octets);
+		x->hosts[i].octets = NULL;
+	}
 	x->is_closed = true;
 	if (x->is_busy)
 		return;

@@ -36,7 +36,26 @@ struct mx_want {
 	/* it is the name of a host, whose addresses are wanted, whatever MX
 	 * records it has: a smarthost */
 	bool			 is_host;
+	bool			 wants_tlsa;	/* of each host: see mx_hop.tlsa */
 	const struct mx_self	*self;		/* NULL: no hop is taken for our own */
+};
+
+/* The TLSA records of a host and port (RFC 7672 2.2), as far as DNSSEC proves
+ * that they count: also the MX records, and the addresses or the first CNAME
+ * record of the host. */
+enum mx_tlsa_status {
+	MX_TLSA_NONE,		/* there are none, or nothing proves them */
+	MX_TLSA_FOUND,		/* there are, perhaps none that can be read */
+	MX_TLSA_FAILED		/* not known: a look-up has failed, or there are
+				 * more than an answer holds */
+};
+
+struct mx_tlsa {
+	enum mx_tlsa_status status;
+	/* whose they are: the host, or where its CNAME records end */
+	const char	*base;
+	const uint8_t	*records;	/* lookup_record_next() */
+	size_t		 len;
 };
 
 struct mx_hop {
@@ -52,6 +71,7 @@ struct mx_hop {
 	 * depends on (RFC 7672 2.2) */
 	bool		 is_mx_authentic;
 	bool		 is_addr_authentic;
+	struct mx_tlsa	 tlsa;
 };
 
 #define MX_HOPS_MAX	32		/* of one preference */
@@ -77,6 +97,9 @@ struct mx_result {
 	const struct mx_hop	*hops;		/* until mx_more() or mx_close() */
 	size_t			 n;
 	unsigned int		 ttl_s;		/* the hops are good for so long */
+	/* where the CNAME records of the domain end, whose MX records these
+	 * are; "": it has none */
+	const char		*alias;
 	/* if there are none: */
 	enum mx_end		 end;
 };

@@ -183,8 +183,54 @@ add_hops(struct mx_plan *p, const struct mx_target *t)
 			.host = t->host,
 			.alias = t->alias,
 			.is_mx_authentic = p->is_mx_authentic,
-			.is_addr_authentic = t->is_authentic
+			.is_addr_authentic = t->is_authentic,
+			.tlsa = t->tlsa.found
 		};
+	}
+}
+
+static void
+give_hops(struct mx_plan *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->ngroup; i++)
+		add_hops(p, &p->targets[p->group + i]);
+	if (p->nhops > 0) {
+		p->has_hops = true;
+		p->step = MX_STEP_HOPS;
+		return;
+	}
+	p->group += p->ngroup;
+	next_group(p);
+}
+
+/* Return whether a TLSA record of the group is to be asked for. */
+static bool
+has_question(const struct mx_plan *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->ngroup; i++)
+		if (p->targets[p->group + i].tlsa.next != MX_TLSA_END)
+			return true;
+	return false;
+}
+
+/* RFC 7672 2.2.1: what is said about hosts that a forger may have chosen proves
+ * nothing. */
+static void
+begin_tlsa(struct mx_plan *p)
+{
+	bool is_proven = p->wants_tlsa && (p->is_host || p->is_mx_authentic);
+	struct mx_target *t;
+	unsigned int i;
+
+	for (i = 0; i < p->ngroup; i++) {
+		t = &p->targets[p->group + i];
+		if (is_proven && t->naddrs > 0 && *t->host != '\0')
+			mx_tlsa_begin(&t->tlsa, t->host, t->alias,
+			    t->is_authentic);
 	}
 }
 
@@ -192,22 +238,17 @@ add_hops(struct mx_plan *p, const struct mx_target *t)
 static void
 group_done(struct mx_plan *p)
 {
-	unsigned int i;
-
 	if (group_is_own(p)) {
 		p->is_cut = true;
 		p->ntargets = p->group;
-	} else {
-		for (i = 0; i < p->ngroup; i++)
-			add_hops(p, &p->targets[p->group + i]);
-		if (p->nhops > 0) {
-			p->has_hops = true;
-			p->step = MX_STEP_HOPS;
-			return;
-		}
-		p->group += p->ngroup;
+		next_group(p);
+		return;
 	}
-	next_group(p);
+	begin_tlsa(p);
+	if (has_question(p))
+		p->step = MX_STEP_TLSA;
+	else
+		give_hops(p);
 }
 
 /* --- MX records ----------------------------------------------------------- */
@@ -298,6 +339,7 @@ mx_plan_mx(struct mx_plan *p, const struct lookup_answer *a)
 {
 	p->ttl_s = a->ttl_s;
 	p->is_mx_authentic = a->is_authentic;
+	strlcpy(p->alias, a->alias, sizeof(p->alias));
 	switch (a->status) {
 	case LOOKUP_FOUND:
 		take_records(p, a);
@@ -331,6 +373,7 @@ mx_plan_begin(struct mx_plan *p, const struct mx_want *want)
 	p->self = want->self;
 	p->port = want->port;
 	p->is_host = want->is_host;
+	p->wants_tlsa = want->wants_tlsa;
 	p->ttl_s = UINT32_MAX;
 	if (parse_literal(want->name, &addr) && !is_no_host(&addr)) {
 		addr.in.sin_port = htons((in_port_t)want->port);
@@ -377,6 +420,24 @@ mx_plan_host(struct mx_plan *p, unsigned int i, const struct lookup_answer *a)
 		if (!p->targets[p->group + i].is_answered)
 			return;
 	group_done(p);
+}
+
+bool
+mx_plan_tlsa_question(const struct mx_plan *p, unsigned int i,
+    char name_r[LIM_DOMAIN + 1], enum lookup_type *type_r)
+{
+	return mx_tlsa_question(&p->targets[p->group + i].tlsa, p->port,
+	    name_r, type_r);
+}
+
+void
+mx_plan_tlsa(struct mx_plan *p, unsigned int i, const struct lookup_answer *a)
+{
+	mx_tlsa_take(&p->targets[p->group + i].tlsa, a);
+	if (a->status != LOOKUP_TEMPORARY && a->ttl_s < p->ttl_s)
+		p->ttl_s = a->ttl_s;
+	if (!has_question(p))
+		give_hops(p);
 }
 
 void

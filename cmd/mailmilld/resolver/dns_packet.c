@@ -270,6 +270,7 @@ take(const struct packet *p, const struct record *r, uint8_t *room,
 		to->preference = u16(o);
 		return host_at(p, r->at + 2, r->len - 2, to->name);
 	case DNS_PTR:
+	case DNS_CNAME:
 		to->type = LOOKUP_R_PTR;
 		return host_at(p, r->at, r->len, to->name) &&
 		    *to->name != '\0';

@@ -26,6 +26,7 @@ static const struct {
 	[LOOKUP_TXT] = { 1, { DNS_TXT } },
 	[LOOKUP_TLSA] = { 1, { DNS_TLSA } },
 	[LOOKUP_PTR] = { 1, { DNS_PTR } },
+	[LOOKUP_CNAME] = { 1, { DNS_CNAME } },
 };
 
 struct part {
@@ -134,18 +135,32 @@ weight(enum lookup_status status)
 	return weights[status];
 }
 
+/* The answer is proven if that which it comes from is: who keeps the answer to
+ * one of both away, or has none for it, does not make the other one less sure
+ * (RFC 7672 2.1.2: he could have a host's TLSA records ignored). */
+static bool
+is_merged_authentic(const struct resolver_ask *a,
+    const struct lookup_answer *part)
+{
+	int order = a->has_answer ? weight(part->status) -
+	    weight(a->answer.status) : 1;
+
+	return order > 0 ? part->is_authentic : order < 0 ?
+	    a->answer.is_authentic : part->is_authentic &&
+	    a->answer.is_authentic;
+}
+
 static void
 merge(struct resolver_ask *a, const struct lookup_answer *part)
 {
 	struct lookup_answer *all = &a->answer;
 	uint8_t *records;
 
+	all->is_authentic = is_merged_authentic(a, part);
 	if (!a->has_answer || weight(part->status) > weight(all->status))
 		all->status = part->status;
 	if (!a->has_answer || part->ttl_s < all->ttl_s)
 		all->ttl_s = part->ttl_s;
-	all->is_authentic = part->is_authentic &&
-	    (!a->has_answer || all->is_authentic);
 	if (*part->alias != '\0')
 		strlcpy(all->alias, part->alias, sizeof(all->alias));
 	a->has_answer = true;

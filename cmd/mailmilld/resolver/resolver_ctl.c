@@ -275,7 +275,7 @@ begin(struct resolver_ctl *ctl, const json_t *request)
 	}
 	json_object_set_new(ctl->answer, "type", json_string(type));
 	if ((ctl->type = lookup_type_of(type)) == LOOKUP_NTYPES) {
-		ctl_error(ctl, "expected host, mx, txt, tlsa or ptr as the "
+		ctl_error(ctl, "expected host, mx, txt, tlsa, ptr or cname as the "
 		    "type");
 		return;
 	}

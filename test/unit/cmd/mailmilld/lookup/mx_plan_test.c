@@ -205,6 +205,98 @@ Test(mx_plan, hosts_come_by_preference_a_group_at_a_time)
 	ends(MX_END_TRIED);
 }
 
+/* --- TLSA records --------------------------------------------------------- */
+
+static void
+authentic_mx(const char *name, const char *host_name, bool is_authentic)
+{
+	struct lookup_record r = { .type = LOOKUP_R_MX, .preference = 10 };
+
+	begin(name);
+	plan.wants_tlsa = true;
+	(void)status(LOOKUP_FOUND);
+	strcpy(r.name, host_name);
+	put(&room, &r);
+	strcpy(r.name, "other.example");
+	put(&room, &r);
+	room.a.is_authentic = is_authentic;
+	mx_plan_mx(&plan, &room.a);
+}
+
+static void
+authentic_host(const char *name, const char *addr, bool is_authentic)
+{
+	struct lookup_record r = { .type = LOOKUP_R_ADDRESS };
+	unsigned int i = index_of(name);
+
+	(void)status(LOOKUP_FOUND);
+	r.addr.sa.sa_family = AF_INET;
+	cr_assert_eq(inet_pton(AF_INET, addr, &r.addr.in.sin_addr), 1);
+	put(&room, &r);
+	room.a.is_authentic = is_authentic;
+	mx_plan_host(&plan, i, &room.a);
+}
+
+Test(mx_plan, tlsa_records_are_asked_for_where_all_before_them_is_proven)
+{
+	const struct lookup_answer found = { .status = LOOKUP_FOUND,
+		.is_authentic = true, .ttl_s = 7 };
+	char name[LIM_DOMAIN + 1];
+	enum lookup_type type;
+	unsigned int i, n = 0;
+
+	authentic_mx("example.com", "mx.example", true);
+	authentic_host("mx.example", "192.0.2.1", true);
+	cr_expect_eq(mx_plan_step(&plan), MX_STEP_HOSTS);
+	authentic_host("other.example", "192.0.2.2", false);
+	cr_assert_eq(mx_plan_step(&plan), MX_STEP_TLSA);
+	for (i = 0; i < plan.ngroup; i++) {
+		if (!mx_plan_tlsa_question(&plan, i, name, &type))
+			continue;
+		n++;
+		cr_expect_str_eq(name, "_25._tcp.mx.example");
+		cr_expect_eq(type, LOOKUP_TLSA);
+		mx_plan_tlsa(&plan, i, &found);
+	}
+	cr_expect_eq(n, 1);
+	hops("192.0.2.2/other.example 192.0.2.1/mx.example");
+	cr_expect_eq(plan.hops[0].tlsa.status, MX_TLSA_NONE);
+	cr_expect_eq(plan.hops[1].tlsa.status, MX_TLSA_FOUND);
+	cr_expect_str_eq(plan.hops[1].tlsa.base, "mx.example");
+	cr_expect_eq(plan.ttl_s, 7);
+}
+
+Test(mx_plan, a_host_whose_tlsa_records_are_not_known_is_told)
+{
+	unsigned int i;
+	char name[LIM_DOMAIN + 1];
+	enum lookup_type type;
+
+	authentic_mx("example.com", "mx.example", true);
+	authentic_host("mx.example", "192.0.2.1", true);
+	authentic_host("other.example", "192.0.2.2", false);
+	for (i = 0; i < plan.ngroup; i++)
+		if (mx_plan_tlsa_question(&plan, i, name, &type))
+			mx_plan_tlsa(&plan, i, status(LOOKUP_TEMPORARY));
+	hops("192.0.2.2/other.example 192.0.2.1/mx.example");
+	cr_expect_eq(plan.hops[0].tlsa.status, MX_TLSA_NONE);
+	cr_expect_eq(plan.hops[1].tlsa.status, MX_TLSA_FAILED);
+	cr_expect_eq(plan.ttl_s, 100);
+}
+
+Test(mx_plan, mx_records_that_nothing_proves_have_no_tlsa_records)
+{
+	authentic_mx("example.com", "mx.example", false);
+	authentic_host("mx.example", "192.0.2.1", true);
+	authentic_host("other.example", "192.0.2.2", true);
+	hops("192.0.2.2/other.example 192.0.2.1/mx.example");
+	/* a name in Route needs none */
+	begin_as("smart.example", true);
+	plan.wants_tlsa = true;
+	authentic_host("smart.example", "192.0.2.1", true);
+	cr_expect_eq(mx_plan_step(&plan), MX_STEP_TLSA);
+}
+
 Test(mx_plan, equals_come_in_the_order_of_chance)
 {
 	begin("example.com");

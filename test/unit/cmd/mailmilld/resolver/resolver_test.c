@@ -226,6 +226,70 @@ Test(resolver, what_is_known_of_one_family)
 	}
 }
 
+/* Who can keep one of two answers away, or forge that there is nothing of a
+ * family, cannot make the addresses of the other one less sure: TLSA records of a
+ * host count only if they are. */
+Test(resolver, what_is_not_there_does_not_make_addresses_less_sure)
+{
+	static const struct {
+		unsigned int flags4, flags6;	/* 0: no answer */
+		bool has_v4, has_v6;
+		bool want;
+	} cases[] = {
+		{ PACKET_ANSWER | PACKET_AD, 0, true, false, true },
+		{ PACKET_ANSWER | PACKET_AD, PACKET_ANSWER, true, false,
+		    true },
+		{ PACKET_ANSWER | PACKET_AD, PACKET_ANSWER, true, true,
+		    false },
+		{ PACKET_ANSWER, PACKET_ANSWER | PACKET_AD, true, false,
+		    false },
+		{ PACKET_ANSWER, PACKET_ANSWER | PACKET_AD, false, true,
+		    true },
+		{ PACKET_ANSWER | PACKET_AD, PACKET_ANSWER, false, false,
+		    false },
+	};
+	char name[32];
+	struct got g;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(name, sizeof(name), "h%zu.example", i);
+		nqueries = 0;
+		begin(&g, LOOKUP_HOST, name);
+		packet_begin(&packet, cases[i].flags4, name, DNS_A);
+		if (cases[i].has_v4)
+			packet_address(&packet, name, 300, "192.0.2.1");
+		reply(0);
+		packet_begin(&packet, cases[i].flags6, name, DNS_AAAA);
+		if (cases[i].has_v6)
+			packet_address(&packet, name, 300, "2001:db8::1");
+		if (cases[i].flags6 == 0)
+			packet.len = 0;
+		reply(1);
+		cr_assert_eq(g.n, 1);
+		cr_expect_eq(g.a.is_authentic, cases[i].want, "%zu", i);
+	}
+}
+
+Test(resolver, a_cname_record_alone_can_be_asked_for)
+{
+	struct got g;
+
+	begin(&g, LOOKUP_CNAME, "mx.example");
+	cr_assert_eq(nqueries, 1);
+	packet_begin(&packet, PACKET_ANSWER | PACKET_AD, "mx.example",
+	    DNS_CNAME);
+	packet_named(&packet, 1, "mx.example", DNS_CNAME, 100, "a.example");
+	packet_named(&packet, 1, "a.example", DNS_CNAME, 100, "b.example");
+	reply(0);
+	cr_assert_eq(g.n, 1);
+	cr_expect_eq(g.a.status, LOOKUP_FOUND);
+	cr_expect_eq(g.nrecords, 1);
+	cr_expect_str_eq(g.last.name, "a.example");
+	cr_expect_str_eq(g.a.alias, "");
+	cr_expect(g.a.is_authentic);
+}
+
 Test(resolver, one_query_for_all_who_ask_the_same)
 {
 	struct got g[50];
