@@ -65,6 +65,9 @@
 #define LIM_LOOKUP_ADDRESSES	32	/* of a host, of each family: what is beyond them is left out */
 #define LIM_LOOKUPS		1024	/* questions of a process that wait for the resolver */
 #define LIM_LOOKUP_SECONDS	60	/* for the answer to one, with a resolver that dies meanwhile: longer than name servers are waited for, unless the settings say so */
+#define LIM_STS_TEXT		65536	/* octets of a policy of MTA-STS as its server sends it; RFC 8461 3.3 suggests the bound */
+#define LIM_STS_MX		8192	/* octets of its patterns of MX hosts, each with an end: 32 of the greatest length, some 300 usual ones */
+#define LIM_STS_ID		32	/* octets of its id in the DNS; RFC 8461 3.1 */
 #define LIM_SENDMAIL_HEADER	(1 << 20) /* octets of the header of a message that a program on this host sends; 20,000 recipients */
 #define LIM_MAILDROP_FILES	1000	/* messages of one account that wait for the server to be started */
 #define LIM_MAILDROP_OCTETS	(256 << 20) /* of them together, two of the default of Max_Message_Size among them */
