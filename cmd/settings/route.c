@@ -46,7 +46,7 @@ find_target(const struct settings_domain *d, const char *address,
 		route_r->is_rest = strcmp(d->name, "*") == 0;
 		return 0;
 	}
-	if (settings_is_piped(d)) {
+	if (settings_is_piped(d) || settings_is_discarded(d)) {
 		route_r->target[0] = '\0';
 		return 0;
 	}

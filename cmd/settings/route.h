@@ -15,6 +15,7 @@
 
 enum transport {
 #define TRANSPORT(id, name, role, max_jobs, file) TRANSPORT_##id,
+#define OWN_TRANSPORT(id, name, max_jobs) TRANSPORT_##id,
 #include "cmd/settings/transport.def"
 #undef TRANSPORT
 	NTRANSPORTS
@@ -35,7 +36,7 @@ struct route {
 	bool			 is_rest;	/* relayed to next hops since Domain "*" says so: the domain is not ours */
 	/* the folder of a Maildir; or settings_target(), the same for all
 	 * recipients of one next hop, or of one domain whose MX records lead
-	 * to it; of a program "" */
+	 * to it; of a program, and of what is discarded, "" */
 	char			 target[MAILDIR_PATH_MAX];
 	size_t			 fixed;	/* octets of a folder that are the administrator's */
 	bool			 is_lf;	/* CRLF is stored as LF */

@@ -279,7 +279,9 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
 /* settings_relayers(s): How many processes relay: relayers, or 0 if no Domain
  * section has next hops.
  * settings_is_relayed(d): Do next hops get the mail of ${d}?
- * settings_is_maildir(d), settings_is_piped(d): Do Maildirs, or a program?
+ * settings_is_maildir(d), settings_is_piped(d), settings_is_discarded(d): Do Maildirs,
+ * a program, or nobody?
+ * settings_discarders(s): 1 if any is discarded, which takes an agent; else 0.
  * settings_is_mx(d): Do next hops, and are these the hosts in the MX records of the
  * recipient's domain, since there is no Route?
  * settings_has_logins(s): Does any Domain section have Login?
@@ -290,6 +292,8 @@ unsigned int settings_relayers(const struct settings *s);
 bool settings_is_relayed(const struct settings_domain *d);
 bool settings_is_maildir(const struct settings_domain *d);
 bool settings_is_piped(const struct settings_domain *d);
+bool settings_is_discarded(const struct settings_domain *d);
+unsigned int settings_discarders(const struct settings *s);
 bool settings_is_mx(const struct settings_domain *d);
 bool settings_has_logins(const struct settings *s);
 /* settings_source(d, family, addr_r): The address from which connections of that

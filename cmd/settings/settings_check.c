@@ -268,13 +268,16 @@ static int
 check_agents(struct conf *c, const struct settings *s)
 {
 	const struct conf_value *value = conf_get(c, c->root, ROW_deliverers);
+	unsigned int discarders = settings_discarders(s);
 
-	if (s->deliverers + settings_relayers(s) + s->npipe_accounts <= 64)
+	if (s->deliverers + settings_relayers(s) + s->npipe_accounts +
+	    discarders <= 64)
 		return 0;
 	return conf_error(c, &value->at, "option 'deliverers': expected a "
-	    "number that makes at most 64 processes with relayers (%lld) and "
-	    "one for each Pipe_User (%u), found %lld", (long long)s->relayers,
-	    s->npipe_accounts, (long long)s->deliverers);
+	    "number that makes at most 64 processes with relayers (%lld), "
+	    "one for each Pipe_User (%u), and one if anything is discarded "
+	    "(%u), found %lld", (long long)s->relayers, s->npipe_accounts,
+	    discarders, (long long)s->deliverers);
 }
 
 /* An address that mail is sent to: it has a domain. */

@@ -26,6 +26,23 @@ settings_is_piped(const struct settings_domain *d)
 	return d->delivery == DELIVERY_PIPE;
 }
 
+bool
+settings_is_discarded(const struct settings_domain *d)
+{
+	return d->delivery == DELIVERY_DISCARD;
+}
+
+unsigned int
+settings_discarders(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (settings_is_discarded(&s->domains[i]))
+			return 1;
+	return 0;
+}
+
 unsigned int
 settings_relayers(const struct settings *s)
 {

@@ -73,6 +73,8 @@ open_queue(struct queue_role *r)
 	if (rc != 0)
 		return rc == 1 ? 0 : -1;
 	log_event(LOG_LEVEL_INFO, "queue-open", "folder=%s", r->folder);
+	if (queue_discard_open(r) == -1)
+		log_err("queue-connect", "peer=%s slot=%u", "discard", 1);
 	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
 		queue_peer_open(p);
 	r->is_news = true;
@@ -105,6 +107,7 @@ pass(struct queue_role *r)
 	r->is_news = false;
 	TAILQ_FOREACH (p, &r->peers, link)
 		queue_copy_tell(p, scheduler_now());
+	queue_discard_tell(r, scheduler_now());
 	due = queue_pass(r->queue, scheduler_now(),
 	    (int64_t)monotonic_ms());
 	now = monotonic_ms();
@@ -231,6 +234,7 @@ finish_agents(struct queue_role *r)
 	if (r->queue == NULL)
 		return;
 	queue_stop(r->queue);
+	queue_discard_tell(r, scheduler_now());
 	TAILQ_FOREACH (p, &r->peers, link)
 		if (p->is_agent) {
 			chanev_finish(p->ce);
@@ -251,6 +255,7 @@ role_clear(struct queue_role *r)
 	finish_agents(r);
 	queue_close(r->queue);
 	r->queue = NULL;
+	queue_discard_close(r);
 	while ((p = TAILQ_FIRST(&r->peers)) != NULL)
 		queue_peer_free(p);
 	/* last, since another queue process may open the spool now */

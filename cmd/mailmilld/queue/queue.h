@@ -17,6 +17,14 @@ struct queue_copy;
 struct queue_ctl;
 struct queue_unread;
 
+/* What is discarded, see queue_discard.c */
+struct queue_discard {
+	bool			 is_agent;	/* some Domain section says that */
+	unsigned int		 agent;		/* its number */
+	uint64_t		*jobs;		/* given by the queue, not yet answered */
+	size_t			 njobs, room;
+};
+
 struct queue_role {
 	struct child		*child;
 	struct queue		*queue;	/* NULL: not ours yet */
@@ -34,6 +42,7 @@ struct queue_role {
 	Event			*timer;
 	uint64_t		 drain_ms;	/* not to wait longer than that */
 	bool			 is_held_lost;	/* some worker's is */
+	struct queue_discard	 discard;
 };
 
 /* A worker or a delivery agent */
@@ -90,6 +99,21 @@ void queue_copy_close(struct queue_peer *p, uint64_t source);
 void queue_copy_close_all(struct queue_peer *p);
 int queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n);
 void queue_copy_tell(struct queue_peer *p, const struct timeval *now);
+
+/* cmd/mailmilld/queue/queue_discard.c: an agent in this process, which delivers to
+ * nowhere.
+ * queue_discard_open(r): The queue is open: become its agent, if the settings want
+ * one.  Return 0, or -1 with errno.
+ * queue_discard_is(r, agent): Is it ${agent}?
+ * queue_discard_jobs(r, jobs, n): Take them.  Return 0, or -1: not now.
+ * queue_discard_tell(r, now): In the next pass: tell the queue that they are done.
+ * queue_discard_close(r): Free what it has. */
+int queue_discard_open(struct queue_role *r);
+bool queue_discard_is(const struct queue_role *r, unsigned int agent);
+int queue_discard_jobs(struct queue_role *r, const struct job *jobs,
+    unsigned int n);
+void queue_discard_tell(struct queue_role *r, const struct timeval *now);
+void queue_discard_close(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_lock.c
  * queue_lock_open(r): Open the folders of the spool, and the file of its lock.

@@ -25,6 +25,8 @@ _Static_assert(NQUEUE_TRANSPORTS <= QUEUE_TRANSPORTS_MAX, "a transport too many"
 static struct queue_transport transports[NQUEUE_TRANSPORTS] = {
 #define TRANSPORT(id, n, role, max, f) \
 	[TRANSPORT_##id] = { .name = n, .max_jobs = max, .file = f },
+#define OWN_TRANSPORT(id, n, max) \
+	[TRANSPORT_##id] = { .name = n, .max_jobs = max },
 #include "cmd/settings/transport.def"
 #undef TRANSPORT
 };
@@ -69,6 +71,8 @@ op_source(void *closure, unsigned int agent, uint64_t source, int fd,
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_source ms = { .source = source };
 
+	if (queue_discard_is(closure, agent))
+		return 0;
 	if (p == NULL)
 		return -1;
 	is_shared = is_shared && p->has_copies;
@@ -103,6 +107,8 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_empty empty = { 0 };
 
+	if (queue_discard_is(closure, agent))
+		return queue_discard_jobs(closure, jobs, n);
 	if (p == NULL)
 		return -1;
 	if (!p->has_copies)
@@ -130,7 +136,8 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 	    route.domain->pipe_account);
 	/* Maildirs are on one disk, or on a few: one that fails says nothing
 	 * about the others */
-	if (route.transport == TRANSPORT_MAILDIR)
+	if (route.transport == TRANSPORT_MAILDIR ||
+	    route.transport == TRANSPORT_DISCARD)
 		return 0;
 	if (route.transport == TRANSPORT_PIPE) {
 		/* a program that is slow, or missing, is so for its section */

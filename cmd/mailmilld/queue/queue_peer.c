@@ -14,6 +14,7 @@
 /* Whose processes are the agents of a transport */
 static const enum role_id agent_roles[NTRANSPORTS] = {
 #define TRANSPORT(id, name, role, max, file) [TRANSPORT_##id] = ROLE_##role,
+#define OWN_TRANSPORT(id, name, max) [TRANSPORT_##id] = NROLES,
 #include "cmd/settings/transport.def"
 #undef TRANSPORT
 };

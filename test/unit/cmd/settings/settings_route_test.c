@@ -191,6 +191,13 @@ Test(settings_route, processes_are_counted_if_there_are_next_hops)
 	settings_free(load_good_settings(domain, "deliverers = 63", smtp));
 	cr_expect_null(load_settings(NULL, domain, "deliverers = 64", smtp));
 	cr_expect_str_eq(load_error, "m.conf:2:14: option 'deliverers': expected "
-	    "a number that makes at most 64 processes with relayers (1) and "
-	    "one for each Pipe_User (0), found 64");
+	    "a number that makes at most 64 processes with relayers (1), "
+	    "one for each Pipe_User (0), and one if anything is discarded (0), "
+	    "found 64");
+	settings_free(load_good_settings(domain, "deliverers = 63",
+	    "Delivery = discard"));
+	cr_expect_null(load_settings(NULL, domain, "deliverers = 64",
+	    "Delivery = discard"));
+	cr_expect_not_null(strstr(load_error, "discarded (1), found 64"),
+	    "%s", load_error);
 }

@@ -395,7 +395,7 @@ Test(settings, what_is_wrong_is_named)
 		    "absolute path, found \"users\"" },
 		{ LISTEN "Domain \"a.test\" { Delivery = \"mbox\" }", NULL,
 		    "m.conf:2:30: option 'Delivery': expected maildir, lmtp, "
-		    "smtp or pipe, found \"mbox\"" },
+		    "smtp, pipe or discard, found \"mbox\"" },
 		{ LISTEN "Domain \"a..test\" { }", NULL, "m.conf:2:8: option "
 		    "'Domain': expected a domain, \"*.\" and a domain, or "
 		    "\"*\", found \"a..test\"" },
