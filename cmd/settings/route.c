@@ -9,6 +9,7 @@
 #include <strings.h>
 
 static const char no_memory[] = "there is no memory to find the mailbox of";
+static const char not_listed[] = "Recipients does not list";
 static const char no_domain[] = "there is no Domain section for";
 
 /* Is ${address} (local-part@domain) listed in the Recipients file of ${d}?  As
@@ -33,6 +34,29 @@ static const enum transport transport_of[NDELIVERIES] = {
 #include "cmd/settings/delivery.def"
 #undef DELIVERY
 };
+
+/* Find the mailbox of ${address}, which is that of the address without its extension
+ * if the whole one is not listed: write it to ${bare}, ROUTE_ADDRESS_MAX octets, and
+ * set ${route_r}->extension.  Return it; or NULL: there is no memory to find out. */
+static const char *
+find_mailbox(const struct settings_domain *d, const char *address,
+    char *bare, struct route *route_r)
+{
+	size_t at = route_extension(d, address);
+	int listed;
+
+	route_r->extension[0] = '\0';
+	if (at == 0)
+		return address;
+	listed = d->recipients_table == NULL ? 0 :
+	    recipients_has(d->recipients_table, address);
+	if (listed != 0)
+		return listed == 1 ? address : NULL;
+	if (route_extension_strip(address, at, bare) == -1)
+		return errno == ENOMEM ? NULL : address;
+	route_extension_text(address, at, route_r->extension);
+	return bare;
+}
 
 /* Where ${address} is in the domain ${d}.  Return 0, or -1 having refused it. */
 static int
@@ -65,7 +89,7 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 {
 	const struct settings_domain *d;
 	const char *at = strrchr(rcpt, '@'), *address = rcpt;
-	char whole[MAILDIR_PATH_MAX];
+	char whole[MAILDIR_PATH_MAX], bare[ROUTE_ADDRESS_MAX];
 	int listed;
 
 	d = at == NULL ? s->default_domain :
@@ -83,13 +107,16 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 	route_r->transport = transport_of[d->delivery];
 	route_r->fixed = 0;
 	route_r->is_lf = route_r->is_rest = false;
+	if ((address = find_mailbox(d, address, bare, route_r)) == NULL) {
+		refuse(route_r, ROUTE_LATER, no_memory);
+		return;
+	}
 	if (find_target(d, address, route_r) == -1)
 		return;
 	if ((listed = is_listed(d, address)) == -1)
 		refuse(route_r, ROUTE_LATER, no_memory);
 	else if (listed == 0)
-		refuse(route_r, ROUTE_UNKNOWN_USER,
-		    "Recipients does not list");
+		refuse(route_r, ROUTE_UNKNOWN_USER, not_listed);
 	else
 		route_r->verdict = ROUTE_DELIVER;
 }
@@ -99,7 +126,7 @@ route_deliver(const struct settings *s, const char *rcpt,
     struct route *route_r, char *text_r)
 {
 	route_find(s, rcpt, route_r);
-	if (route_r->verdict == ROUTE_DELIVER)
+	if (route_r->verdict == ROUTE_DELIVER || route_r->why == not_listed)
 		return 0;
 	if (route_r->verdict == ROUTE_LATER) {
 		snprintf(text_r, JOB_TEXT, "%s %s: it is tried again",

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cmd/settings/route_extension.h"
 #include "cmd/settings/settings.h"
 #include "core/maildir/maildir.h"
 #include "core/spool/job.h"
@@ -40,16 +41,18 @@ struct route {
 	char			 target[MAILDIR_PATH_MAX];
 	size_t			 fixed;	/* octets of a folder that are the administrator's */
 	bool			 is_lf;	/* CRLF is stored as LF */
+	char			 extension[ROUTE_ADDRESS_MAX]; /* of a recipient whose mailbox is that of the address without it; "": none */
 };
 
 /* route_find(s, rcpt, route_r): Where ${rcpt} goes, local-part@domain or
  * postmaster alone (RFC 5321 4.1.1.3), as in the spool's envelopes.  Whether it
- * is listed in Recipients is asked where that file is loaded: in the worker. */
+ * is listed in Recipients is asked where that file is loaded: in the worker, and in
+ * agents where an address with an extension may be listed whole. */
 void route_find(const struct settings *s, const char *rcpt,
     struct route *route_r);
 
 /* route_deliver(s, rcpt, route_r, text_r): route_find() for mail that has been
- * accepted.  Return 0, or -1 with errno when it cannot be delivered; then
+ * accepted, listed or not.  Return 0, or -1 with errno when it cannot be delivered; then
  * ${text_r}, JOB_TEXT octets, says why and what to do. */
 int route_deliver(const struct settings *s, const char *rcpt,
     struct route *route_r, char *text_r);

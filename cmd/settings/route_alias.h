@@ -8,9 +8,8 @@
 
 #include <stdint.h>
 
+#include "cmd/settings/route_extension.h"
 #include "cmd/settings/settings.h"
-
-#define ROUTE_ADDRESS_MAX	1024	/* octets of an address with NUL: more than any that a session takes */
 
 enum route_alias {
 	ROUTE_ALIAS_NONE,
@@ -23,6 +22,7 @@ enum route_alias {
 /* Who gets its mail */
 struct route_alias_found {
 	const char	*targets;	/* of ROUTE_ALIAS_TABLE: as aliases_find() returns them */
+	size_t		 extension;	/* the same: where the extension begins, without which the recipient is listed; 0: with it */
 	char		 sender[ROUTE_ADDRESS_MAX]; /* of ROUTE_ALIAS_SRS: the sender */
 	const char	*why;		/* of ROUTE_ALIAS_REFUSED: constant text */
 };
@@ -30,7 +30,7 @@ struct route_alias_found {
 /* route_alias(s, rcpt, now, found_r): Is ${rcpt}, local-part@domain or postmaster
  * alone, an alias at ${now}, unix seconds?
  * route_alias_owner(s, rcpt, buf): Write the owner of the alias ${rcpt}, "owner-" and
- * it, to ${buf}, ROUTE_ADDRESS_MAX octets.  1; 0: it has none, as there is no alias
+ * it, or it without its extension, to ${buf}, ROUTE_ADDRESS_MAX octets.  1; 0: it has none, as there is no alias
  * of that name; -1: there is no memory to find out. */
 enum route_alias route_alias(const struct settings *s, const char *rcpt,
     int64_t now, struct route_alias_found *found_r);

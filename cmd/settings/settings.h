@@ -223,8 +223,12 @@ int settings_ip(const char *value, union addr *addr_r);
 
 /* settings_load_recipients(s, err_r, errlen): Read the Recipients files of all
  * domains (before chroot).  Return 0, or -1 with a message that names file, line
- * and option. */
+ * and option.
+ * settings_load_mailboxes(s, err_r, errlen): The same for those Domain sections alone
+ * where the file says which mailbox in a Maildir an address has, as it may be listed
+ * with what Recipient_Delimiter makes its extension. */
 int settings_load_recipients(struct settings *s, char *err_r, size_t errlen);
+int settings_load_mailboxes(struct settings *s, char *err_r, size_t errlen);
 
 /* settings_load_aliases(s, ...): The same for the files of Aliases and for that of
  * SRS_Key_File.

@@ -162,24 +162,43 @@ find_table(struct settings *s, const struct settings_domain *d, char *why_r,
 	return NULL;
 }
 
+static int
+load_recipients(struct settings *s, struct settings_domain *d, char *err_r,
+    size_t errlen)
+{
+	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
+
+	if (*d->recipients == '\0' || (d->recipients_table = find_table(s, d,
+	    why, sizeof(why))) != NULL)
+		return 0;
+	snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
+	    "file with one address a line: %s", conf_at_text(
+	    &d->recipients_at, at, sizeof(at)), why);
+	return -1;
+}
+
 int
 settings_load_recipients(struct settings *s, char *err_r, size_t errlen)
 {
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (load_recipients(s, &s->domains[i], err_r, errlen) == -1)
+			return -1;
+	return 0;
+}
+
+int
+settings_load_mailboxes(struct settings *s, char *err_r, size_t errlen)
+{
 	struct settings_domain *d;
-	char why[SETTINGS_ERROR_MAX / 2], at[CONF_AT_MAX];
 	size_t i;
 
 	for (i = 0; i < s->ndomains; i++) {
 		d = &s->domains[i];
-		if (*d->recipients == '\0')
-			continue;
-		d->recipients_table = find_table(s, d, why, sizeof(why));
-		if (d->recipients_table != NULL)
-			continue;
-		snprintf(err_r, errlen, "%s: option 'Recipients': expected a "
-		    "file with one address a line: %s", conf_at_text(
-		    &d->recipients_at, at, sizeof(at)), why);
-		return -1;
+		if (settings_is_maildir(d) && *d->recipient_delimiter != '\0' &&
+		    load_recipients(s, d, err_r, errlen) == -1)
+			return -1;
 	}
 	return 0;
 }

@@ -214,6 +214,16 @@ special_source(const char *value, char *expected_r, size_t len)
 	    "a port, such as 192.0.2.7 or 2001:db8::7");
 }
 
+static int
+special_delimiter(const char *value, char *expected_r, size_t len)
+{
+	static const char good[] = "!#$%&'*+-/=?^_`{|}~.";
+
+	return value[strspn(value, good)] == '\0' ? 0 : expected(expected_r,
+	    len, "characters that may stand in a local part and are no letters "
+	    "or digits, such as \"+\" or \"+-\"");
+}
+
 static const struct special specials[] = {
 	{ ROW_auth_backend, special_backend },
 	{ ROW_auth_mechanisms, special_mechanism },
@@ -239,6 +249,7 @@ static const struct special specials[] = {
 	{ ROW_maildir, special_maildir },
 	{ ROW_recipients, special_recipients },
 	{ ROW_aliases, special_recipients },
+	{ ROW_recipient_delimiter, special_delimiter },
 	{ ROW_srs_domain, special_qualifier },
 	{ ROW_srs_key_file, special_file },
 	{ ROW_route, special_route },

@@ -81,12 +81,21 @@ bool
 sender_logins_may(const struct textfile *t, const char *login,
     const char *address)
 {
+	return sender_logins_may_bare(t, login, address, NULL);
+}
+
+bool
+sender_logins_may_bare(const struct textfile *t, const char *login,
+    const char *address, const char *bare)
+{
 	const char *at = strrchr(address, '@');
 	int answer;
 
 	if (strlen(address) > LIM_PATH)
 		return false;
 	answer = look_up(t, address, login);
+	if (answer == -1 && bare != NULL)
+		answer = look_up(t, bare, login);
 	if (answer == -1 && at != NULL && at != address)
 		answer = look_up(t, at, login);
 	if (answer == -1)

@@ -21,8 +21,13 @@ struct textfile *sender_logins_load(const char *path,
 
 /* sender_logins_may(t, login, address): May ${login} use ${address}, local part
  * and domain as mailaddr_format() writes them?  It may not where there is no memory
- * to look that up. */
+ * to look that up.
+ * sender_logins_may_bare(t, login, address, bare): The same; if there is no entry for
+ * ${address}, one for ${bare} decides, which is ${address} without its extension, or
+ * NULL. */
 bool sender_logins_may(const struct textfile *t, const char *login,
     const char *address);
+bool sender_logins_may_bare(const struct textfile *t, const char *login,
+    const char *address, const char *bare);
 
 #endif

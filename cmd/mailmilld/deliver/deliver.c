@@ -299,6 +299,18 @@ static const struct child_ops child_ops = {
 	.drain = on_drain
 };
 
+/* Before the role has only what it needs. */
+static int
+read_tables(struct child *c)
+{
+	char err[SETTINGS_ERROR_MAX];
+
+	if (settings_load_mailboxes(c->settings_owned, err, sizeof(err)) == 0)
+		return 0;
+	log_errx("recipients", "reason=%s", err);
+	return -1;
+}
+
 static int
 deliver_main(struct child *c)
 {
@@ -307,7 +319,7 @@ deliver_main(struct child *c)
 
 	s.agent = (struct agent){ .ops = &agent_ops, .closure = &s };
 	privs_raise_nofile();
-	if (child_drop(c) == -1)
+	if (read_tables(c) == -1 || child_drop(c) == -1)
 		return 1;
 	status = child_run(c, &child_ops, &s);
 	agent_last_words(&s.agent);

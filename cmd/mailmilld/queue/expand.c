@@ -258,8 +258,9 @@ static int visit(struct expand *e, const char *address, size_t sender);
  * ${sender}: who sends to them, unless it has an owner. */
 static int
 visit_targets(struct expand *e, const char *address, const char *key,
-    const char *targets, size_t sender)
+    const struct route_alias_found *found, size_t sender)
 {
+	const char *targets = found->targets;
 	char target[ROUTE_ADDRESS_MAX], target_key[KEY_MAX + 1];
 	int rc = route_alias_owner(e->s, address, target);
 
@@ -275,6 +276,9 @@ visit_targets(struct expand *e, const char *address, const char *key,
 	for (; rc != -1 && *targets != '\0' && e->failure == NULL;
 	    targets += strlen(targets) + 1) {
 		complete(e, targets, address, target);
+		if (found->extension != 0)
+			route_extension_add(e->s, address, found->extension,
+			    target);
 		if ((rc = key_of(target, target_key)) == -1)
 			break;
 		rc = strcmp(target_key, key) == 0 ?
@@ -318,7 +322,7 @@ visit(struct expand *e, const char *address, size_t sender)
 	/* the stack of a deep search stays small */
 	if ((copy = strdup(key)) == NULL)
 		return -1;
-	rc = visit_targets(e, address, copy, found.targets, sender);
+	rc = visit_targets(e, address, copy, &found, sender);
 	free(copy);
 	return rc;
 }

@@ -66,13 +66,26 @@ host_rcpt_lookup(void *host, accept_construct *ac, const struct mailaddr *addr)
 	    ESMTP_RCPT_RELAY : answers[route.verdict];
 }
 
+/* ${address} without its extension, in ${buf}; NULL: it has none. */
+static const char *
+bare_of(const struct settings *s, const char *address, char *buf)
+{
+	const char *at = strrchr(address, '@');
+	const struct settings_domain *d = at == NULL ? NULL :
+	    settings_domain_find(s, at + 1, strlen(at + 1));
+	size_t ext = d == NULL ? 0 : route_extension(d, address);
+
+	return ext != 0 && route_extension_strip(address, ext, buf) == 0 ?
+	    buf : NULL;
+}
+
 int
 host_sender_may_use(void *host, accept_construct *ac, const char *login,
     const struct mailaddr *sender)
 {
 	const struct worker *w = host;
 	const struct textfile *table;
-	char address[LIM_PATH + 2];
+	char address[LIM_PATH + 2], bare[ROUTE_ADDRESS_MAX];
 
 	if (ac->options->sender_login[0] == '\0')
 		return 1;
@@ -81,7 +94,8 @@ host_sender_may_use(void *host, accept_construct *ac, const char *login,
 	/* in the form that the spool gets, so that quotes make no difference */
 	return table != NULL &&
 	    mailaddr_format(sender, address, sizeof(address)) != -1 &&
-	    sender_logins_may(table, login, address);
+	    sender_logins_may_bare(table, login, address,
+	    bare_of(w->child->settings, address, bare));
 }
 
 /* Is ${sa} the address of our end of the connection? */
