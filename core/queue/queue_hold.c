@@ -85,6 +85,8 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 		.deliver_by = env->deliver_by,
 		.priority = env->priority,
 		.flags = env->flags,
+		.since = (int64_t)(record->received_us / 1000000),
+		.notify = DEFERRED_NOTIFY_UNKNOWN,
 		.is_on_hold = true,
 	};
 	if (a->nholds == 0 || !is_same(h, h - 1))

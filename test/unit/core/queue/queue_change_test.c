@@ -215,6 +215,38 @@ Test(queue_change, what_is_on_hold_is_tried_by_nobody)
 	cr_expect_str_eq(listed(""), "");
 }
 
+/* One that was not in memory when it was put on hold: its row says when it came, and
+ * the file what NOTIFY was. */
+Test(queue_change, what_was_on_hold_expires_and_is_reported_as_any_other)
+{
+	const struct spool_envelope said = { .envid = "x",
+		.notify = (const uint8_t[]){ SPOOL_NOTIFY_NEVER,
+		    SPOOL_NOTIFY_FAILURE, 0 } };
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	cr_assert_str_eq(asked("hold", "\"id\":\"all\""),
+	    "{\"held\":3,\"messages\":1}");
+	cr_assert_str_eq(asked("release", "\"id\":\"all\""),
+	    "{\"released\":3,\"messages\":1}");
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	qf_finish(&f, EAGAIN);
+	qf_pass(&f, 2000);
+	cr_expect_eq(f.nreports, 0);
+	cr_expect_str_eq(listed(""), "1:a@x.test=deferred "
+	    "1:b@x.test=deferred 1:c@x.test=deferred ");
+	qf_pass(&f, 61000);
+	cr_assert_eq(f.njobs, 3);
+	qf_done_with(&f, f.agent, f.jobs[0].job.job, EACCES, JOB_REFUSED);
+	qf_done_with(&f, f.agent, f.jobs[1].job.job, 0, 0);
+	qf_done_with(&f, f.agent, f.jobs[2].job.job, 0, 0);
+	qf_pass(&f, 2000);
+	cr_expect_eq(f.nreports, 0, "NOTIFY=NEVER");
+	cr_expect_str_eq(listed(""), "");
+}
+
 /* --- no memory ------------------------------------------------------------- */
 
 static size_t no_memory_for;	/* elements, for which reallocarray() fails; 0: never */
