@@ -29,6 +29,7 @@
 #define IS_EXPORT	0x100
 #define IS_IMPORT	0x200
 #define TAKES_NAME	0x400	/* a name, and perhaps a type of record */
+#define TAKES_REASON	0x800	/* --reason */
 #define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
 
 struct command {
@@ -52,6 +53,7 @@ static const struct command commands[] = {
 	{ "queue", "hold", CHANGES, print_changed },
 	{ "queue", "release", CHANGES, print_changed },
 	{ "queue", "remove", CHANGES, print_changed },
+	{ "queue", "bounce", CHANGES | TAKES_REASON, print_changed },
 	{ "queue", "export", TAKES_FOLDER | TAKES_ID | TAKES_FILTER | IS_EXPORT,
 	    NULL },
 	{ "queue", "import", TAKES_FOLDER | IS_IMPORT, print_changed },
@@ -73,6 +75,7 @@ usage(void)
 	    "          queue hold [--dry-run] id | all | filter\n"
 	    "          queue release [--dry-run] id | all | filter\n"
 	    "          queue remove [--dry-run] id | all | filter\n"
+	    "          queue bounce [--dry-run] [--reason text] id | all | filter\n"
 	    "          queue export folder | - [id | all | filter]\n"
 	    "          queue import folder | -\n"
 	    "          lookup domain\n"
@@ -95,6 +98,7 @@ struct options {
 	json_int_t	 limit;		/* 0: not said */
 	enum part	 part;
 	const char	*by;		/* what top counts by; NULL: not said */
+	json_t		*reason;	/* of a bounce; NULL: not said */
 };
 
 /* The row that ${argv}, ${n} words, asks for, or NULL. */
@@ -133,6 +137,7 @@ is_complete(const struct command *c, int n, const struct options *o)
 	    (o->is_dry && !(c->flags & TAKES_DRY)) ||
 	    (o->limit != 0 && !(c->flags & TAKES_LIMIT)) ||
 	    (o->by != NULL && !(c->flags & TAKES_BY)) ||
+	    (o->reason != NULL && !(c->flags & TAKES_REASON)) ||
 	    (o->part != PART_NONE && (!(c->flags & TAKES_PART) || o->is_json)))
 		return false;
 	if (c->flags & IS_EXPORT)
@@ -160,6 +165,8 @@ build_request(const struct command *c, char *const *argv, int n,
 		json_object_set_new(o, "raw", json_true());
 	if (options->by != NULL)
 		json_object_set_new(o, "by", json_string(options->by));
+	if (options->reason != NULL)
+		json_object_set(o, "reason", options->reason);
 	if (options->is_dry)
 		json_object_set_new(o, "dry_run", json_true());
 	if (options->limit != 0)
@@ -308,6 +315,12 @@ take_option(struct options *o, int ch, const char *arg)
 	case 'T':
 		o->by = "target";
 		break;
+	case 'W':
+		if ((o->reason = json_string(arg)) != NULL)
+			break;
+		fprintf(stderr, "mailmillctl: --reason: the text is not "
+		    "UTF-8\n");
+		exit(EXIT_USAGE);
 	case 'V':
 		printf("mailmillctl %s\n", MAILMILL_VERSION);
 		exit(0);
@@ -339,6 +352,7 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 		{ "senders", no_argument, NULL, 'S' },
 		{ "targets", no_argument, NULL, 'T' },
 		{ "limit", required_argument, NULL, 'l' },
+		{ "reason", required_argument, NULL, 'W' },
 #define FILTER(name, kind) { name, required_argument, NULL, FILTER_##kind },
 #include "cmd/mailmillctl/filter.def"
 #undef FILTER

@@ -394,13 +394,15 @@ print_changed(FILE *fp, const json_t *answer)
 		{ "held", "put on hold", "would be put on hold" },
 		{ "released", "released", "would be released" },
 		{ "removed", "removed", "would be removed" },
+		{ "bounced", "given up; their senders are told",
+		    "would be given up" },
 		{ "imported", "imported", "" },
 	};
 	bool is_dry = json_is_true(json_object_get(answer, "dry_run"));
 	long long n, messages = num(answer, "messages");
 	size_t i = 0;
 
-	while (i < 4 && json_object_get(answer, words[i].key) == NULL)
+	while (i < 5 && json_object_get(answer, words[i].key) == NULL)
 		i++;
 	n = num(answer, words[i].key);
 	fprintf(fp, "%lld recipient%s of %lld message%s %s%s\n", n, plural(n),

@@ -112,12 +112,17 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * released, and ETRN does not make it due.
  * deferred_release(d, id, rcpt_index, now): It is on hold no more, and is due at
  * ${now}, or at the time until which its sender has it held.
- * All return rows changed, or -1 with errno. */
+ * All return rows changed, or -1 with errno.
+ * deferred_give_up(d, row): The same for one recipient: it is not tried again, and
+ * the row has what the sender is to be told of that, outcome, last_error and
+ * enhanced, from next_attempt on, also if it is held or on hold.  Not one that has
+ * an outcome already. */
 int deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     int64_t now);
 int deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 int deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     int64_t now);
+int deferred_give_up(struct deferred *d, const struct deferred_row *row);
 
 /* How far deferred_hurry_domain() has come; zeroed at its start */
 struct deferred_domain {

@@ -219,6 +219,20 @@ deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
 	return run(d, ST_RELEASE) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
+int
+deferred_give_up(struct deferred *d, const struct deferred_row *row)
+{
+	sqlite3_stmt *st = d->st[ST_GIVE_UP];
+
+	bind_id(st, 1, row->id);
+	sqlite3_bind_int64(st, 2, row->rcpt_index);
+	sqlite3_bind_text(st, 3, row->outcome, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, row->next_attempt);
+	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 6, row->enhanced, -1, SQLITE_STATIC);
+	return run(d, ST_GIVE_UP) == -1 ? -1 : sqlite3_changes(d->db);
+}
+
 /* Go to the next domain that has rows; or to ${domain}, once. */
 static int
 next_domain(struct deferred *d, const char *domain, bool has_subdomains,

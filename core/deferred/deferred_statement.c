@@ -70,6 +70,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " CASE WHEN hold_until > ?4 AND attempts = 0 THEN hold_until"
 	    " ELSE ?4 END"
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold <> 0",
+	[ST_GIVE_UP] = "UPDATE deferred SET outcome = ?3, next_attempt = ?4,"
+	    " last_error = ?5, enhanced = ?6, code = 0, remote = '',"
+	    " on_hold = 0, waits_for = ''"
+	    " WHERE id = ?1 AND rcpt_index = ?2 AND outcome = ''",
 	/* with the index, a row behind the other.  What is changed is not in
 	 * it */
 	[ST_HURRY_SOME] = "UPDATE deferred INDEXED BY deferred_domain"

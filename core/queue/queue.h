@@ -298,11 +298,11 @@ size_t queue_in_flight(const struct queue *q);
 
 /* Requests of mailmillctl: one JSON object
  *	{"command":"queue", "action":"list"|"show"|"top"|"retry"|"hold"|
- *	 "release"|"remove", and of these what the action takes:
+ *	 "release"|"remove"|"bounce", and of these what the action takes:
  *	 "id":"<message id>", or "all" for an action that changes something,
  *	 "filter":{...} of core/queue/queue_filter.h, "limit":<messages of a list, or
  *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error"|"target"
- *	 of top, "dry_run":true of what changes something}
+ *	 of top, "dry_run":true of what changes something, "reason":"text" of bounce}
  * A list and top are of all messages without a filter; what changes something has an
  * id or a filter.  A filter means recipients, and the messages that have such.
  * Answers:
@@ -315,7 +315,8 @@ size_t queue_in_flight(const struct queue *q);
  *		 "complete"}	R is {"name", "recipients", "ages":[...]}, and by
  *				target what is known of T
  *	retry	{"retried":<recipients>, "messages":<messages>}
- *	hold, release, remove	the same with "held", "released", "removed"; with
+ *	hold, release, remove, bounce	the same with "held", "released", "removed",
+ *				"bounced"; with
  *				"busy" recipients that are being delivered, and
  *				"dry_run":true if nothing was changed
  *	any	{"error":"what is wrong and what to do"}

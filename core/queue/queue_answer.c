@@ -86,7 +86,8 @@ queue_answer_changed(struct queue_answer *a)
 {
 	static const char *const words[] = { [ACTION_RETRY] = "retried",
 		[ACTION_HOLD] = "held", [ACTION_RELEASE] = "released",
-		[ACTION_REMOVE] = "removed", [ACTION_IMPORT] = "imported" };
+		[ACTION_REMOVE] = "removed", [ACTION_BOUNCE] = "bounced",
+		[ACTION_IMPORT] = "imported" };
 	json_t *json = json_pack("{s:I, s:I}", words[a->action],
 	    (json_int_t)a->nchanged, "messages", (json_int_t)a->nmessages);
 

@@ -19,7 +19,7 @@ enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW,
 	STAGE_INPUT, STAGE_END, STAGE_OVER };
 
 enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
-	ACTION_RELEASE, ACTION_REMOVE, ACTION_TOP, ACTION_EXPORT,
+	ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE, ACTION_TOP, ACTION_EXPORT,
 	ACTION_IMPORT, ACTION_NONE };
 
 /* A change that this piece makes, in one transaction */
@@ -35,6 +35,7 @@ struct queue_answer {
 	enum action	 action;
 	bool		 is_all;
 	bool		 is_dry;	/* say what would be changed, change nothing */
+	struct queue_reply *reason;	/* of a bounce: why, owned */
 	uint64_t	 id;		/* 0: by the filter */
 	struct queue_filter filter;
 	char		 domain[LIM_DOMAIN + 1];
@@ -199,11 +200,19 @@ void queue_change_new(struct queue_answer *a);
 void queue_change_deferred(struct queue_answer *a);
 void queue_change_free(struct queue_answer *a);
 
-/* core/queue/queue_hold.c: new messages that are on hold without having been in
- * memory
+/* core/queue/queue_bounce.c
+ * queue_bounce_reason(a, text): Why recipients are given up; NULL: what is said by
+ * default.  NULL, or what is wrong with it.
+ * queue_bounce_row(a, row): ${row} is given up for that reason. */
+const char *queue_bounce_reason(struct queue_answer *a, const char *text);
+void queue_bounce_row(const struct queue_answer *a,
+    struct deferred_row *row);
+
+/* core/queue/queue_hold.c: new messages that go to the deferred store without having
+ * been in memory
  * queue_hold_add(a, record, rcpt, i, is_whole): Recipient ${i} of ${record}, with
- * the address ${rcpt}, is to be on hold; ${is_whole}: so are all others of it that
- * are open.  Return 0, or -1: there is no memory, and what was added of ${record}
+ * the address ${rcpt}, is to be on hold there, or is given up; ${is_whole}: so are all
+ * others of it that are open.  Return 0, or -1: there is no memory, and what was added of ${record}
  * is no longer the whole of it.
  * queue_hold_store(a): Move all that were added to the deferred store.  Return how
  * many recipients, or -1 with errno.

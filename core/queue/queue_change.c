@@ -1,9 +1,10 @@
-/* Requests that change the queue: retry, hold, release and remove.
+/* Requests that change the queue: retry, hold, release, remove and bounce.
  * Owns: what each of them does to a recipient, wherever this is; that what was
- * removed does not come back, and what is on hold stays so, whatever crashes.
+ * removed does not come back, that what is given up is reported once, and what is on hold stays so, whatever crashes.
  * What is changed in one piece of the answer is one transaction, and a piece has a
  * bound: the queue goes on with its other work between two of them.
- * What an agent has is not removed: nobody knows whether it is delivered. */
+ * What an agent has is not removed or given up: nobody knows whether it is
+ * delivered. */
 
 #include "core/queue/queue_answer.h"
 
@@ -41,6 +42,10 @@ log_change(const struct queue_answer *a, uint64_t id, const char *rcpt)
 		stats_inc(STATS_REMOVED);
 		log_event(LOG_LEVEL_NOTICE, "removed", "id=%s rcpt=%s by=%s",
 		    buf, rcpt, "mailmillctl");
+	} else if (a->action == ACTION_BOUNCE) {
+		log_event(LOG_LEVEL_NOTICE, "given-up",
+		    "id=%s rcpt=%s by=%s reason=%s", buf, rcpt, "mailmillctl",
+		    a->reason->said);
 	} else if (a->action == ACTION_HOLD) {
 		log_event(LOG_LEVEL_NOTICE, "on-hold", "id=%s rcpt=%s by=%s",
 		    buf, rcpt, "mailmillctl");
@@ -112,6 +117,33 @@ remove_part(const struct part *p, struct queue_rcpt *r, uint32_t i)
 	return true;
 }
 
+/* As what fails it goes to the deferred store, which knows then that it is to be
+ * reported; where nobody is told, it is done. */
+static bool
+bounce_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
+    uint32_t i)
+{
+	struct queue_answer *a = p->a;
+	struct queue_reply *reply;
+
+	if (r != NULL && is_sent(r)) {
+		a->nbusy++;
+		return false;
+	}
+	if (a->is_dry)
+		return true;
+	if (r == NULL && queue_hold_add(a, p->record, rcpt, i,
+	    p->is_whole) == 0)
+		return true;
+	if (r != NULL && (reply = queue_reply_copy(a->reason)) != NULL) {
+		queue_rcpt_give_up(a->q, p->m, r, reply);
+		a->is_settling = true;
+		return true;
+	}
+	queue_answer_error(a, queue_answer_no_memory);
+	return false;
+}
+
 static bool
 change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
     uint32_t i)
@@ -121,6 +153,8 @@ change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
 		return hold_part(p, r, rcpt, i);
 	case ACTION_REMOVE:
 		return remove_part(p, r, i);
+	case ACTION_BOUNCE:
+		return bounce_part(p, r, rcpt, i);
 	case ACTION_RELEASE:
 		if (r == NULL || !r->is_on_hold)
 			return false;
@@ -172,7 +206,8 @@ is_busy(const struct queue_answer *a, const struct queue_message *m)
 {
 	uint32_t i;
 
-	if (a->id == 0 || a->action != ACTION_REMOVE || m == NULL)
+	if (a->id == 0 || m == NULL || (a->action != ACTION_REMOVE &&
+	    a->action != ACTION_BOUNCE))
 		return false;
 	for (i = 0; i < m->nrcpts; i++)
 		if (is_sent(&m->rcpts[i]))
@@ -243,13 +278,15 @@ queue_change_new(struct queue_answer *a)
 		a->nchanged -= n - (size_t)stored;
 	if (a->is_settling && settle(q) == -1)
 		has_failed = true;
-	if (a->action == ACTION_REMOVE && !a->is_dry &&
-	    q->store_ops->flush(q->store) == -1)
+	if ((a->action == ACTION_REMOVE || a->action == ACTION_BOUNCE) &&
+	    !a->is_dry && q->store_ops->flush(q->store) == -1)
 		has_failed = true;
 	if (has_failed && a->stage != STAGE_OVER)
 		queue_answer_error(a, queue_answer_no_disk);
 	a->is_settling = false;
 	q->is_held_news = q->is_held_news || n > 0;
+	if (a->action == ACTION_BOUNCE && n > 0)
+		q->due_ms = 0;
 }
 
 /* --- deferred ones -------------------------------------------------------- */
@@ -261,7 +298,8 @@ note(struct queue_answer *a, const struct deferred_row *row)
 {
 	static const int kinds[] = { [ACTION_RETRY] = CHANGE_HURRY,
 		[ACTION_HOLD] = CHANGE_HOLD, [ACTION_RELEASE] = CHANGE_RELEASE,
-		[ACTION_REMOVE] = CHANGE_DROP };
+		[ACTION_REMOVE] = CHANGE_DROP,
+		[ACTION_BOUNCE] = CHANGE_GIVE_UP };
 	struct queue_answer_changes *c = &a->changes;
 	size_t len = strlen(row->rcpt) + 1;
 	struct queue_change *v;
@@ -280,6 +318,8 @@ note(struct queue_answer *a, const struct deferred_row *row)
 	v[c->n].kind = kinds[a->action];
 	v[c->n++].row = (struct deferred_row){ .id = row->id,
 		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s };
+	if (a->action == ACTION_BOUNCE)
+		queue_bounce_row(a, &v[c->n - 1].row);
 	return 0;
 }
 
@@ -296,6 +336,10 @@ is_to_change(struct queue_answer *a, const struct deferred_row *row,
 		return !row->is_on_hold;
 	case ACTION_RELEASE:
 		return row->is_on_hold;
+	case ACTION_BOUNCE:
+		if (row->outcome[0] != '\0')
+			return false;	/* that is over already */
+		/* FALLTHROUGH */
 	default:
 		a->nbusy += r != NULL && is_sent(r);
 		return r == NULL || !is_sent(r);
@@ -400,4 +444,5 @@ queue_change_free(struct queue_answer *a)
 	free(a->holds);
 	free(a->changes.v);
 	free(a->changes.rcpts);
+	free(a->reason);
 }

@@ -85,7 +85,7 @@ see_record(void *closure, const struct queue_record *record)
 static bool
 is_change(const struct queue_answer *a)
 {
-	return a->action >= ACTION_RETRY && a->action <= ACTION_REMOVE;
+	return a->action >= ACTION_RETRY && a->action <= ACTION_BOUNCE;
 }
 
 static void
@@ -399,6 +399,7 @@ find_action(const char *s)
 		[ACTION_LIST] = "list", [ACTION_SHOW] = "show",
 		[ACTION_RETRY] = "retry", [ACTION_HOLD] = "hold",
 		[ACTION_RELEASE] = "release", [ACTION_REMOVE] = "remove",
+		[ACTION_BOUNCE] = "bounce",
 		[ACTION_TOP] = "top", [ACTION_EXPORT] = "export",
 		[ACTION_IMPORT] = "import",
 	};
@@ -462,6 +463,9 @@ parse_member(struct queue_answer *a, const char *name, json_t *value)
 		return parse_limit(a, value);
 	if (strcmp(name, "by") == 0 && a->action == ACTION_TOP)
 		return parse_by(a, value);
+	if (strcmp(name, "reason") == 0 && a->action == ACTION_BOUNCE)
+		return json_is_string(value) ? queue_bounce_reason(a,
+		    json_string_value(value)) : "reason is a text";
 	if (strcmp(name, "raw") == 0 && a->action == ACTION_SHOW) {
 		a->is_raw = json_is_true(value);
 		return json_is_boolean(value) ? NULL : "raw is true or false";
@@ -507,13 +511,16 @@ parse_request(struct queue_answer *a, json_t *request)
 	    a->action == ACTION_EXPORT ? UINT64_MAX : LIST_LIMIT;
 	if (a->action == ACTION_NONE) {
 		a->error = "unknown action: use list, show, top, retry, "
-		    "hold, release, remove, export or import";
+		    "hold, release, remove, bounce, export or import";
 		return;
 	}
 	json_object_foreach(request, name, value)
 		if ((a->error = parse_member(a, name, value)) != NULL)
 			return;
 	a->error = check_request(a);
+	if (a->error == NULL && a->action == ACTION_BOUNCE &&
+	    a->reason == NULL)
+		a->error = queue_bounce_reason(a, NULL);
 	a->has_domain = queue_filter_domain(&a->filter, a->domain) != NULL;
 	/* begin_message() counts: a message that is shown is one */
 	if (a->action == ACTION_SHOW)

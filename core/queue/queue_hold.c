@@ -1,6 +1,7 @@
-/* New messages on hold that the queue has not in memory: there may be many more of
- * them than it has room for.
- * Owns: their way to the deferred store, where what is on hold waits.
+/* New messages that are put on hold or given up, and that the queue has not in memory:
+ * there may be many more of them than it has room for.
+ * Owns: their way to the deferred store, where what is on hold waits, and from where
+ * what is given up is reported.
  * As with what has failed, a recipient is done only when the copy of its message and
  * its row are on disk. */
 
@@ -87,8 +88,11 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 		.flags = env->flags,
 		.since = (int64_t)(record->received_us / 1000000),
 		.notify = DEFERRED_NOTIFY_UNKNOWN,
-		.is_on_hold = true,
 	};
+	if (a->action == ACTION_HOLD)
+		h->row.is_on_hold = true;
+	else
+		queue_bounce_row(a, &h->row);
 	if (a->nholds == 0 || !is_same(h, h - 1))
 		a->hold_octets += record->octets;
 	a->nholds++;

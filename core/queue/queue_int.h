@@ -236,10 +236,12 @@ void queue_untell(struct queue *q, struct queue_file *file,
  * queue_reply_new(error): What ${error} says, as far as it can be believed: its
  * texts may lack a NUL, and hold anything.  NULL: ENOMEM.
  * queue_reply_text(text): The same for a text of ours.
- * queue_reply_row(row): What a row has of it. */
+ * queue_reply_row(row): What a row has of it.
+ * queue_reply_copy(reply): Another, the same. */
 struct queue_reply *queue_reply_row(const struct deferred_row *row);
 struct queue_reply *queue_reply_new(const struct job_error *error);
 struct queue_reply *queue_reply_text(const char *text);
+struct queue_reply *queue_reply_copy(const struct queue_reply *reply);
 
 /* core/queue/queue_message.c
  * queue_message_deferred(q, id): The deferred message ${id} in memory, or NULL.
@@ -282,10 +284,14 @@ void queue_rcpt_fail(struct queue *q, struct queue_message *m,
 void queue_rcpt_park(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r);
 /* queue_rcpt_hold(q, m, r): It was waiting, and goes on hold without an attempt.
+ * queue_rcpt_give_up(q, m, r, reply): It was waiting, and has failed for good, for the
+ * reason in ${reply}, which it takes.
  * queue_rcpt_is_held(r): Has it not failed, but is to wait for its time?
  * queue_rcpt_error(r): Why it has failed. */
 void queue_rcpt_hold(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r);
+void queue_rcpt_give_up(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, struct queue_reply *reply);
 bool queue_rcpt_is_held(const struct queue_rcpt *r);
 const char *queue_rcpt_error(const struct queue_rcpt *r);
 /* queue_message_route(q, m): A new message's recipients begin to wait, each for

@@ -148,6 +148,17 @@ queue_rcpt_hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 }
 
 void
+queue_rcpt_give_up(struct queue *q, struct queue_message *m,
+    struct queue_rcpt *r, struct queue_reply *reply)
+{
+	queue_rcpt_leave(q, m, r, RCPT_FAILED);
+	r->outcome = QUEUE_FAILED;
+	free(r->reply);
+	r->reply = reply;
+	queue_message_settle(q, m);
+}
+
+void
 queue_rcpt_park(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 {
 	queue_rcpt_leave(q, m, r, RCPT_FAILED);

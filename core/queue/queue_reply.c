@@ -138,3 +138,17 @@ queue_reply_row(const struct deferred_row *row)
 		reply->when = row->last_attempt;
 	return reply;
 }
+
+struct queue_reply *
+queue_reply_copy(const struct queue_reply *reply)
+{
+	struct job_error error = { .code = reply->code };
+	struct queue_reply *copy;
+
+	strlcpy(error.enhanced, reply->enhanced, sizeof(error.enhanced));
+	strlcpy(error.remote, reply->remote, sizeof(error.remote));
+	strlcpy(error.text, reply->text, sizeof(error.text));
+	if ((copy = queue_reply_new(&error)) != NULL)
+		copy->when = reply->when;
+	return copy;
+}

@@ -84,11 +84,11 @@ struct queue_store_user {
 struct queue_change {
 	enum {
 		CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP,
-		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE
+		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE, CHANGE_GIVE_UP
 	} kind;
 	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
-	 * HURRY and RELEASE: and next_attempt, which is now.  The store knows
-	 * the origin */
+	 * HURRY and RELEASE: and next_attempt, which is now; GIVE_UP: of one
+	 * recipient, see deferred_give_up().  The store knows the origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
 };

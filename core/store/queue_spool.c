@@ -292,6 +292,8 @@ change_row(struct deferred *d, const struct queue_change *change)
 	case CHANGE_RELEASE:
 		return deferred_release(d, row.id, row.rcpt_index,
 		    row.next_attempt);
+	case CHANGE_GIVE_UP:
+		return deferred_give_up(d, &row);
 	}
 	return 0;
 }

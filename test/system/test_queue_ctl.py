@@ -9,6 +9,9 @@ import subprocess
 
 from harness import (BUILD, ROOT, Client, Server, Skip, body_of, text_message,
                      wait_for)
+from test_envelope import kill_all
+from test_queue import block as block_one
+from test_reports import parts
 
 CONF = 'retry_interval = 3600\nmax_retry_interval = 3600\n'
 
@@ -136,6 +139,68 @@ def test_on_hold_until_it_is_released(d):
         for event in 'on-hold', 'released', 'removed':
             s.logged(rf'event={event} id=\S+ rcpt=joe@example.test '
                      'by=mailmillctl')
+
+
+def given_up(s):
+    """What ann is told: of each report the recipients, the status and the words"""
+    return [([str(r['Final-Recipient']).split(';')[1].strip() for r in rcpts],
+             {str(r['Status']) for r in rcpts}, words) for _, words, _, rcpts, _
+            in (parts(body) for body in s.delivered('ann'))]
+
+
+def test_what_is_given_up_comes_back_once(d):
+    """Whether a server runs, is killed right after the answer, or does not run."""
+    s = Server(d, conf=CONF)
+    s.start()
+    block_one(s, 'joe')
+    block_one(s, 'bob')
+
+    def await_reports(n):
+        s.wait_mail(n, user='ann')
+        wait_for('an empty queue', lambda: not rcpts(s))
+        assert len(s.delivered('ann')) == n
+
+    def one(n, sender='ann@example.test'):
+        id = send(s, sender, 'joe@example.test', 'bob@example.test', n=n)
+        wait_for('deferred', lambda: [x[2] for x in rcpts(s)] ==
+                 ['deferred'] * 2)
+        return id
+
+    one(1)
+    assert s.ctl_json('queue', 'bounce', '--dry-run', 'all') == {
+        'bounced': 2, 'messages': 1, 'dry_run': True}
+    assert 'would be given up' in s.ctl('queue', 'bounce', '--dry-run',
+                                        'all').stdout
+    assert len(rcpts(s)) == 2
+    assert '2 recipients of 1 message given up' in s.ctl(
+        'queue', 'bounce', '--recipient', '*@example.test', '--reason',
+        'the host is gone for good').stdout
+    await_reports(1)
+    [(who, status, words)] = given_up(s)
+    assert sorted(who) == ['bob@example.test', 'joe@example.test'], who
+    assert status == {'5.0.0'} and 'the host is gone for good' in words, words
+    s.logged(r'event=given-up id=\S+ rcpt=joe@example.test by=mailmillctl '
+             'reason="the host is gone for good"')
+    one(2, '')
+    s.ctl('queue', 'bounce', 'all')
+    await_reports(1)
+    s.logged(r'event=bounced .*from="" .*report=none')
+    id = one(3)
+    assert s.ctl_json('queue', 'bounce', id)['bounced'] == 2
+    kill_all(s)
+    s.start()
+    await_reports(2)
+    one(4)
+    s.stop()
+    assert s.ctl_json('queue', 'bounce', '--domain', 'example.test') == {
+        'bounced': 2, 'messages': 1}
+    assert {x[2] for x in rcpts(s)} == {'failed'}
+    s.start()
+    await_reports(3)
+    assert all(len(who) == 2 for who, _, _ in given_up(s))
+    for args in (('bounce',), ('remove', '--reason', 'x', 'all')):
+        assert s.ctl('queue', *args, check=False).returncode == 2, args
+    s.stop()
 
 
 def owners(path):

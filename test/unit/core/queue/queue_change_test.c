@@ -5,9 +5,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/spool/spool_id.h"
@@ -127,6 +129,10 @@ Test(queue_change, a_request_says_once_what_it_is_about)
 		{ "remove", "\"filter\":{\"sendr\":\"x\"}" },
 		{ "remove", "\"fliter\":{\"sender\":\"x\"},\"id\":\"all\"" },
 		{ "remove", "\"id\":\"all\",\"dry_run\":1" },
+		{ "bounce", "" }, { "bounce", "\"reason\":\"x\"" },
+		{ "bounce", "\"id\":\"all\",\"reason\":\"\"" },
+		{ "bounce", "\"id\":\"all\",\"reason\":1" },
+		{ "remove", "\"id\":\"all\",\"reason\":\"x\"" },
 		{ "show", "\"id\":\"all\"" },
 		{ "show", "\"filter\":{\"larger\":1}" },
 		{ "list", "\"id\":\"all\"" },
@@ -163,13 +169,14 @@ Test(queue_change, what_a_filter_removes_is_gone_and_the_rest_is_not)
 
 Test(queue_change, a_dry_run_counts_and_changes_nothing)
 {
-	static const char *const actions[] = { "retry", "hold", "remove" };
+	static const char *const actions[] = { "retry", "hold", "remove",
+		"bounce" };
 	char want[128], before[1024];
 	size_t i;
 
 	make_three();
 	strlcpy(before, listed(""), sizeof(before));
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		snprintf(want, sizeof(want), "\"messages\":3,"
 		    "\"dry_run\":true}");
 		cr_expect_not_null(strstr(asked(actions[i], "\"id\":\"all\","
@@ -245,6 +252,179 @@ Test(queue_change, what_was_on_hold_expires_and_is_reported_as_any_other)
 	qf_pass(&f, 2000);
 	cr_expect_eq(f.nreports, 0, "NOTIFY=NEVER");
 	cr_expect_str_eq(listed(""), "");
+}
+
+/* --- bounce --------------------------------------------------------------- */
+
+#define GIVEN_UP(rcpt, reason)	"rcpt=" rcpt " orcpt=(null) outcome=1 code=0 " \
+				"enhanced=5.0.0 remote= text=" reason " until=0\n"
+#define BY_DEFAULT	"the postmaster of this server has given it up"
+
+/* The texts of all reports that are in the queue, one behind the other */
+static const char *
+reports(void)
+{
+	static char text[16384];
+	char one[4096], rcpt[64];
+	size_t i;
+
+	text[0] = '\0';
+	f.is_deaf = false;
+	f.njobs = 0;
+	qf_pass(&f, 3000);
+	for (i = 0; i < f.njobs; i++) {
+		qf_rcpt(&f, i, rcpt, sizeof(rcpt));
+		if (strstr(rcpt, "@s.test") == NULL)
+			continue;
+		qf_text(&f, i, one, sizeof(one));
+		strlcat(text, one, sizeof(text));
+	}
+	return text;
+}
+
+static bool
+is_told(const char *what, unsigned int times)
+{
+	const char *at = reports();
+	unsigned int n = 0;
+
+	for (; (at = strstr(at, what)) != NULL; at += strlen(what))
+		n++;
+	return n == times;
+}
+
+/* Wherever its message is: deferred, in memory, or not read yet */
+Test(queue_change, what_is_given_up_is_reported_once)
+{
+	make_three();
+	cr_expect_str_eq(asked("bounce", "\"filter\":{\"domain\":\"y.test\"}"),
+	    "{\"bounced\":3,\"messages\":3}");
+	cr_expect(is_told(GIVEN_UP("b@y.test", BY_DEFAULT), 3));
+	cr_expect_eq(f.nreports, 3);
+	cr_expect_str_eq(listed("{\"domain\":\"y.test\"}"), "");
+	spool_segment_close(&s.file);
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000000);
+	qf_finish(&f, 0);
+	qf_pass(&f, 2000);
+	cr_expect_str_eq(listed(""), "");
+	cr_expect_eq(f.nreports, 3);
+	cr_expect_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+}
+
+/* Before it was reported */
+Test(queue_change, what_is_given_up_stays_so_after_a_restart)
+{
+	make_three();
+	cr_expect_str_eq(asked("bounce", "\"id\":\"all\","
+	    "\"reason\":\"no such\\u0007 host\""),
+	    "{\"bounced\":9,\"messages\":3}");
+	cr_expect_eq(f.nreports, 0, "not before the next pass");
+	restart();
+	cr_expect(is_told(GIVEN_UP("a@x.test", "no such  host")
+	    GIVEN_UP("b@y.test", "no such  host")
+	    GIVEN_UP("c@x.test", "no such  host"), 3), "%s", reports());
+	cr_expect_eq(f.njobs, 3, "nobody gets the messages");
+	qf_finish(&f, 0);
+	qf_pass(&f, 1000000);
+	cr_expect_eq(f.nreports, 3);
+	cr_expect_str_eq(listed(""), "");
+}
+
+Test(queue_change, what_is_on_hold_is_given_up_too)
+{
+	make_three();
+	cr_assert_str_eq(asked("hold", "\"id\":\"all\""),
+	    "{\"held\":9,\"messages\":3}");
+	cr_expect_str_eq(asked("bounce", "\"filter\":{\"state\":\"hold\","
+	    "\"recipient\":\"a@*\"}"), "{\"bounced\":3,\"messages\":3}");
+	cr_expect(is_told("rcpt=a@x.test", 3));
+	cr_expect_str_eq(listed("{\"recipient\":\"a@*\"}"), "");
+	cr_expect_eq(f.nreports, 3);
+}
+
+Test(queue_change, nobody_is_told_who_has_not_asked_or_cannot_be)
+{
+	const struct spool_envelope said = { .envid = "x",
+		.notify = (const uint8_t[]){ SPOOL_NOTIFY_NEVER,
+		    SPOOL_NOTIFY_NEVER, SPOOL_NOTIFY_NEVER } };
+	unsigned int i;
+
+	/* deferred, in memory, and not read: of each one without a sender, and
+	 * one that wants to hear nothing */
+	qf_segment(&f, &s, 1);
+	for (i = 0; i < 3; i++) {
+		qf_append(&s, QF_ID(2 * i), "", abc, 3, "body\r\n");
+		qf_append_said(&s, QF_ID(2 * i + 1), &said);
+		if (i == 2)
+			break;
+		qf_committed(&f, &s, false);
+		qf_pass(&f, 0);
+		qf_finish(&f, EAGAIN);
+		qf_pass(&f, 0);
+		f.is_deaf = true;
+	}
+	qf_committed(&f, &s, true);
+	cr_expect_str_eq(asked("bounce", "\"id\":\"all\""),
+	    "{\"bounced\":18,\"messages\":6}");
+	cr_expect_str_eq(reports(), "");
+	cr_expect_eq(f.nreports, 0);
+	cr_expect_eq(f.njobs, 0);
+	cr_expect_str_eq(listed(""), "");
+	restart();
+	qf_pass(&f, 1000000);
+	cr_expect_eq(f.njobs, 0);
+}
+
+/* What is delivered and about to be reported has not failed, and what an agent has
+ * may be delivered. */
+Test(queue_change, what_may_be_delivered_is_not_given_up)
+{
+	const struct spool_envelope said = { .envid = "x",
+		.notify = (const uint8_t[]){ SPOOL_NOTIFY_SUCCESS,
+		    SPOOL_NOTIFY_SUCCESS, SPOOL_NOTIFY_SUCCESS } };
+	char id[SPOOL_ID_TEXT + 1], rest[64];
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	f.has_no_reports = true;
+	qf_done_with(&f, f.agent, f.jobs[0].job.job, 0, JOB_FINAL);
+	qf_done_with(&f, f.agent, f.jobs[1].job.job, 0, JOB_FINAL);
+	qf_pass(&f, 0);
+	cr_expect_str_eq(asked("bounce", "\"filter\":{\"recipient\":\"*\"}"),
+	    "{\"bounced\":0,\"messages\":0,\"busy\":1}");
+	spool_id_text(QF_ID(1), id);
+	snprintf(rest, sizeof(rest), "\"id\":\"%s\"", id);
+	cr_expect_not_null(strstr(asked("bounce", rest), "delivered right"));
+	qf_done_with(&f, f.agent, f.jobs[2].job.job, 0, JOB_FINAL);
+	f.has_no_reports = false;
+	qf_pass(&f, 10000);
+	f.njobs = 0;
+	qf_pass(&f, 1000000);
+	cr_expect_eq(f.nreports, 1);
+	cr_expect_null(strstr(listed(""), "x.test"));
+}
+
+Test(queue_change, without_room_nothing_is_given_up)
+{
+	struct rlimit was, none;
+
+	make_three();
+	cr_assert_eq(signal(SIGXFSZ, SIG_IGN) == SIG_ERR, 0);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+	none = was;
+	none.rlim_cur = 1;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	cr_expect_not_null(strstr(asked("bounce", "\"id\":\"all\""),
+	    "cannot write to its disk"));
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+	cr_expect_eq(f.nreports, 0);
+	restart();
+	qf_pass(&f, 1000000);
+	cr_expect_eq(f.nreports, 0);
+	cr_expect_eq(f.njobs, 9, "%zu", f.njobs);
 }
 
 /* --- no memory ------------------------------------------------------------- */

@@ -40,6 +40,8 @@ static struct snapshot {
 	bool	 is_power;	/* it was cut: what was not flushed is lost */
 } snapshots[SNAPSHOTS];
 static size_t nsnapshots;
+static const char *request;	/* of mailmillctl, before an agent takes anything; NULL: none */
+static size_t request_at;	/* passes before it */
 static bool is_watched;
 static char flushed[64];	/* the log as it is on disk */
 
@@ -292,7 +294,12 @@ check(void)
 	save_log();
 	qf_open(&f);
 	is_watched = true;
+	f.is_deaf = request != NULL;
 	for (i = 0; i < 40; i++) {
+		if (request != NULL && i == request_at) {
+			free(qf_ask(&f, request));
+			f.is_deaf = false;
+		}
 		qf_pass(&f, 100);
 		play(&f);
 		/* nothing more happens, but for the passes of the clock */
@@ -339,6 +346,59 @@ Test(queue_crash, nor_is_that_of_a_deferred_message_made_twice, .timeout = 120)
 		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
 	qf_pass(&f, 61000);
 	check();
+}
+
+/* It is given up by mailmillctl; a queue that was killed before has it refused by the
+ * agent.  ${passes}: it is in memory then, or not read yet */
+static void
+give_up(size_t passes)
+{
+	request = "{\"action\":\"bounce\",\"filter\":"
+	    "{\"recipient\":\"a@x.test\"}}";
+	request_at = passes;
+	check();
+}
+
+static void
+write_two(void)
+{
+	static const uint8_t notify[] = { 0, SPOOL_NOTIFY_SUCCESS, 0 };
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &(struct spool_envelope){
+	    .notify = notify });
+	qf_mail(&s, QF_ID(2));
+}
+
+Test(queue_crash, what_is_given_up_in_memory_is_reported_once, .timeout = 120)
+{
+	write_two();
+	spool_segment_close(&s.file);
+	give_up(1);
+}
+
+Test(queue_crash, what_is_given_up_before_it_is_read_is_reported_once,
+    .timeout = 120)
+{
+	write_two();
+	spool_segment_close(&s.file);
+	give_up(0);
+}
+
+Test(queue_crash, what_is_given_up_and_was_deferred_is_reported_once,
+    .timeout = 120)
+{
+	size_t i;
+
+	write_two();
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	spool_segment_close(&s.file);
+	cr_assert_eq(f.njobs, 4);
+	for (i = 0; i < 3; i++)
+		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
+	qf_pass(&f, 61000);
+	give_up(1);
 }
 
 /* Those who get the mail of an alias get it once, and its sender is told once. */

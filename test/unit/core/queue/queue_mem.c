@@ -223,6 +223,22 @@ new_row(void)
 	return &mem.rows[mem.nrows++];
 }
 
+static void
+give_up(struct mem_row *r, const struct deferred_row *said)
+{
+	const char *const texts[] = { said->last_error, said->outcome,
+		said->enhanced, "", "" };
+	size_t i;
+
+	if (r->texts[4][0] != '\0')
+		return;
+	for (i = 0; i < 5; i++)
+		strlcpy(r->texts[3 + i], texts[i], sizeof(r->texts[0]));
+	r->row.next_attempt = said->next_attempt;
+	r->row.code = 0;
+	r->row.is_on_hold = false;
+}
+
 static int
 mem_change(void *, const struct queue_change *changes, size_t n)
 {
@@ -251,6 +267,8 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 		if (changes[i].kind == CHANGE_HOLD ||
 		    changes[i].kind == CHANGE_RELEASE)
 			r->row.is_on_hold = changes[i].kind == CHANGE_HOLD;
+		if (changes[i].kind == CHANGE_GIVE_UP)
+			give_up(r, &changes[i].row);
 		if (changes[i].kind >= CHANGE_HURRY)
 			continue;
 		row = changes[i].row;
