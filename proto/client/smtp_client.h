@@ -91,6 +91,7 @@ struct smtp_client_options {
 	bool			 may_login_clear; /* passwords and tokens are told without TLS, too, and to a server that is not verified; else only mechanisms that do not show them are used there */
 	enum smtp_tls_use	 tls;
 	enum smtp_login_use	 login;
+	unsigned int		 reply_seconds;	/* the most that is waited for a reply, or for a piece of the body to be taken; 0: what smtp_state.def has, which also bounds it */
 	unsigned int		 idle_seconds;	/* without a message for so long: QUIT; 0: SS_IDLE's of smtp_state.def, which also bounds it */
 };
 

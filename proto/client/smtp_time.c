@@ -3,21 +3,25 @@
 
 #include "proto/client/smtp_client_int.h"
 
+/* What the host has set for the state, within the bound of its row.  What waits
+ * for the host itself is none of the server's. */
 static int64_t
-idle_seconds(const struct smtp_client *c)
+seconds(const struct smtp_client *c)
 {
-	unsigned int bound = smtp_state_row(c)->seconds;
+	unsigned int bound = smtp_state_row(c)->seconds, wish;
 
-	return c->options.idle_seconds > 0 && c->options.idle_seconds < bound ?
-	    c->options.idle_seconds : bound;
+	if (c->state == SS_SOURCE || c->state == SS_LOGIN)
+		return bound;
+	wish = c->state == SS_IDLE ? c->options.idle_seconds :
+	    c->options.reply_seconds;
+	return wish > 0 && wish < bound ? wish : bound;
 }
 
 int64_t
 smtp_deadline(const struct smtp_client *c)
 {
 	const struct smtp_txn *t = &c->txn;
-	int64_t at = c->since + moment_in(c->state == SS_IDLE ?
-	    idle_seconds(c) : smtp_state_row(c)->seconds), all;
+	int64_t at = c->since + moment_in(seconds(c)), all;
 
 	/* while the host is slow, no time of the server passes */
 	if (t->of == NULL || c->state == SS_SOURCE)
