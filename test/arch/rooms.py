@@ -61,6 +61,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'proto/hooks':      CORE + ' proto proto/base',
     'proto/listener':   CORE + ' core/loop proto',
 
+    # a client for embedders
+    'proto/mailer':     CORE + ' proto proto/auth proto/client',
     # a server for embedders, on the interface that they have
     'proto/service':    CORE + ' proto',
     # SASL: what knows passwords is asked through a table

@@ -201,6 +201,34 @@ def test_example_in_python(d):
     for_one_user(sys.executable, installed('server.py'))
 
 
+def sent_by(port, rcpts, text=LINES):
+    """What send.c prints, and its status."""
+    ours = install()
+    p = subprocess.run(
+        [built('send', flags()), f'127.0.0.1:{port}', 'a@client.example',
+         *rcpts], env=dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0]),
+        input=text, capture_output=True, timeout=60)
+    assert p.stderr == b'', p.stderr
+    return p.stdout.decode(), p.returncode
+
+
+def test_example_send(d):
+    """To the example of a server, and to where nobody is."""
+    with running(built('server', flags()), '127.0.0.1:PORT') as s:
+        s.connect().close()
+        said, status = sent_by(s.port, [USER, 'other@example.test'])
+        assert status == 1, (said, status)
+        assert re.fullmatch(f'other@example.test: 550 5.1.1 .*\n'
+                            f'{USER}: 250 2.* .*\n', said), said
+        assert sent_by(s.port, [USER])[1] == 0
+        out = s.stop()
+    assert out.count(f'a@client.example to {USER}\n') == 2, out
+    assert 'Hello.\r\n.a dot\r\n' in out, out
+    said, status = sent_by(s.port, [USER])
+    assert status == 1, (said, status)
+    assert said == f'{USER}: 451 4.4.1 Connection refused\n', said
+
+
 def test_example_policy(d):
     with running(built('policy', flags()), '127.0.0.1:PORT') as s:
         with s.connect() as c:
@@ -236,7 +264,7 @@ def test_example_verb(d):
 def test_examples_say_how_they_are_called(d):
     ours = install()
     env = dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0])
-    for name in 'server', 'policy', 'verb', 'epoll', 'poll':
+    for name in 'server', 'send', 'policy', 'verb', 'epoll', 'poll':
         said = subprocess.run([built(name, flags())], env=env, text=True,
                               capture_output=True, timeout=20)
         assert said.returncode == 2, (name, said)
@@ -469,7 +497,7 @@ TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          test_the_archives_in_a_program,
          test_each_example_in_a_static_program,
          test_each_example_in_a_shared_program, test_example_policy,
-         test_example_in_python, test_example_server,
+         test_example_in_python, test_example_server, test_example_send,
          test_example_verb, test_the_example_modules,
          test_examples_say_how_they_are_called,
          test_an_example_that_cannot_write_takes_no_mail,
