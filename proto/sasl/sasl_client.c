@@ -114,7 +114,7 @@ static bool
 can_do(const struct sasl_client_mech *m, const struct sasl_client_login *login)
 {
 	return m != NULL && m->is_token == login->is_token &&
-	    (!m->is_plus || login->exporter_len > 0);
+	    (!m->is_plus || login->binding_len > 0);
 }
 
 /* The rows have the stronger ones first. */
@@ -182,16 +182,19 @@ sasl_client_new(const char *mechanism, const struct sasl_client_login *login)
 	const struct sasl_client_mech *m = find(mechanism);
 	struct sasl_client *x;
 
-	if (!can_do(m, login) ||
-	    login->exporter_len > sizeof(x->exporter))
+	if (!can_do(m, login) || (login->binding_len > 0 &&
+	    (login->binding_len > sizeof(x->binding) ||
+	    strlen(login->binding_type) >= sizeof(x->binding_type))))
 		return errno = EINVAL, NULL;
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return NULL;
 	x->mech = m;
 	x->is_plus_offered = has_plus(login->mechanisms);
-	x->exporter_len = login->exporter_len;
-	if (login->exporter_len > 0)
-		memcpy(x->exporter, login->exporter, login->exporter_len);
+	x->binding_len = login->binding_len;
+	if (login->binding_len > 0) {
+		strcpy(x->binding_type, login->binding_type);
+		memcpy(x->binding, login->binding, login->binding_len);
+	}
 	if (prepare(x, login) == -1 || sasl_client_nonce(x, login->nonce) ==
 	    -1) {
 		int errnum = errno;

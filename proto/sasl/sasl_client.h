@@ -22,6 +22,7 @@
 #define SASL_CLIENT_SLICE		1024	/* iterations that are made at once */
 #define SASL_CLIENT_NAME_MAX		255	/* octets of a name */
 #define SASL_CLIENT_SECRET_MAX		8192	/* octets of a password or token */
+#define SASL_CLIENT_BINDING_MAX		64	/* octets of a channel binding */
 
 struct sasl_client;
 
@@ -29,8 +30,12 @@ struct sasl_client_login {
 	const char	*user;
 	const char	*secret;	/* the password, or the token */
 	bool		 is_token;	/* it is a token: OAUTHBEARER, XOAUTH2 */
-	const uint8_t	*exporter;	/* tls-exporter of the connection, RFC 9266 */
-	size_t		 exporter_len;	/* 0: none; at most 64 */
+	/* what the connection can be told by (RFC 5056): its name, such as
+	 * "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929), and its
+	 * octets */
+	const char	*binding_type;
+	const uint8_t	*binding;
+	size_t		 binding_len;	/* 0: there is none; at most SASL_CLIENT_BINDING_MAX */
 	unsigned int	 mechanisms;	/* that the server offers, bits in the order of esmtp_auth_mech.def: is -PLUS among them, RFC 5802 6? */
 	const char	*nonce;		/* of SCRAM, for tests; NULL: a random one */
 };

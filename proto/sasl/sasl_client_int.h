@@ -6,6 +6,7 @@
 #include "proto/sasl/sasl_client.h"
 
 #define SASL_CLIENT_NONCE	64	/* octets, at most, of ours */
+#define SASL_CLIENT_TYPE	24	/* of the name of a binding, with its NUL */
 
 struct sasl_client_out {
 	char	*s;		/* malloced, or NULL */
@@ -35,8 +36,9 @@ struct sasl_client {
 	bool				 is_plus_offered; /* any */
 	char				 user[SASL_CLIENT_NAME_MAX + 1];
 	char				 secret[SASL_CLIENT_SECRET_MAX + 1];
-	uint8_t				 exporter[64];
-	size_t				 exporter_len;
+	char				 binding_type[SASL_CLIENT_TYPE];
+	uint8_t				 binding[SASL_CLIENT_BINDING_MAX];
+	size_t				 binding_len;	/* 0: none */
 	/* of SCRAM */
 	char				 nonce[SASL_CLIENT_NONCE + 1];
 	char				*bare;		/* client-first-message-bare */

@@ -55,27 +55,32 @@ hash(const struct sasl_client *x)
 	    EVP_sha1();
 }
 
+#define GS2_MAX	(sizeof("p=,,") + SASL_CLIENT_TYPE)
+
 /* RFC 5802 6: bound to the channel; or could be, if the server could ("y"); or
- * neither. */
+ * neither.  Return ${buf}. */
 static const char *
-gs2_header(const struct sasl_client *x)
+gs2_header(const struct sasl_client *x, char buf[GS2_MAX])
 {
 	if (x->mech->is_plus)
-		return "p=tls-exporter,,";
-	return x->exporter_len > 0 && !x->is_plus_offered ? "y,," : "n,,";
+		snprintf(buf, GS2_MAX, "p=%s,,", x->binding_type);
+	else
+		strcpy(buf, x->binding_len > 0 && !x->is_plus_offered ?
+		    "y,," : "n,,");
+	return buf;
 }
 
 static int
 first(struct sasl_client *x, struct sasl_client_out *out)
 {
-	char name[3 * SASL_CLIENT_NAME_MAX + 1];
+	char name[3 * SASL_CLIENT_NAME_MAX + 1], gs2[GS2_MAX];
 
 	sasl_client_saslname(x->user, name);
 	if (asprintf(&x->bare, "n=%s,r=%s", name, x->nonce) == -1) {
 		x->bare = NULL;
 		return errno = ENOMEM, -1;
 	}
-	if (asprintf(&out->s, "%s%s", gs2_header(x), x->bare) == -1) {
+	if (asprintf(&out->s, "%s%s", gs2_header(x, gs2), x->bare) == -1) {
 		out->s = NULL;
 		return errno = ENOMEM, -1;
 	}
@@ -279,15 +284,14 @@ done:
 static char *
 without_proof(const struct sasl_client *x, const struct server_first *f)
 {
-	const char *gs2 = gs2_header(x);
-	size_t len = strlen(gs2);
-	uint8_t octets[sizeof("p=tls-exporter,,") + sizeof(x->exporter)];
-	char text[2 * sizeof(octets)], *s;
+	uint8_t octets[GS2_MAX + sizeof(x->binding)];
+	char text[2 * sizeof(octets)], gs2[GS2_MAX], *s;
+	size_t len = strlen(gs2_header(x, gs2));
 
 	memcpy(octets, gs2, len);
 	if (x->mech->is_plus) {
-		memcpy(octets + len, x->exporter, x->exporter_len);
-		len += x->exporter_len;
+		memcpy(octets + len, x->binding, x->binding_len);
+		len += x->binding_len;
 	}
 	if (base64_encode(octets, len, text, sizeof(text)) == -1 ||
 	    asprintf(&s, "c=%s,r=%.*s", text, (int)f->nonce_len,

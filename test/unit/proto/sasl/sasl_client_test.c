@@ -80,25 +80,31 @@ Test(sasl_client, logs_in_at_our_server)
 {
 	static const struct {
 		const char	*mech;
-		bool		 is_token, is_plus;
+		bool		 is_token;
+		const char	*type;
 	} rows[] = {
-		{ "PLAIN", false, false }, { "LOGIN", false, false },
-		{ "SCRAM-SHA-1", false, false },
-		{ "SCRAM-SHA-256", false, false },
-		{ "SCRAM-SHA-1-PLUS", false, true },
-		{ "SCRAM-SHA-256-PLUS", false, true },
-		{ "OAUTHBEARER", true, false }, { "XOAUTH2", true, false },
+		{ "PLAIN", false, NULL }, { "LOGIN", false, NULL },
+		{ "SCRAM-SHA-1", false, NULL },
+		{ "SCRAM-SHA-256", false, NULL },
+		{ "SCRAM-SHA-1-PLUS", false, "tls-exporter" },
+		{ "SCRAM-SHA-256-PLUS", false, "tls-exporter" },
+		{ "SCRAM-SHA-1-PLUS", false, "tls-server-end-point" },
+		{ "SCRAM-SHA-256-PLUS", false, "tls-server-end-point" },
+		{ "OAUTHBEARER", true, NULL }, { "XOAUTH2", true, NULL },
 	};
 	bool is_done;
 	size_t i;
 
 	f.start.exporter = (const uint8_t *)exporter;
 	f.start.exporter_len = 32;
+	f.start.endpoint = (const uint8_t *)exporter;
+	f.start.endpoint_len = 32;
 	f.start.is_plus_offered = true;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		login.is_token = rows[i].is_token;
-		login.exporter = (const uint8_t *)exporter;
-		login.exporter_len = rows[i].is_plus ? 32 : 0;
+		login.binding_type = rows[i].type;
+		login.binding = (const uint8_t *)exporter;
+		login.binding_len = rows[i].type != NULL ? 32 : 0;
 		login.secret = rows[i].is_token ? "abc" : "pencil";
 		cr_assert_eq(talk(rows[i].mech, &is_done), ESMTP_AUTH_OK, "%s",
 		    rows[i].mech);
@@ -125,8 +131,9 @@ Test(sasl_client, tells_that_it_could_be_bound)
 {
 	bool is_done;
 
-	login.exporter = (const uint8_t *)exporter;
-	login.exporter_len = 32;
+	login.binding_type = "tls-exporter";
+	login.binding = (const uint8_t *)exporter;
+	login.binding_len = 32;
 	f.start.exporter = (const uint8_t *)exporter;
 	f.start.exporter_len = 32;
 	f.start.is_plus_offered = true;
@@ -135,6 +142,35 @@ Test(sasl_client, tells_that_it_could_be_bound)
 	/* RFC 5802 6: it knows that the server knows it, of any hash */
 	login.mechanisms = bit("SCRAM-SHA-1-PLUS");
 	cr_assert_eq(talk("SCRAM-SHA-256", &is_done), ESMTP_AUTH_OK);
+}
+
+/* RFC 5802 6: a server at the other end of another connection: what a man in the
+ * middle passes on is of no use. */
+Test(sasl_client, a_proof_is_for_the_connection_that_it_is_bound_to)
+{
+	static const char *const types[] = { "tls-exporter",
+		"tls-server-end-point" };
+	bool is_done;
+	size_t i;
+
+	f.start.exporter = f.start.endpoint = (const uint8_t *)exporter;
+	f.start.exporter_len = f.start.endpoint_len = 32;
+	f.start.is_plus_offered = true;
+	login.binding = (const uint8_t *)exporter + 1;
+	login.binding_len = 31;
+	for (i = 0; i < 2; i++) {
+		login.binding_type = types[i];
+		cr_assert_neq(talk("SCRAM-SHA-256-PLUS", &is_done),
+		    ESMTP_AUTH_OK);
+	}
+	/* and a kind that the server does not know */
+	login.binding = (const uint8_t *)exporter;
+	login.binding_len = 32;
+	login.binding_type = "tls-unique";
+	cr_assert_neq(talk("SCRAM-SHA-256-PLUS", &is_done), ESMTP_AUTH_OK);
+	login.binding_type = "a-type-with-a-very-long-name";
+	cr_assert_null(sasl_client_new("SCRAM-SHA-256-PLUS", &login));
+	cr_assert_eq(errno, EINVAL);
 }
 
 /* RFC 7677 3, and the same with other first messages of a server. */
@@ -281,9 +317,10 @@ Test(sasl_client, scram_may_be_given_up)
 Test(sasl_client, chooses_the_best_that_can_be_done)
 {
 	login.mechanisms = ~0u;
-	login.exporter_len = 0;
+	login.binding_len = 0;
 	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-256");
-	login.exporter_len = 32;
+	login.binding_type = "tls-exporter";
+	login.binding_len = 32;
 	cr_assert_str_eq(sasl_client_choose(&login), "SCRAM-SHA-256-PLUS");
 	/* bound to the channel before a stronger hash */
 	login.mechanisms &= ~bit("SCRAM-SHA-256-PLUS");
