@@ -151,4 +151,20 @@ int tls_client_handshake(struct tls_client *t, int *needmask_r);
 /* tls_client_facts(t): As long as ${t} is there. */
 const struct tls_client_facts *tls_client_facts(const struct tls_client *t);
 
+/* What a login inside the connection can be bound to (RFC 5056). */
+enum tls_client_binding {
+	TLS_CLIENT_UNBOUND,
+	TLS_CLIENT_EXPORTER,	/* "tls-exporter", RFC 9266: of TLS 1.3, and of TLS 1.2 if the server has no end point */
+	TLS_CLIENT_END_POINT	/* "tls-server-end-point", RFC 5929 4: of TLS 1.2, where few servers know the exporter */
+};
+
+#define TLS_CLIENT_BINDING_MAX	64	/* octets */
+
+/* tls_client_binding(t, octets_r, len_r): After the handshake, until the event is
+ * closed: what it is, and its octets; TLS_CLIENT_UNBOUND: there is none.
+ * tls_client_binding_name(binding): As SASL has it; NULL: of none. */
+enum tls_client_binding tls_client_binding(const struct tls_client *t,
+    uint8_t octets_r[TLS_CLIENT_BINDING_MAX], size_t *len_r);
+const char *tls_client_binding_name(enum tls_client_binding binding);
+
 #endif

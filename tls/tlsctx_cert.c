@@ -19,23 +19,25 @@
 
 /* RFC 5929 4.1: the hash of the certificate's signature, SHA-256 for weaker
  * ones; if the signature has no hash, or two, there is no binding. */
-static void
-set_end_point(struct tlsctx_cert *cert)
+size_t
+tlsctx_end_point(const X509 *cert, uint8_t out_r[64])
 {
+	/* OpenSSL keeps there what it has found, and takes it const nowhere */
+	X509 *c = (X509 *)(uintptr_t)cert;
 	int nid;
 	unsigned int len = 0;
 	const EVP_MD *md;
 
-	if (X509_get_signature_info(cert->cert, &nid, NULL, NULL, NULL) != 1 ||
+	if (X509_get_signature_info(c, &nid, NULL, NULL, NULL) != 1 ||
 	    nid == NID_undef)
-		return;
+		return 0;
 	if (nid == NID_md5 || nid == NID_sha1)
 		nid = NID_sha256;
 	if ((md = EVP_get_digestbynid(nid)) == NULL ||
-	    EVP_MD_get_size(md) > (int)sizeof(cert->end_point) ||
-	    X509_digest(cert->cert, md, cert->end_point, &len) != 1)
-		return;
-	cert->end_point_len = len;
+	    EVP_MD_get_size(md) > 64 ||
+	    X509_digest(c, md, out_r, &len) != 1)
+		return 0;
+	return len;
 }
 
 /* The key that came with the certificate. */
@@ -91,7 +93,7 @@ cert_load(struct tlsctx_cert *cert, const struct tlsctx_pair *pair,
 	if (pair->key.len > 0 ? key_load(cert, pair, err_r, errlen) == -1 :
 	    key_name(cert, public, version, pair->pair, err_r, errlen) == -1)
 		return -1;
-	set_end_point(cert);
+	cert->end_point_len = tlsctx_end_point(cert->cert, cert->end_point);
 	tlsctx_ocsp_load(cert, pair->ocsp);
 	ERR_clear_error();
 	return 0;

@@ -42,6 +42,10 @@ struct tlsctx_hosts {
 	struct tlsctx_host	 v[];
 };
 
+/* tlsctx_end_point(cert, out_r): The binding tls-server-end-point of a server that
+ * has ${cert} (RFC 5929 4.1).  Return octets; 0: there is none. */
+size_t tlsctx_end_point(const X509 *cert, uint8_t out_r[64]);
+
 /* tlsctx_error(err_r, errlen, what): The message "what: OpenSSL's reason". */
 void tlsctx_error(char *err_r, size_t errlen, const char *what);
 

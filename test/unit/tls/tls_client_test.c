@@ -395,6 +395,49 @@ Test(tls_client, servers_that_cannot_be_asked_for)
 	}
 }
 
+/* --- bindings ------------------------------------------------------------- */
+
+/* RFC 9266, RFC 5929 4: what both ends know of this connection alone, or of the
+ * server's certificate. */
+Test(tls_client, both_ends_have_the_binding)
+{
+	struct tls_client_server s = { .hop = "192.0.2.1:25",
+		.name = "mx.example.test" };
+	uint8_t ours[2][TLS_CLIENT_BINDING_MAX], theirs[64];
+	enum tls_client_binding is;
+	size_t i, k, len;
+
+	for (i = 0; i < NVERSIONS * 2; i++) {
+		k = i % 2;	/* the second time it is resumed */
+		shop_version(versions[i / 2]);
+		shop_enter(&v, shop_ctx, &s);
+		cr_assert_eq(tls_client_binding(v.client, ours[k], &len),
+		    TLS_CLIENT_UNBOUND);
+		cr_assert_eq(len, 0);
+		cr_assert(shop_shake(&v));
+		is = tls_client_binding(v.client, ours[k], &len);
+		cr_assert_eq(len, 32);
+		if (versions[i / 2] == TLS1_3_VERSION) {
+			cr_assert_eq(is, TLS_CLIENT_EXPORTER);
+			cr_assert_eq(tls_exporter(v.server, theirs), 32);
+		} else {
+			cr_assert_eq(is, TLS_CLIENT_END_POINT);
+			cr_assert_eq(X509_digest(shop_good.cert, EVP_sha256(),
+			    theirs, NULL), 1);
+		}
+		cr_assert_arr_eq(ours[k], theirs, 32);
+		shop_leave(&v);
+		cr_assert_eq(v.facts.is_resumed, k == 1);
+		cr_assert(k == 0 || (memcmp(ours[0], ours[1], 32) == 0) ==
+		    (is == TLS_CLIENT_END_POINT));
+	}
+	cr_assert_str_eq(tls_client_binding_name(TLS_CLIENT_EXPORTER),
+	    "tls-exporter");
+	cr_assert_str_eq(tls_client_binding_name(TLS_CLIENT_END_POINT),
+	    "tls-server-end-point");
+	cr_assert_null(tls_client_binding_name(TLS_CLIENT_UNBOUND));
+}
+
 /* --- resumption ----------------------------------------------------------- */
 
 Test(tls_client, a_session_is_resumed_with_the_same_server_alone)
