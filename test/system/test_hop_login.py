@@ -2,7 +2,6 @@
 mailmilld."""
 import base64
 import os
-import re
 import signal
 import subprocess
 
@@ -100,16 +99,19 @@ def test_keyd_may_end_meanwhile(d):
         hop.wait(1)
 
 
-def test_a_second_mailmilld_by_scram(d):
-    """Which proves that it knows the password, too, and of which no certificate
-    is asked."""
+def by_scram(d, protocols):
+    """To a second mailmilld, which proves that it knows the password, too, and of
+    which no certificate is asked; the login is bound to the connection."""
     os.mkdir(f'{d}/first')
     os.mkdir(f'{d}/second')
     tls = Tls(f'{d}/second')
     users = f'{d}/second/passwd'
     passwd(users, 'alice', PASSWORD)
     second = Server(f'{d}/second', listener=f'Auth_Backend = "passwd:{users}"'
-                    f'\nRequire_Auth = true\nRequire_TLS = true\n{tls.conf}\n')
+                    f'\nRequire_Auth = true\nRequire_TLS = true\n{tls.conf}\n'
+                    f'TLS_Protocols = "{protocols}"\n'
+                    'Auth_Mechanisms = { "PLAIN", "SCRAM-SHA-256", '
+                    '"SCRAM-SHA-256-PLUS" }\n')
     second.give_to_authd(users)
     ours(second, *tls.files)
     hop = NextHop(('127.0.0.1', second.port))
@@ -120,11 +122,19 @@ def test_a_second_mailmilld_by_scram(d):
         send(s, 'user@example.test')
         second.wait_mail(1)
         [e] = events(s, 'hop-login')
-        assert re.match('SCRAM-SHA-', e['mechanism']), e
+        assert e['mechanism'] == 'SCRAM-SHA-256-PLUS', e
         assert e['verified'] == 'no', e
         second.signal(signal.SIGTERM)
         assert second.wait_end() == 0
         second.proc = None
+
+
+def test_a_second_mailmilld_by_scram(d):
+    by_scram(d, 'TLSv1.3')
+
+
+def test_a_second_mailmilld_by_scram_over_tls_1_2(d):
+    by_scram(d, 'TLSv1.2')
 
 
 def test_files_that_cannot_be_used_are_refused(d):

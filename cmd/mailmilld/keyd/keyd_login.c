@@ -4,7 +4,9 @@
  * Knows nothing of SMTP, and of how the passwords come here (creds/hop_creds.h).
  *
  * A password stays here as long as the mechanism permits: with SCRAM relay gets a
- * proof that is good for that one server and exchange.  PLAIN and LOGIN tell the
+ * proof that is good for that one server and exchange, and with its forms that
+ * are bound to TLS for that one connection, of which relay says what it can be
+ * told by.  PLAIN and LOGIN tell the
  * password itself, which relay gets for a server of which it says that it is
  * verified.  An attacker may control relay, and lie: so each exchange is in the
  * log, and there are not many in a second.
@@ -26,6 +28,7 @@
 #include "core/util/wipe.h"
 #include "proto/auth/esmtp_auth_mech.h"
 #include "proto/sasl/sasl_client.h"
+#include "tls/tls_client.h"
 
 #define EXCHANGES_MAX	4096	/* of a relay at once: as many as its connections */
 #define BEGIN_RATE	100	/* a second */
@@ -173,12 +176,15 @@ number_of(const char *mechanism)
 
 /* Return an exchange that has said nothing yet, or NULL with errno. */
 static struct keyd_exchange *
-exchange_new(struct keyd_relay *r, const struct msg_hop_login *ask)
+exchange_new(struct keyd_relay *r, const struct msg_hop_login *ask,
+    const struct channel_msg *msg)
 {
 	const struct hop_login *l = hop_creds_find(r->keyd->creds,
 	    ask->domain, ask->route);
 	struct sasl_client_login login = { .mechanisms = permitted(
-		ask->mechanisms, ask->is_verified != 0) };
+		ask->mechanisms, ask->is_verified != 0),
+		.binding_type = tls_client_binding_name(
+		(enum tls_client_binding)ask->binding) };
 	struct keyd_exchange *x;
 	const char *name;
 
@@ -186,6 +192,10 @@ exchange_new(struct keyd_relay *r, const struct msg_hop_login *ask)
 		return errno = ENOENT, NULL;
 	if (r->nexchanges == EXCHANGES_MAX || find(r, ask->id) != NULL)
 		return errno = EAGAIN, NULL;
+	if (login.binding_type != NULL) {
+		login.binding = msg->entries;
+		login.binding_len = msg->nentries;
+	}
 	login.user = l->user;
 	login.secret = l->secret;
 	if ((name = sasl_client_choose(&login)) == NULL)
@@ -256,7 +266,7 @@ on_login(void *closure, struct channel_msg *msg)
 	int rc;
 
 	memcpy(&ask, msg->base, sizeof(ask));
-	if ((x = exchange_new(r, &ask)) == NULL) {
+	if ((x = exchange_new(r, &ask, msg)) == NULL) {
 		log_refused(r, &ask, errno);
 		refuse(r, ask.id, errno);
 	} else {

@@ -139,8 +139,14 @@ on_auth_start(void *host, struct smtp_client *c, unsigned int mechanisms)
 {
 	struct relay_conn *conn = host;
 
-	relay_login_begin(&conn->login, mechanisms, smtp_client_is_tls(c) &&
-	    on_tls_is_verified(conn, c));
+	struct relay_login_offer offer = { .mechanisms = mechanisms };
+
+	if (smtp_client_is_tls(c)) {
+		offer.is_verified = on_tls_is_verified(conn, c);
+		offer.binding = tls_client_binding(conn->tls, offer.octets,
+		    &offer.len);
+	}
+	relay_login_begin(&conn->login, &offer);
 }
 
 static void

@@ -155,13 +155,22 @@ void relay_logins_free(struct relay_logins *ls);
 int relay_logins_peer(struct relay_logins *ls, const struct msg_peer *who,
     int fd);
 
-/* relay_login_begin(l, mechanisms, is_verified): Have one begun; l->say() is
- * called once for this and for each step, inside the call or later.
+/* With what a login is made. */
+struct relay_login_offer {
+	unsigned int	 mechanisms;	/* that the server offers, and that may be used */
+	bool		 is_verified;	/* the server is who it should be */
+	unsigned int	 binding;	/* enum tls_client_binding */
+	uint8_t		 octets[MSG_HOP_BINDING]; /* of it ... */
+	size_t		 len;		/* ... so many */
+};
+
+/* relay_login_begin(l, offer): Have one begun; l->say() is called once for this
+ * and for each step, inside the call or later.
  * relay_login_step(l, challenge, len): The server has said so.
  * relay_login_end(l, is_right, remote): It is over.  Return whether a login that
  * the server has let pass counts. */
-void relay_login_begin(struct relay_login *l, unsigned int mechanisms,
-    bool is_verified);
+void relay_login_begin(struct relay_login *l,
+    const struct relay_login_offer *offer);
 void relay_login_step(struct relay_login *l, const char *challenge,
     size_t len);
 bool relay_login_end(struct relay_login *l, bool is_right, const char *remote);

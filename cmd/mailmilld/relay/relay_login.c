@@ -63,17 +63,17 @@ ask(struct relay_login *l, enum msg_type type, const void *base,
 }
 
 void
-relay_login_begin(struct relay_login *l, unsigned int mechanisms,
-    bool is_verified)
+relay_login_begin(struct relay_login *l, const struct relay_login_offer *offer)
 {
 	struct msg_hop_login base = { .domain = (uint32_t)l->domain,
-		.route = (uint32_t)l->route, .mechanisms = mechanisms,
-		.is_verified = is_verified };
+		.route = (uint32_t)l->route, .mechanisms = offer->mechanisms,
+		.is_verified = offer->is_verified,
+		.binding = offer->binding };
 
 	base.id = l->id = ++l->logins->last_id;
 	l->is_begun = l->is_done = l->has_told = false;
 	TAILQ_INSERT_TAIL(&l->logins->list, l, link);
-	ask(l, K_LOGIN, &base, NULL, 0);
+	ask(l, K_LOGIN, &base, (const char *)offer->octets, offer->len);
 }
 
 void

@@ -159,7 +159,10 @@ struct msg_hop_login {
 	uint32_t domain, route;	/* which Domain section, as the settings sort them, and value of Route */
 	uint32_t mechanisms;	/* bits in the order of esmtp_auth_mech.def */
 	uint32_t is_verified;	/* the server is who it should be */
+	uint32_t binding;	/* of TLS, enum tls_client_binding */
+	uint32_t unused;
 };
+#define MSG_HOP_BINDING	64	/* octets of it */
 struct msg_hop_auth {
 	uint64_t id;
 	uint32_t status;	/* K_RESPONSE: 0, or errno: the exchange is over */

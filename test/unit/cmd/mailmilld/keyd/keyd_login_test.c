@@ -8,6 +8,7 @@
 #include "cmd/mailmilld/keyd/keyd_int.h"
 #include "core/scheduler.h"
 #include "proto/auth/esmtp_auth_mech.h"
+#include "tls/tls_client.h"
 
 #define CONFIG								\
 	"ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"		\
@@ -117,14 +118,23 @@ bit(const char *name)
 }
 
 static void
+begin_bound(uint64_t id, uint32_t domain, uint32_t route, uint32_t mechanisms,
+    bool is_verified, uint32_t binding, const char *octets)
+{
+	struct msg_hop_login ask = { id, domain, route, mechanisms,
+		is_verified, binding, 0 };
+
+	cr_assert_eq(chanev_send(relay, K_LOGIN, &ask, octets,
+	    (unsigned int)strlen(octets), -1), 0);
+	pass(3);
+}
+
+static void
 begin(uint64_t id, uint32_t domain, uint32_t route, uint32_t mechanisms,
     bool is_verified)
 {
-	struct msg_hop_login ask = { id, domain, route, mechanisms,
-		is_verified };
-
-	cr_assert_eq(chanev_send(relay, K_LOGIN, &ask, NULL, 0, -1), 0);
-	pass(3);
+	begin_bound(id, domain, route, mechanisms, is_verified,
+	    TLS_CLIENT_UNBOUND, "");
 }
 
 static void
@@ -223,6 +233,39 @@ Test(keyd_login, scram_tells_a_proof_and_no_password)
 	/* a server that does not know the password */
 	challenge(1, "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
 	expect(3, 1, EPROTO);
+}
+
+/* RFC 5802 6: bound where the server can be; "y" where it seems that it cannot;
+ * else "n". */
+Test(keyd_login, scram_is_bound_to_what_relay_tells)
+{
+	uint32_t all = bit("SCRAM-SHA-256-PLUS") | bit("SCRAM-SHA-256");
+
+	begin_bound(1, 0, 0, all, false, TLS_CLIENT_EXPORTER, "12345678");
+	expect(1, 1, 0);
+	cr_assert_eq(1u << last.mechanism, bit("SCRAM-SHA-256-PLUS"));
+	cr_assert_eq(strncmp(text, "p=tls-exporter,,n=alice,r=", 26), 0, "%s",
+	    text);
+	server_first(1, 4096);
+	wait_for(2);
+	cr_assert_eq(strncmp(text, "c=cD10bHMtZXhwb3J0ZXIsLDEyMzQ1Njc4,r=",
+	    37), 0, "%s", text);
+	begin_bound(2, 0, 0, all, false, TLS_CLIENT_END_POINT, "1234");
+	expect(3, 2, 0);
+	cr_assert_eq(strncmp(text, "p=tls-server-end-point,,n=", 26), 0, "%s",
+	    text);
+	begin_bound(3, 0, 0, bit("SCRAM-SHA-256"), false, TLS_CLIENT_EXPORTER,
+	    "12345678");
+	expect(4, 3, 0);
+	cr_assert_eq(strncmp(text, "y,,n=", 5), 0, "%s", text);
+	/* nothing to bind to, and a kind that there is not */
+	begin_bound(4, 0, 0, all, false, TLS_CLIENT_EXPORTER, "");
+	expect(5, 4, 0);
+	cr_assert_eq(1u << last.mechanism, bit("SCRAM-SHA-256"));
+	cr_assert_eq(strncmp(text, "n,,n=", 5), 0, "%s", text);
+	begin_bound(5, 0, 0, all, false, 77, "12345678");
+	expect(6, 5, 0);
+	cr_assert_eq(strncmp(text, "n,,n=", 5), 0, "%s", text);
 }
 
 Test(keyd_login, iterations_have_bounds)
