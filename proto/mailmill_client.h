@@ -130,11 +130,14 @@ void mailmill_client_stop(struct mailmill_client *client);
  * (SIZE, 8BITMIME, SMTPUTF8, PIPELINING, ENHANCEDSTATUSCODES, CHUNKING,
  * BINARYMIME, DSN, STARTTLS, AUTH, LIMITS, REQUIRETLS, MT-PRIORITY, DELIVERBY)?
  * Whoever accepts a message without DSN notifies nobody (RFC 3461 5.2.2).
- * mailmill_client_is_tls(client), mailmill_client_is_logged_in(client): Now? */
+ * mailmill_client_is_tls(client), mailmill_client_is_verified(client),
+ * mailmill_client_is_logged_in(client): Is the connection inside TLS, with the
+ * server that it should be, and is it logged in? */
 const char *mailmill_client_state(const struct mailmill_client *client);
 bool mailmill_client_offers(const struct mailmill_client *client,
     const char *keyword);
 bool mailmill_client_is_tls(const struct mailmill_client *client);
+bool mailmill_client_is_verified(const struct mailmill_client *client);
 bool mailmill_client_is_logged_in(const struct mailmill_client *client);
 
 /* --- messages ------------------------------------------------------------- */
@@ -222,7 +225,10 @@ struct mailmill_client_tls_ops {
 	 * "tls-exporter" (RFC 9266); at most MAILMILL_CLIENT_BINDING octets.
 	 * Return their number; 0: nothing.  NULL: nothing */
 	size_t	 (*binding)(void *tls, const char **type_r, uint8_t *octets_r);
-	/* end(tls): The connection is closed, or ${tls} was never used */
+	/* why(tls): Why a handshake has failed, "": not known; valid until end().
+	 * NULL: nobody knows */
+	const char *(*why)(void *tls);
+	/* end(tls): The connection is closed; maybe after forget() */
 	void	 (*end)(void *tls);
 	/* forget(closure): The client is freed, or has another.  NULL: no need
 	 * to know */

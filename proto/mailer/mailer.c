@@ -28,8 +28,11 @@ static void
 over(struct mailmill_client *client, const struct mailmill_client_result *r)
 {
 	struct mailmill_client_result waiting = *r;
+	/* the program may set others in what is called here */
+	void (*tls_end)(void *) = client->tls_ops.end;
+	void *tls = client->tls;
 
-	mailer_secure_end(client);
+	client->tls = NULL;
 	client->engine = NULL;
 	client->event = NULL;
 	/* a server that has taken messages, or has said nothing against them,
@@ -42,6 +45,9 @@ over(struct mailmill_client *client, const struct mailmill_client_result *r)
 	client->nbegun = 0;
 	if (client->on_ended != NULL)
 		client->on_ended(client->closure, client, r);
+	/* which has the words of ${r} */
+	if (tls != NULL)
+		tls_end(tls);
 }
 
 /* Without a server: what the engine says of one that has failed, RFC 3463 3.5 */
@@ -122,10 +128,17 @@ host_leaving(void *host, struct smtp_client *)
 static void
 host_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 {
+	struct mailmill_client *client = host;
 	struct mailmill_client_result r;
+	const char *why = "";
 
 	mailer_result(result, &r);
-	over(host, &r);
+	if (result->why == SMTP_WHY_TLS_FAILED && client->tls != NULL &&
+	    client->tls_ops.why != NULL)
+		why = client->tls_ops.why(client->tls);
+	if (*why != '\0')
+		r.words = why;
+	over(client, &r);
 }
 
 /* --- the event ------------------------------------------------------------ */
@@ -471,6 +484,13 @@ bool
 mailmill_client_is_tls(const struct mailmill_client *client)
 {
 	return client->engine != NULL && smtp_client_is_tls(client->engine);
+}
+
+bool
+mailmill_client_is_verified(const struct mailmill_client *client)
+{
+	return mailmill_client_is_tls(client) && client->tls != NULL &&
+	    client->tls_ops.is_verified(client->tls);
 }
 
 bool

@@ -88,10 +88,7 @@ void mailer_message_over(struct mailmill_message *m);
 void mailer_messages_fail(struct mailmill_client *client,
     const struct mailmill_client_result *r);
 
-/* mailer_login.c.
- * mailer_ops(client): Set client->ops for what there is.
- * mailer_secure_end(client): The connection is over. */
+/* mailer_login.c: mailer_ops(client): Set client->ops for what there is. */
 void mailer_ops(struct mailmill_client *client);
-void mailer_secure_end(struct mailmill_client *client);
 
 #endif

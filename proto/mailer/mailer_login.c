@@ -178,16 +178,6 @@ mailer_ops(struct mailmill_client *client)
 	}
 }
 
-void
-mailer_secure_end(struct mailmill_client *client)
-{
-	void *tls = client->tls;
-
-	client->tls = NULL;
-	if (tls != NULL)
-		client->tls_ops.end(tls);
-}
-
 /* Each member of the first version of these is needed, but those that may be
  * NULL; ${size} is that of the program's. */
 int

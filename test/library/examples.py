@@ -229,6 +229,33 @@ def test_example_send(d):
     assert said == f'{USER}: 451 4.4.1 Connection refused\n', said
 
 
+def submitted_by(port, *, name='mx.example.test', password='secret'):
+    ours = install()
+    p = subprocess.run(
+        [built('submit', flags()), f'127.0.0.1:{port}', name, certificate()[0],
+         'user', 'a@client.example', USER], input=LINES, timeout=60,
+        env=dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0],
+                 PASSWORD=password), capture_output=True)
+    assert p.stderr == b'', p.stderr
+    return p.stdout.decode(), p.returncode
+
+
+def test_example_submit(d):
+    """To the example of a server that demands TLS and a login."""
+    with running(built('threads', flags()), '127.0.0.1:PORT',
+                 *certificate()) as s:
+        s.connect().close()
+        said, status = submitted_by(s.port)
+        assert status == 0 and said.startswith(f'{USER}: 250 2.'), said
+        said, status = submitted_by(s.port, password='wrong')
+        assert status == 1 and said.startswith(f'{USER}: 535 5.7.8 '), said
+        said, status = submitted_by(s.port, name='other.example.test')
+        assert status == 1 and said == f"{USER}: 451 4.7.5 the server's " \
+            'certificate is for another name\n', said
+        out = s.stop()
+    assert out.count(f'a@client.example to {USER}\n') == 1, out
+
+
 def test_example_policy(d):
     with running(built('policy', flags()), '127.0.0.1:PORT') as s:
         with s.connect() as c:
@@ -264,11 +291,11 @@ def test_example_verb(d):
 def test_examples_say_how_they_are_called(d):
     ours = install()
     env = dict(ours.env(), LD_LIBRARY_PATH=ours.libdirs[0])
-    for name in 'server', 'send', 'policy', 'verb', 'epoll', 'poll':
+    for name in 'server', 'send', 'submit', 'policy', 'verb', 'epoll', 'poll':
         said = subprocess.run([built(name, flags())], env=env, text=True,
                               capture_output=True, timeout=20)
         assert said.returncode == 2, (name, said)
-        assert f'usage: {name} ' in said.stderr, (name, said)
+        assert re.search(f'usage: .*{name} ', said.stderr), (name, said)
 
 
 def test_an_example_that_cannot_write_takes_no_mail(d):
@@ -498,6 +525,7 @@ TESTS = [*each_program_under(under_tsan), *each_program_under(under_valgrind),
          test_each_example_in_a_static_program,
          test_each_example_in_a_shared_program, test_example_policy,
          test_example_in_python, test_example_server, test_example_send,
+         test_example_submit,
          test_example_verb, test_the_example_modules,
          test_examples_say_how_they_are_called,
          test_an_example_that_cannot_write_takes_no_mail,

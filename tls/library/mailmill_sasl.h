@@ -1,16 +1,19 @@
 /* AUTH for programs that receive mail with libmailmill: a program answers
- * whether a password is a user's, and the mechanisms are done here.
+ * whether a password is a user's, and the mechanisms are done here.  And the
+ * logins of programs that send it.
  * In libmailmill-tls; see mailmill_sasl(3). */
 
 #ifndef TLS_LIBRARY_MAILMILL_SASL_H
 #define TLS_LIBRARY_MAILMILL_SASL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <mailmill/api.h>
 #include <mailmill/esmtp_factory.h>
 #include <mailmill/esmtp_host.h>
+#include <mailmill/mailmill_client.h>
 
 MAILMILL_BEGIN
 
@@ -72,6 +75,32 @@ int mailmill_sasl_host(struct mailmill_sasl *sasl, struct esmtp_host_ops *ops)
  * EINVAL, no such verdict. */
 int mailmill_sasl_answer(struct mailmill_sasl *sasl, uint64_t question,
     enum mailmill_sasl_verdict verdict, const char *keys);
+
+/* --- clients -------------------------------------------------------------- */
+
+struct mailmill_sasl_client;
+
+/* mailmill_sasl_client_new(user, secret, is_token): A login with a password, or
+ * with a token (OAuth).  Both are copied.  NULL with errno: EINVAL, they are empty
+ * or too long, or have octets that they cannot have; EILSEQ, they are not UTF-8;
+ * ENOMEM.
+ * mailmill_sasl_client_set(login, secret): It has this password, or token, from
+ * the next connection on.  Return 0, or -1 with errno as above.
+ * mailmill_sasl_client_free(login): Overwrite and free, after the last client that
+ * uses it.  NULL does nothing. */
+struct mailmill_sasl_client *mailmill_sasl_client_new(const char *user,
+    const char *secret, bool is_token);
+int mailmill_sasl_client_set(struct mailmill_sasl_client *login,
+    const char *secret);
+void mailmill_sasl_client_free(struct mailmill_sasl_client *login);
+
+/* mailmill_sasl_client_use(login, client): ${client} logs in with it, when
+ * MAILMILL_CLIENT_LOGIN says so: with a password by SCRAM-SHA-256-PLUS,
+ * SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, PLAIN or LOGIN, with a token by
+ * OAUTHBEARER or XOAUTH2; the first of these that the server offers.  Any number
+ * of clients of the thread.  Return 0, or -1 with errno EISCONN. */
+int mailmill_sasl_client_use(struct mailmill_sasl_client *login,
+    struct mailmill_client *client);
 
 MAILMILL_END
 

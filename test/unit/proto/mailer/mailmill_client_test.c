@@ -528,10 +528,18 @@ tls_start(void *closure, struct mailmill_client *, Event *)
 	return closure;
 }
 
+static int shaken = 1;
+
 static int
 tls_handshake(void *, int *)
 {
-	return 1;
+	return shaken;
+}
+
+static const char *
+tls_why(void *)
+{
+	return "expired";
 }
 
 static bool
@@ -563,7 +571,7 @@ forget(void *)
 static const struct mailmill_client_tls_ops tls_ops = {
 	.size = sizeof(tls_ops), .start = tls_start,
 	.handshake = tls_handshake, .is_verified = tls_is_verified,
-	.binding = tls_binding, .end = tls_end, .forget = forget };
+	.binding = tls_binding, .why = tls_why, .end = tls_end, .forget = forget };
 
 static void *
 login_begin(void *closure, struct mailmill_client *,
@@ -635,13 +643,35 @@ Test(mailmill_client, tls_and_a_login_are_those_of_the_program)
 	    "AUTH PLAIN eHk=\r\n");
 	talk("334 bW9yZQ==\r\n", "eg==\r\n");
 	cr_expect(!mailmill_client_is_logged_in(client));
+	cr_expect(mailmill_client_is_verified(client));
 	talk("235 ok\r\n", "");
 	cr_expect(mailmill_client_is_logged_in(client));
 	told("start;[SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN] plus=1 tls=1 "
 	    "verified=1 tls-exporter bind;step more;on;end 1;");
 	mailmill_client_free(client);
 	client = NULL;
-	told("closed;ended unsent 451 4.3.2;forgotten;forgotten;");
+	told("ended unsent 451 4.3.2;closed;forgotten;forgotten;");
+}
+
+static void
+note_words(void *, struct mailmill_client *,
+    const struct mailmill_client_result *r)
+{
+	note("%s;", r->words);
+}
+
+Test(mailmill_client, a_handshake_that_has_failed_says_why)
+{
+	mailmill_client_free(client);
+	client = mailmill_client_new("client.example", note_words, NULL);
+	events[0] = '\0';
+	shaken = -1;
+	set_both();
+	open_wire();
+	talk("220 mx.example\r\n", "EHLO client.example\r\n");
+	talk("250-mx\r\n250 STARTTLS\r\n", "STARTTLS\r\n");
+	talk("220 go\r\n", "");
+	told("start;expired;closed;");
 }
 
 /* A password is for the server that it should be. */
@@ -655,7 +685,7 @@ Test(mailmill_client, a_server_that_is_not_verified_gets_no_password)
 	talk("220 go\r\n", "EHLO client.example\r\n");
 	talk("250-mx\r\n250 AUTH PLAIN LOGIN XOAUTH2\r\n", "QUIT\r\n");
 	talk("221 bye\r\n", "");
-	told("start;closed;ended deferred 451 4.7.4;");
+	told("start;ended deferred 451 4.7.4;closed;");
 }
 
 Test(mailmill_client, functions_are_set_whole_and_before_the_connection)
