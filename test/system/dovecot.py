@@ -1,11 +1,13 @@
 """Dovecot, as Debian packages it, with one of its services on a socket."""
 import contextlib
+import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
 
-from harness import NOBODY, SLOW, Skip, wait_for
+from harness import NOBODY, ROOT, SLOW, Skip, wait_for
 
 
 class Dovecot:
@@ -68,3 +70,32 @@ userdb {{
 
     def __exit__(self, *rest):
         self.stop()
+
+
+class DovecotLmtp(Dovecot):
+    """Its LMTP server, and the Maildirs mail/USER of these users of a domain."""
+
+    def __init__(self, d, users=('alice', 'bob'), domain='dove.test', more=''):
+        if not os.path.exists('/usr/lib/dovecot/lmtp'):
+            raise Skip('no dovecot-lmtpd')
+        if not ROOT:
+            raise Skip('needs root')
+        self.mail = f'{d}/dovemail'
+        os.mkdir(self.mail)
+        os.chown(self.mail, NOBODY, NOBODY)
+        super().__init__(
+            d, 'lmtp', 'dovecot.lmtp',
+            ''.join(f'{u}@{domain}:{{PLAIN}}x\n' for u in users),
+            home=f'{self.mail}/%n', protocols='lmtp', more=f'''
+mail_location = maildir:{self.mail}/%n
+first_valid_uid = 1
+first_valid_gid = 1
+{more}
+''')
+
+    def files(self, user):
+        return glob.glob(f'{self.mail}/{user}/new/*')
+
+    def subjects(self, user):
+        return [re.search(rb'\nSubject: number (\d+)', open(p, 'rb').read())[1]
+                for p in self.files(user)]

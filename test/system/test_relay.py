@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from dovecot import Dovecot
-from harness import (NOBODY, POSTFIX, ROOT, SLOW, Client, Server, Skip,
+from dovecot import DovecotLmtp
+from harness import (POSTFIX, ROOT, SLOW, Client, Server, Skip,
                      text_message, wait_for)
 from keys import make_pair
 from nexthop import CLOSE, EHLO, HANG, NextHop
@@ -908,31 +908,6 @@ def test_postfix_smtp_sink(d):
         finally:
             sink.terminate()
             sink.wait()
-
-
-class DovecotLmtp(Dovecot):
-    """Its LMTP server, and Maildirs."""
-
-    def __init__(self, d):
-        if not os.path.exists('/usr/lib/dovecot/lmtp'):
-            raise Skip('no dovecot-lmtpd')
-        if not ROOT:
-            raise Skip('needs root')
-        self.mail = f'{d}/dovemail'
-        os.mkdir(self.mail)
-        os.chown(self.mail, NOBODY, NOBODY)
-        super().__init__(
-            d, 'lmtp', 'dovecot.lmtp',
-            'alice@dove.test:{PLAIN}x\nbob@dove.test:{PLAIN}x\n',
-            home=f'{self.mail}/%n', protocols='lmtp', more=f'''
-mail_location = maildir:{self.mail}/%n
-first_valid_uid = 1
-first_valid_gid = 1
-''')
-
-    def subjects(self, user):
-        return [re.search(rb'\nSubject: number (\d+)', open(p, 'rb').read())[1]
-                for p in glob.glob(f'{self.mail}/{user}/new/*')]
 
 
 def test_dovecot_by_lmtp(d):
