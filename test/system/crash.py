@@ -38,7 +38,8 @@ from crash_hops import (PIPED, RELAYED, SENDER, Alias, Dovecot, Maildir,
 from harness import SLOW, Client, Server, Skip, stuffed
 from keys import context, make_pair, tls_conf
 
-SETTLED = 2     # seconds after which what the log tells is surely written down
+SETTLED = 0.7   # seconds after which what the log tells is surely written down
+CALM = 1.6      # seconds without a kill, now and then, so that there is such
 USERS = ('user', 'other', 'third')
 CONF = '''segment_size = 1048576
 spool_large_message = 50000
@@ -345,10 +346,11 @@ def server(d):
 def kill_some(s, rng, kills, limit):
     """[(when, role), ...]; half of them cannot make anything come twice."""
     done, began = [], time.monotonic()
+    pauses = 0, 0.01, 0.05, 0.1, 0.3, 0.6
     while len(done) < kills and time.monotonic() - began < limit:
-        time.sleep(rng.choice((0, 0.01, 0.05, 0.1, 0.3, 0.6)) * SLOW)
-        one = kill_one(s, rng, RELAYED | PIPED if len(done) < kills // 2
-                       else frozenset())
+        is_second = len(done) >= kills // 2
+        time.sleep(rng.choice(pauses + (CALM,) if is_second else pauses) * SLOW)
+        one = kill_one(s, rng, frozenset() if is_second else RELAYED | PIPED)
         if one:
             done.append(one)
     print(f'{len(done)} kills in {time.monotonic() - began:.0f} s: '
