@@ -24,6 +24,8 @@ import against
 import bdat
 import dead
 import due
+import lmtp
+import many_hops
 import proc
 import relay
 import server
@@ -38,8 +40,8 @@ LOADS = {
     'nosync10': (10, False, ('spool_sync=none',)),
     'nosync100': (100, False, ('spool_sync=none',)),
 }
-OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', 'dead', *tls.RUNS,
-          *bdat.RUNS, *relay.RUNS)
+OTHERS = ('latency', 'memory', 'parked', 'idle', 'due', 'dead', 'many_hops',
+          *tls.RUNS, *bdat.RUNS, *relay.RUNS, *lmtp.RUNS)
 # what the first release must reach, and what it aims at
 GOALS = {
     ('accept10', 'accepted'): (.40, .60), ('accept100', 'accepted'): (.55, .75),
@@ -386,6 +388,10 @@ def run_dead(a):
     dead.run_dead(a, median, spread, note)
 
 
+def run_many_hops(a):
+    many_hops.run(a, median, spread, note, Smtp)
+
+
 # ------------------------------------------------------------------ all of it
 class Bench(argparse.Namespace):
     def all_pids(self):
@@ -511,6 +517,8 @@ def main():
                 bdat.RUNS[name](a, median, spread, note)
             elif name in relay.RUNS:
                 relay.RUNS[name](a, median, spread, note)
+            elif name in lmtp.RUNS:
+                lmtp.RUNS[name](a, median, spread, note)
             else:
                 globals()['run_' + name](a)
     finally:

@@ -198,10 +198,10 @@ Domain "example.test" {{
         self.base = int(self.counters()['delivered'])
 
 
-def source(a, c, n, sessions, keep, size=4096, rcpt=RCPT):
-    """smtp-source against c: (seconds, its CPU seconds, error)."""
+def source(a, c, n, sessions, keep, size=4096, rcpt=RCPT, more=()):
+    """smtp-source against c: (seconds, its CPU seconds, error).  more: options."""
     cmd = [f'{a.postfix}/bin/smtp-source', '-f', SENDER, '-t', rcpt,
-           '-s', str(sessions), '-m', str(n), '-l', str(size)]
+           '-s', str(sessions), '-m', str(n), '-l', str(size), *more]
     if keep:
         cmd.append('-d')
     t0 = time.monotonic()
