@@ -13,7 +13,7 @@ export LC_ALL=C
 B=build/check
 make_args=(WERROR=-Werror)
 seeds=20000
-kills=100
+kills=70
 slower=1		# how much longer a stage may take
 if [ "${1:-}" = sanitize ]; then
 	B=build/sanitize
