@@ -179,12 +179,14 @@ struct queue_ops {
 	/* source(closure, agent, source, fd, is_shared): Tell ${agent} that jobs
 	 * will name ${source}; ${fd} stays the queue's.  ${is_shared}: the file
 	 * has other mail, too, or will have.  forget(): they will no more.
-	 * Return 0, or -1: not now. */
+	 * Return 0, or -1 with errno: EAGAIN, not now; ENOMEM, messages in it
+	 * are to be deferred. */
 	int	(*source)(void *closure, unsigned int agent, uint64_t source,
 		    int fd, bool is_shared);
 	void	(*forget)(void *closure, unsigned int agent, uint64_t source);
-	/* jobs(closure, agent, jobs, n): Return 0, or -1: not now. */
-	int	(*jobs)(void *closure, unsigned int agent,
+	/* jobs(closure, agent, jobs, n): Return how many of them, from the first
+	 * on, the agent has got; the others not now. */
+	unsigned int (*jobs)(void *closure, unsigned int agent,
 		    const struct job *jobs, unsigned int n);
 	/* is_alias(closure, rcpt): Is ${rcpt} one that expand() is to be asked
 	 * about?  1 or 0; -1: there is no memory to find out.  NULL: there are none.

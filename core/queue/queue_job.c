@@ -232,6 +232,9 @@ fail_unopened(struct queue *q, struct queue_message *m, int errnum)
 	    "restore it, or remove the message from the queue" :
 	    "the message's body file in the folder incoming/ cannot be opened";
 
+	if (errnum == ENOMEM)
+		text = "there is no memory for what the agent would have to "
+		    "read of it: make room";
 	/* a body that is gone does not come back */
 	if (m->place.file != NULL && errnum == ENOENT)
 		errnum = EBADMSG;
@@ -271,14 +274,14 @@ turn(struct queue *q, struct queue_target *t, enum queue_class class,
 	return 0;
 }
 
-/* One batch for ${agent}.  Return whether it was sent. */
+/* One batch for ${agent}.  Return whether all of it was sent. */
 static bool
 dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 {
 	struct queue_agent *a = &q->agents[agent];
 	struct batch b = { .n = 0 };
 	struct queue_target *t;
-	unsigned int i;
+	unsigned int i, taken;
 
 	b.max = (unsigned int)MIN(room_at(q, a, class), JOBS_AT_ONCE);
 	while (b.n < b.max && (t = queue_target_turn(q, a->transport,
@@ -286,12 +289,11 @@ dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 		;
 	if (b.n == 0)
 		return false;
-	if (q->ops->jobs(q->closure, agent, b.jobs, b.n) == 0)
-		return true;
+	taken = q->ops->jobs(q->closure, agent, b.jobs, b.n);
 	/* the last first: each goes in front of the others */
-	for (i = b.n; i > 0; i--)
+	for (i = b.n; i > taken; i--)
 		take_back(q, job_find(q, agent, b.jobs[i - 1].job), false);
-	return false;
+	return taken == b.n;
 }
 
 static void

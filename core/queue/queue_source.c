@@ -35,16 +35,17 @@ static int
 tell(struct queue *q, struct queue_file *file, int fd, unsigned int agent,
     bool is_shared)
 {
-	int rc;
+	int rc, saved;
 
 	if (fd == -1)
 		return -1;
 	if (file->source == 0)
 		file->source = q->next_source++;
 	rc = q->ops->source(q->closure, agent, file->source, fd, is_shared);
+	saved = errno;
 	close(fd);
 	if (rc == -1) {
-		errno = EAGAIN;
+		errno = saved == ENOMEM ? ENOMEM : EAGAIN;
 		return -1;
 	}
 	if (file->told == 0)
@@ -59,15 +60,20 @@ queue_tell(struct queue *q, struct queue_message *m, unsigned int agent)
 	const struct queue_store_ops *ops = q->store_ops;
 	struct queue_file *file = m->place.file;
 	uint64_t bit = 1ULL << agent;
+	int fd;
 
 	if (file == NULL)
 		return (m->own.told & bit) != 0 ? 0 : tell(q, &m->own,
 		    ops->open_file(q->store, &m->place), agent, false);
-	if ((file->told & bit) == 0 && tell(q, file,
-	    ops->open_file(q->store, &m->place), agent, true) == -1) {
-		/* its records were read, so it is there */
-		errno = EAGAIN;
-		return -1;
+	if ((file->told & bit) == 0) {
+		fd = ops->open_file(q->store, &m->place);
+		if (fd == -1) {
+			/* its records were read, so it is there */
+			errno = EAGAIN;
+			return -1;
+		}
+		if (tell(q, file, fd, agent, true) == -1)
+			return -1;
 	}
 	if (!m->place.has_body || (m->own.told & bit) != 0)
 		return 0;

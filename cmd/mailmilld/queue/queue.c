@@ -337,7 +337,7 @@ const struct role role_queue = {
 		    "pwrite64 pwritev renameat renameat2 syncfs unlinkat "
 		    "utimensat "
 		    /* what agents get of segments */
-		    "memfd_create "
+		    "memfd_create fallocate:hole "
 		    /* connections of mailmillctl */
 		    "fcntl:nonblock "
 		    /* SQLite */

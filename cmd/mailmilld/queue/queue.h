@@ -13,6 +13,7 @@
 #include "core/queue/queue.h"
 #include "core/util/bucket.h"
 
+struct queue_copied;
 struct queue_copy;
 struct queue_ctl;
 struct queue_unread;
@@ -43,6 +44,7 @@ struct queue_role {
 	uint64_t		 drain_ms;	/* not to wait longer than that */
 	bool			 is_held_lost;	/* some worker's is */
 	struct queue_discard	 discard;
+	uint64_t		 copy_octets;	/* of all agents' copies */
 };
 
 /* A worker or a delivery agent */
@@ -56,6 +58,12 @@ struct queue_peer {
 	bool			 is_agent;
 	bool			 has_copies;	/* an agent that gets no segment: queue_copy.c */
 	LIST_HEAD(, queue_copy)	 copies;	/* of segments */
+	struct queue_copied	*copied;	/* the jobs that have records there, owned */
+	size_t			 ncopied;
+	size_t			 npieces;	/* records in them */
+	uint64_t		 copy_octets;	/* that they take in memory */
+	uint64_t		 short_ms;	/* since when there is no memory for any job; 0: there is */
+	uint64_t		 logged_ms;	/* when that was logged; 0: never */
 	STAILQ_HEAD(, queue_unread) unread;	/* jobs that have failed before the agent got them */
 	bool			 is_writer;	/* the queue knows its number */
 	unsigned int		 number;	/* which is in the numbers of a worker's files */
@@ -88,16 +96,26 @@ void queue_peer_free(void *p);
 /* cmd/mailmilld/queue/queue_copy.c: what an agent can read of a segment, in which
  * there is mail of others.
  * queue_copy_open(p, source, fd): A file in memory in the place of the segment
- * ${fd}.  Return a descriptor of it, for the agent, or -1 with errno.
+ * ${fd}; the one that it has already, if it is of the same.  Return a descriptor of
+ * it, for the agent, or -1 with errno.
  * queue_copy_close(p, source), queue_copy_close_all(p): Jobs name it no more.
- * queue_copy_jobs(p, jobs, n): Put the records of these jobs into such files.
- * Jobs whose records cannot be read are taken out of ${jobs} and ${n}.  Return 0,
- * or -1 with errno: not now.
+ * queue_copy_jobs(p, jobs, n, left_r): Put the records of these jobs into such
+ * files.  Jobs whose records cannot be read are taken out of ${jobs}, of which
+ * *${left_r} are left.  Return how many of them it has seen to; there is no memory
+ * for those behind these.
+ * queue_copy_done(p, job): The agent does not need its record any more.
+ * queue_copy_is_short(p, errnum): There is no memory for any of its jobs: log it
+ * from time to time.  Return whether that has lasted for QUEUE_COPY_WAIT_MS.
  * queue_copy_tell(p, now): Tell the queue of the jobs that were taken out. */
+#define QUEUE_COPY_MAX	((uint64_t)128 << 20) /* octets of all copies in memory: half of it for an agent that is alone */
+#define QUEUE_COPY_WAIT_MS 60000
 int queue_copy_open(struct queue_peer *p, uint64_t source, int fd);
 void queue_copy_close(struct queue_peer *p, uint64_t source);
 void queue_copy_close_all(struct queue_peer *p);
-int queue_copy_jobs(struct queue_peer *p, struct job *jobs, unsigned int *n);
+unsigned int queue_copy_jobs(struct queue_peer *p, struct job *jobs,
+    unsigned int n, unsigned int *left_r);
+void queue_copy_done(struct queue_peer *p, uint64_t job);
+bool queue_copy_is_short(struct queue_peer *p, int errnum);
 void queue_copy_tell(struct queue_peer *p, const struct timeval *now);
 
 /* cmd/mailmilld/queue/queue_discard.c: an agent in this process, which delivers to
@@ -105,12 +123,12 @@ void queue_copy_tell(struct queue_peer *p, const struct timeval *now);
  * queue_discard_open(r): The queue is open: become its agent, if the settings want
  * one.  Return 0, or -1 with errno.
  * queue_discard_is(r, agent): Is it ${agent}?
- * queue_discard_jobs(r, jobs, n): Take them.  Return 0, or -1: not now.
+ * queue_discard_jobs(r, jobs, n): Take them.  Return how many: all, or none now.
  * queue_discard_tell(r, now): In the next pass: tell the queue that they are done.
  * queue_discard_close(r): Free what it has. */
 int queue_discard_open(struct queue_role *r);
 bool queue_discard_is(const struct queue_role *r, unsigned int agent);
-int queue_discard_jobs(struct queue_role *r, const struct job *jobs,
+unsigned int queue_discard_jobs(struct queue_role *r, const struct job *jobs,
     unsigned int n);
 void queue_discard_tell(struct queue_role *r, const struct timeval *now);
 void queue_discard_close(struct queue_role *r);

@@ -31,7 +31,7 @@ queue_discard_is(const struct queue_role *r, unsigned int agent)
 	return r->discard.is_agent && r->discard.agent == agent;
 }
 
-int
+unsigned int
 queue_discard_jobs(struct queue_role *r, const struct job *jobs,
     unsigned int n)
 {
@@ -41,12 +41,12 @@ queue_discard_jobs(struct queue_role *r, const struct job *jobs,
 	unsigned int i;
 
 	if (grown == NULL)
-		return -1;
+		return 0;
 	d->jobs = grown;
 	for (i = 0; i < n; i++)
 		grown[d->njobs++] = jobs[i].job;
 	r->is_news = true;
-	return 0;
+	return n;
 }
 
 void

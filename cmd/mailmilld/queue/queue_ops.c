@@ -4,6 +4,7 @@
 
 #include "cmd/mailmilld/queue/queue.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,17 +74,20 @@ op_source(void *closure, unsigned int agent, uint64_t source, int fd,
 
 	if (queue_discard_is(closure, agent))
 		return 0;
+	errno = EAGAIN;
 	if (p == NULL)
 		return -1;
 	is_shared = is_shared && p->has_copies;
 	if ((fd = is_shared ? queue_copy_open(p, source, fd) :
-	    fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
+	    fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+		errno = is_shared && queue_copy_is_short(p, errno) ? ENOMEM :
+		    EAGAIN;
 		return -1;
+	}
 	if (chanev_send(p->ce, D_SOURCE, &ms, NULL, 0, fd) == 0)
 		return 0;
 	close(fd);
-	if (is_shared)
-		queue_copy_close(p, source);
+	errno = EAGAIN;
 	return -1;
 }
 
@@ -99,10 +103,11 @@ op_forget(void *closure, unsigned int agent, uint64_t source)
 	(void)chanev_send(p->ce, D_FORGET, &ms, NULL, 0, -1);
 }
 
-static int
+static unsigned int
 op_jobs(void *closure, unsigned int agent, const struct job *jobs,
     unsigned int n)
 {
+	unsigned int i, left, taken;
 	static struct job v[JOBS_AT_ONCE];
 	struct queue_peer *p = find_agent(closure, agent);
 	struct msg_empty empty = { 0 };
@@ -110,15 +115,20 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 	if (queue_discard_is(closure, agent))
 		return queue_discard_jobs(closure, jobs, n);
 	if (p == NULL)
-		return -1;
+		return 0;
 	if (!p->has_copies)
-		return chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1);
+		return chanev_send(p->ce, D_JOBS, &empty, jobs, n, -1) == 0 ?
+		    n : 0;
 	memcpy(v, jobs, n * sizeof(*jobs));
-	if (queue_copy_jobs(p, v, &n) == -1)
-		return -1;
+	taken = queue_copy_jobs(p, v, n, &left);
 	/* to be told in the next pass */
 	p->role->is_news |= !STAILQ_EMPTY(&p->unread);
-	return n == 0 ? 0 : chanev_send(p->ce, D_JOBS, &empty, v, n, -1);
+	if (left == 0 ||
+	    chanev_send(p->ce, D_JOBS, &empty, v, left, -1) == 0)
+		return taken;
+	for (i = 0; i < left; i++)
+		queue_copy_done(p, v[i].job);
+	return 0;
 }
 
 /* --- routes --------------------------------------------------------------- */

@@ -47,9 +47,11 @@ on_done(void *closure, struct channel_msg *msg)
 	unsigned int i;
 
 	p->role->is_news = true;
-	for (i = 0; i < msg->nentries; i++)
+	for (i = 0; i < msg->nentries; i++) {
+		queue_copy_done(p, done[i].job);
 		queue_done(p->role->queue, p->agent, &done[i],
 		    scheduler_now());
+	}
 }
 
 static void

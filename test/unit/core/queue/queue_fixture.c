@@ -23,6 +23,7 @@ op_source(void *closure, unsigned int, uint64_t source,
 {
 	struct qf *f = closure;
 
+	errno = EAGAIN;
 	if (f->is_deaf)
 		return -1;
 	cr_assert_lt(source, QF_SOURCES);
@@ -47,7 +48,7 @@ op_forget(void *closure, unsigned int, uint64_t source)
 	f->sources[source] = -1;
 }
 
-static int
+static unsigned int
 op_jobs(void *closure, unsigned int agent, const struct job *jobs,
     unsigned int n)
 {
@@ -55,14 +56,14 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 	unsigned int i;
 
 	if (f->is_deaf)
-		return -1;
+		return 0;
 	cr_assert_leq(n, JOBS_AT_ONCE);
 	for (i = 0; i < n; i++) {
 		cr_assert_lt(f->njobs, QF_JOBS);
 		f->jobs[f->njobs].agent = agent;
 		f->jobs[f->njobs++].job = jobs[i];
 	}
-	return 0;
+	return n;
 }
 
 static int
