@@ -152,17 +152,23 @@ def test_postfix(d):
 
 
 # ------------------------------------------------------------------ Exim
-def exim_account(d):
-    """The account that is compiled into Debian's Exim, for this process."""
-    for name, line in (('passwd', '{}:x:4141:4141::/:/usr/sbin/nologin'),
-                       ('group', '{}:x:4141:')):
+def account(d, *names):
+    """The accounts that are compiled into a server of Debian, for this process."""
+    for name, line in (('passwd', '{0}:x:{1}:{1}::/:/usr/sbin/nologin'),
+                       ('group', '{0}:x:{1}:')):
         shutil.copy(f'/etc/{name}', f'{d}/etc-{name}')
         with open(f'{d}/etc-{name}', 'r+') as f:
-            if 'Debian-exim:' not in f.read():
-                f.write(line.format('Debian-exim') + '\n')
+            known = f.read()
+            for i, x in enumerate(names):
+                if f'\n{x}:' not in known:
+                    f.write(line.format(x, 4141 + i) + '\n')
         if subprocess.run(['mount', '--bind', f'{d}/etc-{name}',
                            f'/etc/{name}']).returncode:
             raise Skip('may not mount here')
+
+
+def exim_account(d):
+    account(d, 'Debian-exim')
 
 
 def test_exim(d):
