@@ -47,6 +47,8 @@ dovecot-core	cmd:dovecot
 dovecot-lmtpd	file:/usr/lib/dovecot/lmtp
 fail2ban	cmd:fail2ban-regex
 nsd		cmd:nsd
+unbound		cmd:unbound
+ldnsutils	cmd:ldns-signzone
 systemd		cmd:systemd-analyze
 libnss3-tools	cmd:tstclnt
 default-jdk-headless cmd:javac

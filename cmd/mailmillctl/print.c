@@ -471,6 +471,8 @@ print_result(FILE *fp, const json_t *answer)
 static void
 print_hop(FILE *fp, const json_t *hop)
 {
+	const json_t *tlsa = json_object_get(hop, "tlsa");
+
 	fprintf(fp, "%5lld  ", num(hop, "preference"));
 	put_safe(fp, str(hop, "address"));
 	fputs("  ", fp);
@@ -482,6 +484,13 @@ print_hop(FILE *fp, const json_t *hop)
 	}
 	if (json_is_true(json_object_get(hop, "authentic")))
 		fputs(" (DNSSEC)", fp);
+	if (json_is_null(tlsa))
+		fputs(" (TLSA records: no answer)", fp);
+	else if (tlsa != NULL) {
+		fputs(" (TLSA records of ", fp);
+		put_safe(fp, str(hop, "tlsa"));
+		fputc(')', fp);
+	}
 	fputc('\n', fp);
 }
 

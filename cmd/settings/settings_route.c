@@ -230,6 +230,9 @@ check_hop(struct conf *c, const struct settings *s,
 		return refuse(c, d, value, "an address, or together with "
 		    "TLS_Name, since TLS is verify, and a socket has no name "
 		    "that a certificate could be for");
+	if (d->tls_level == SETTINGS_TLS_DANE_ONLY && addr.kind != ROUTE_NAME)
+		return refuse(c, d, value, "the name of a host, since TLS is "
+		    "dane-only, and nothing else has TLSA records");
 	route_addr_default(&addr, 25);
 	return check_loop(c, s, d, value, &addr);
 }
@@ -262,6 +265,11 @@ settings_route_check(struct conf *c, const struct settings *s,
 		return conf_error(c, &d->at, "option 'resolvers': expected 1 or "
 		    "more, since Domain \"%s\" has Delivery = smtp without "
 		    "Route, and somebody has to look up MX records, found 0",
+		    d->name);
+	if (d->tls_level == SETTINGS_TLS_DANE_ONLY && !s->resolver_trust_ad)
+		return conf_error(c, &d->at, "option 'TLS' of Domain \"%s\": "
+		    "dane-only needs answers of the DNS that are proven: set "
+		    "Resolver_Trust_AD, if the name servers check DNSSEC",
 		    d->name);
 	for (i = 0; i < d->route.n; i++)
 		octets += strlen(d->route.v[i]) + 2;

@@ -52,10 +52,7 @@ remote-control:
                             f'ns A 127.0.0.1\n{text}\n')
 
     def __enter__(self):
-        program = shutil.which('nsd', path=os.environ['PATH'] + ':/usr/sbin')
-        if program is None:
-            raise Skip('no nsd')
-        self.proc = subprocess.Popen([program, '-d', '-c', self.conf],
+        self.proc = subprocess.Popen([program('nsd'), '-d', '-c', self.conf],
                                      stdout=subprocess.DEVNULL,
                                      stderr=subprocess.STDOUT)
 
@@ -75,6 +72,83 @@ remote-control:
             # one that nsd has not waited for has become ours
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(p, 0)
+
+    @property
+    def address(self):
+        return f'127.0.0.1:{self.port}'
+
+
+def program(name):
+    path = shutil.which(name, path=os.environ['PATH'] + ':/usr/sbin')
+    if path is None:
+        raise Skip(f'no {name}')
+    return path
+
+
+def sign(d, name, spoil=None):
+    """Sign a zone that Nsd has written, before it starts.  spoil(text): what the
+    signed zone becomes.  The DS record, for a trust anchor."""
+    def run(*args):
+        return subprocess.run([program(args[0]), *args[1:]], cwd=d, check=True,
+                              capture_output=True, text=True).stdout.strip()
+    keys = [run('ldns-keygen', '-a', 'ECDSAP256SHA256', *kind, name)
+            for kind in ((), ('-k',))]
+    run('ldns-signzone', '-o', name, '-f', f'{name}.signed', f'{name}.zone',
+        *keys)
+    with open(f'{d}/{name}.signed') as f:
+        text = f.read()
+    with open(f'{d}/{name}.zone', 'w') as f:
+        f.write(spoil(text) if spoil else text)
+    with open(f'{d}/{keys[1]}.ds') as f:
+        return f.read().strip()
+
+
+class Unbound:
+    """A resolver that checks DNSSEC: anchors are DS records, zones those that nsd
+    has."""
+
+    def __init__(self, d, nsd, zones, anchors):
+        self.port = free_port()
+        self.conf = f'{d}/unbound.conf'
+        self.log = f'{d}/unbound.log'
+        with open(self.conf, 'w') as f:
+            f.write(f'''server:
+    interface: 127.0.0.1
+    port: {self.port}
+    do-daemonize: no
+    username: ""
+    chroot: ""
+    directory: "{d}"
+    pidfile: ""
+    use-syslog: no
+    logfile: "{self.log}"
+    log-servfail: yes
+    module-config: "validator iterator"
+    do-not-query-localhost: no
+    num-threads: 1
+    local-zone: "test." nodefault
+''' + ''.join(f"    trust-anchor: '{x}'\n" for x in anchors) + '''
+remote-control:
+    control-enable: no
+''' + ''.join(f'stub-zone:\n    name: "{x}"\n    stub-addr: '
+                    f'127.0.0.1@{nsd.port}\n' for x in zones))
+
+    def __enter__(self):
+        self.proc = subprocess.Popen(
+            [program('unbound'), '-d', '-c', self.conf],
+            stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+
+        def answers():
+            assert self.proc.poll() is None, open(self.log).read()
+            with contextlib.suppress(OSError), \
+                    socket.create_connection(('127.0.0.1', self.port), 1):
+                return True
+        wait_for('unbound', answers)
+        return self
+
+    def __exit__(self, *exc):
+        self.proc.terminate()
+        self.proc.wait(20)
 
     @property
     def address(self):

@@ -32,8 +32,10 @@ log_tls(const struct relay_conn *conn, const struct smtp_client *c)
 		return;
 	f = tls_client_facts(conn->tls);
 	log_event(LOG_LEVEL_INFO, "next-hop-tls", "remote=%s protocol=%s "
-	    "cipher=%s verified=%s reason=%s", conn->remote, f->protocol,
-	    f->cipher, f->is_verified ? "yes" : "no", f->why);
+	    "cipher=%s verified=%s policy=%s level=%s reason=%s",
+	    conn->remote, f->protocol, f->cipher, f->is_verified ? "yes" :
+	    "no", relay_source_name(conn->source),
+	    relay_level_name(conn->level), f->why);
 }
 
 static enum smtp_next
@@ -84,6 +86,51 @@ on_leaving(void *host, struct smtp_client *)
 	conn->ops->leaving(conn->closure, conn);
 }
 
+/* Why no mail is sent without TLS; "": no other has demanded it. */
+static const char *
+demand_of(const struct relay_conn *conn)
+{
+	switch (conn->source) {
+	case RELAY_BY_DANE:
+		return " (its TLSA records demand TLS)";
+	case RELAY_BY_STS:
+		return " (the domain's MTA-STS policy demands TLS)";
+	case RELAY_BY_SETTINGS:
+	case RELAY_BY_NOBODY:
+	case RELAY_NSOURCES:
+		break;
+	}
+	return "";
+}
+
+/* The server has not met what others have published about it.  In other words
+ * than the engine's. */
+static void
+explain_tls(const struct relay_conn *conn, struct smtp_result *r, char *words,
+    size_t len)
+{
+	const char *demand = demand_of(conn), *why = "";
+	enum relay_result result = RELAY_RESULT_NO_STARTTLS;
+
+	if (r->why != SMTP_WHY_TLS_MISSING && (r->why != SMTP_WHY_TLS_FAILED ||
+	    conn->tls == NULL))
+		return;
+	if (r->why == SMTP_WHY_TLS_FAILED) {
+		why = tls_client_facts(conn->tls)->why;
+		result = relay_policy_result(
+		    tls_client_facts(conn->tls)->verdict);
+		r->errnum = 0;
+	}
+	snprintf(words, len, "%s%s%s%s", r->words, *why != '\0' ? ": " : "",
+	    why, demand);
+	r->words = words;
+	if (*demand != '\0')
+		log_event(LOG_LEVEL_INFO, "next-hop-policy", "remote=%s "
+		    "policy=%s result=%s reason=%s", conn->remote,
+		    relay_source_name(conn->source),
+		    relay_result_name(result), words);
+}
+
 static void
 on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 {
@@ -97,12 +144,7 @@ on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 	conn->event = NULL;
 	conn->client = NULL;
 	conn->is_tls_failed = r.why == SMTP_WHY_TLS_FAILED;
-	if (conn->is_tls_failed && conn->tls != NULL) {
-		snprintf(words, sizeof(words), "%s: %s", r.words,
-		    tls_client_facts(conn->tls)->why);
-		r.words = words;
-		r.errnum = 0;		/* in other words */
-	}
+	explain_tls(conn, &r, words, sizeof(words));
 	jr = relay_said_outcome(&r, true, 0, conn->remote, &why);
 	conn->ops->ended(conn->closure, conn, &why,
 	    jr.errnum != 0 ? jr.errnum : EAGAIN);
@@ -281,16 +323,30 @@ err1:
 static int
 prepare_tls(struct relay_conn *conn, const struct relay_conn_target *t)
 {
+	const struct relay_policy *p = t->policy;
 	struct tls_client_server server = { .hop = t->route,
-		.name = t->tls_name, .must_verify = t->must_verify };
+		.name = p->name, .names = p->names, .nnames = p->nnames,
+		.tlsa = p->tlsa, .ntlsa = p->ntlsa,
+		.must_verify = p->level == RELAY_VERIFY ||
+		p->level == RELAY_DANE };
 	char text[ADDR_TEXT];
 
+	conn->level = p->level;
+	conn->source = p->source;
+	conn->is_sure = p->is_sure;
 	if (t->tls == NULL)
 		return 0;
-	if (*t->tls_name == '\0' && t->addr->kind == ROUTE_IP)
+	if (*p->name == '\0' && t->addr->kind == ROUTE_IP)
 		server.name = *t->addr->name != '\0' ? t->addr->name :
 		    addr_text(&t->addr->ip.sa, text);
 	conn->tls = tls_client_new(t->tls, &server);
+	/* RFC 7672 2.2: records that seemed usable, and are not, demand TLS all
+	 * the same */
+	if (conn->tls == NULL && errno == ENOTSUP && !p->is_dane_only) {
+		server.must_verify = false;
+		conn->level = RELAY_ENCRYPT;
+		conn->tls = tls_client_new(t->tls, &server);
+	}
 	return conn->tls == NULL ? -1 : 0;
 }
 
@@ -305,7 +361,6 @@ relay_conn_open(const struct relay_conn_target *target,
 		return NULL;
 	conn->ops = ops;
 	conn->closure = closure;
-	conn->is_sure = target->is_sure;
 	conn->login = (struct relay_login){ .logins = target->logins,
 		.domain = target->domain, .route = target->value,
 		.say = say_login, .closure = conn };

@@ -35,9 +35,10 @@
 /* --- what has failed ------------------------------------------------------ */
 
 bool
-relay_hop_without_tls(struct relay_hop *hop, const struct job_error *why)
+relay_hop_without_tls(struct relay_hop *hop, enum relay_level level,
+    const struct job_error *why)
 {
-	if (hop->domain->tls_level != SETTINGS_TLS_MAY)
+	if (level != RELAY_MAY)
 		return false;
 	hop->clear_ms = monotonic_ms() + CLEAR_MS;
 	log_event(LOG_LEVEL_INFO, "next-hop-clear", "target=%s remote=%s "
@@ -145,30 +146,30 @@ static struct relay_conn_target
 target_of(const struct relay_hop *hop, const struct relay_place *place)
 {
 	static const enum smtp_tls_use uses[] = {
-		[SETTINGS_TLS_MAY] = SMTP_TLS_MAY,
-		[SETTINGS_TLS_NONE] = SMTP_TLS_NEVER,
-		[SETTINGS_TLS_ENCRYPT] = SMTP_TLS_MUST,
-		[SETTINGS_TLS_VERIFY] = SMTP_TLS_MUST
+		[RELAY_NEVER] = SMTP_TLS_NEVER,
+		[RELAY_MAY] = SMTP_TLS_MAY,
+		[RELAY_ENCRYPT] = SMTP_TLS_MUST,
+		[RELAY_VERIFY] = SMTP_TLS_MUST,
+		[RELAY_DANE] = SMTP_TLS_MUST,
+		[RELAY_SKIP] = SMTP_TLS_MUST	/* such a place is not there */
 	};
 	const struct settings_domain *d = hop->domain;
-	bool is_clear = d->tls_level == SETTINGS_TLS_NONE ||
-	    (d->tls_level == SETTINGS_TLS_MAY &&
+	enum relay_level level = place->policy->level;
+	bool is_clear = level == RELAY_NEVER || (level == RELAY_MAY &&
 	    monotonic_ms() < hop->clear_ms);
 
 	return (struct relay_conn_target){
 		.addr = &place->addr,
-		.is_sure = place->is_sure || *d->tls_name != '\0',
+		.policy = place->policy,
 		.options = {
 			.helo = hop->helo,
 			.is_lmtp = d->delivery == DELIVERY_LMTP,
-			.tls = is_clear ? SMTP_TLS_NEVER : uses[d->tls_level],
+			.tls = is_clear ? SMTP_TLS_NEVER : uses[level],
 			.login = *d->login == '\0' ? SMTP_LOGIN_NEVER :
 			    SMTP_LOGIN_MUST,
 			.idle_seconds = RELAY_IDLE_SECONDS
 		},
 		.tls = is_clear ? NULL : relay_tls_find(hop->h->env->tls, d),
-		.tls_name = d->tls_name,
-		.must_verify = d->tls_level == SETTINGS_TLS_VERIFY,
 		.logins = hop->h->env->logins,
 		.domain = (size_t)(d - hop->h->env->settings->domains),
 		.value = place->route
@@ -236,9 +237,13 @@ note_failure(struct relay_hop *hop, const struct relay_place *place,
 	struct job_error why;
 
 	relay_said_remote(&place->addr, remote);
-	/* bind(2) alone says so */
-	snprintf(words, sizeof(words), "%s%s", errnum == EADDRNOTAVAIL &&
-	    hop->domain->source.n > 0 ? "Source: " : "", strerror(errnum));
+	if (errnum == ENOTSUP && place->policy->level == RELAY_DANE)
+		snprintf(words, sizeof(words), "none of its TLSA records can "
+		    "be used, and TLS = dane-only demands one");
+	else	/* bind(2) alone says so */
+		snprintf(words, sizeof(words), "%s%s",
+		    errnum == EADDRNOTAVAIL && hop->domain->source.n > 0 ?
+		    "Source: " : "", strerror(errnum));
 	relay_said_failure(errnum, words, remote, &why);
 	relay_way_failed(&hop->way, place->number, &why, errnum);
 }

@@ -254,6 +254,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	struct relay_hops *h = hop->h;
 	bool is_failed = conn->state == CONN_OPENING && !conn->is_beaten;
 	bool is_tls_failed = conn->is_tls_failed;
+	enum relay_level level = conn->level;
 	uint64_t place = conn->place;
 
 	if (conn->state == CONN_IDLE)
@@ -267,7 +268,8 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	relay_conn_free(conn);
 	if (h->is_ending)
 		return;
-	if (is_failed && !(is_tls_failed && relay_hop_without_tls(hop, why)))
+	if (is_failed && !(is_tls_failed &&
+	    relay_hop_without_tls(hop, level, why)))
 		relay_hop_unopened(hop, place, why, errnum);
 	relay_hops_go(h);
 	if (h->nmails == 0)

@@ -7,6 +7,7 @@
 
 #include "cmd/mailmilld/lookup/lookup.h"
 #include "cmd/mailmilld/lookup/mx_self.h"
+#include "cmd/mailmilld/relay/relay_policy.h"
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/route.h"
 #include "cmd/settings/route_addr.h"
@@ -184,9 +185,7 @@ struct relay_conn_target {
 	const char		*route;		/* the same as text: sessions of TLS are kept for it */
 	struct smtp_client_options options;
 	struct tls_client_ctx	*tls;		/* NULL: no TLS */
-	const char		*tls_name;	/* what the certificate has to be for; "": the name in addr, or the address */
-	bool			 must_verify;
-	bool			 is_sure;	/* that name is the right one: see relay_way_int.h */
+	const struct relay_policy *policy;	/* what the server has to show */
 	struct relay_logins	*logins;	/* options.login is made there; ... */
 	size_t			 domain, value;	/* ... for this value of Route of this Domain section */
 };
@@ -235,11 +234,13 @@ struct relay_conn {
 	struct tls_client	*tls;		/* NULL: there is none */
 	struct relay_login	 login;
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
+	enum relay_level	 level;		/* of its policy, as the next two */
+	enum relay_source	 source;
+	bool			 is_sure;
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c; with since_ms */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */
 	struct relay_peer	*peer;		/* and who that is; NULL: no MX host */
-	bool			 is_sure;
 	bool			 is_connected;
 	bool			 is_late;	/* it was not connected in time */
 	bool			 is_beaten;	/* another one of its next hop was faster */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/process/log.h"
 #include "core/util/array.h"
@@ -104,9 +103,35 @@ bad_until(const struct relay_way *w, const struct route_addr *addr)
 	return 0;
 }
 
+static void
+free_policies(struct relay_way *w)
+{
+	while (w->npolicies > 0)
+		relay_policy_free(w->policies[--w->npolicies]);
+	free(w->policies);
+	w->policies = NULL;
+	w->policy_room = 0;
+}
+
+/* NULL: ENOMEM. */
+static struct relay_policy *
+add_policy(struct relay_way *w, const struct relay_policy_facts *f)
+{
+	struct relay_policy **v = array_fit(w->policies, &w->policy_room,
+	    w->npolicies + 1, sizeof(struct relay_policy *)), *p;
+
+	if (v == NULL)
+		return NULL;
+	w->policies = v;
+	if ((p = relay_policy_new(f)) != NULL)
+		v[w->npolicies++] = p;
+	return p;
+}
+
 /* Return whether it is a new one. */
 static bool
-add_place(struct relay_way *w, const struct route_addr *addr, bool is_sure)
+add_place(struct relay_way *w, const struct route_addr *addr,
+    const struct relay_policy *policy)
 {
 	struct relay_place *v;
 
@@ -115,7 +140,7 @@ add_place(struct relay_way *w, const struct route_addr *addr, bool is_sure)
 		return false;
 	w->v = v;
 	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
-		.group = w->group, .route = w->entry, .is_sure = is_sure,
+		.group = w->group, .route = w->entry, .policy = policy,
 		.bad_ms = bad_until(w, addr) };
 	return true;
 }
@@ -129,6 +154,8 @@ forget(struct relay_way *w)
 	w->nwas = w->n;
 	w->v = NULL;
 	w->n = w->room = w->ntried = 0;
+	free_policies(w);
+	w->has_skipped = false;
 	w->entry = 0;
 	w->preference = -1;
 	w->end_ms = UINT64_MAX;
@@ -136,17 +163,53 @@ forget(struct relay_way *w)
 
 /* --- searches ------------------------------------------------------------- */
 
-static bool
-is_first_name(const struct relay_way *w, const char *host)
+/* No connection is made to that host: the others are tried (RFC 7672 2.1.2). */
+static void
+note_skipped(struct relay_way *w, const struct mx_hop *h,
+    const struct relay_policy *p)
 {
-	return w->mx == NULL || strcasecmp(host, w->mx) == 0;
+	log_event(LOG_LEVEL_INFO, "next-hop-skipped", "name=%s host=%s "
+	    "policy=%s result=%s reason=%s", w->mx != NULL ? w->mx : h->host,
+	    h->host, relay_source_name(p->source),
+	    relay_result_name(p->result), p->why);
+	w->has_skipped = true;
+	w->why = (struct job_error){ .code = 0 };
+	strlcpy(w->why.enhanced, "4.7.5", sizeof(w->why.enhanced));
+	snprintf(w->why.text, sizeof(w->why.text), "%.100s: %s", h->host,
+	    p->why);
+	w->errnum = EHOSTUNREACH;
+	w->flags = JOB_TARGET;
+	/* it may be good soon, while the others are good for longer */
+	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
+}
+
+/* The policy of the ${i}th hop; those before are of the same host, or of others.
+ * NULL: there is none, and no connection. */
+static const struct relay_policy *
+policy_of(struct relay_way *w, const struct mx_result *r, size_t i,
+    const char *name, const struct relay_policy *before)
+{
+	const struct mx_hop *h = &r->hops[i];
+	const struct relay_policy_facts facts = { .domain = w->domain,
+		.name = name, .is_mx = w->mx != NULL, .alias = w->mx != NULL &&
+		r->alias != NULL ? r->alias : "", .hop = h };
+	const struct relay_policy *p = before;
+
+	if (i > 0 && strcmp(h->host, r->hops[i - 1].host) == 0)
+		return p;
+	if ((p = add_policy(w, &facts)) != NULL && p->level == RELAY_SKIP) {
+		note_skipped(w, h, p);
+		return NULL;
+	}
+	return p;
 }
 
 /* Return whether there is a new address among them. */
 static bool
-take_hops(struct relay_way *w, const struct mx_result *r)
+take_hops(struct relay_way *w, const struct mx_result *r, const char *name)
 {
 	uint64_t end_ms = w->ways->now_ms() + (uint64_t)r->ttl_s * 1000;
+	const struct relay_policy *policy = NULL;
 	struct route_addr addr;
 	const struct mx_hop *h;
 	union addr source;
@@ -161,14 +224,14 @@ take_hops(struct relay_way *w, const struct mx_result *r)
 	w->group++;
 	for (i = 0; i < r->n; i++) {
 		h = &r->hops[i];
-		if (settings_source(w->domain, h->addr.sa.sa_family,
-		    &source) == -1)
+		policy = policy_of(w, r, i, name, policy);
+		if (policy == NULL || settings_source(w->domain,
+		    h->addr.sa.sa_family, &source) == -1)
 			continue;
 		addr = (struct route_addr){ .kind = ROUTE_IP, .ip = h->addr,
 			.port = htons((in_port_t)addr_port(&h->addr.sa)) };
 		strlcpy(addr.name, h->host, sizeof(addr.name));
-		is_new = add_place(w, &addr, h->is_mx_authentic ||
-		    *h->host == '\0' || is_first_name(w, h->host)) || is_new;
+		is_new = add_place(w, &addr, policy) || is_new;
 	}
 	return is_new;
 }
@@ -184,14 +247,14 @@ take_end(struct relay_way *w, const char *name, enum mx_end end)
 	    mx_end_reply(end);
 	char at[CONF_AT_MAX];
 
-	if (end == MX_END_TRIED && w->n > 0)
+	if (end == MX_END_TRIED && (w->n > 0 || w->has_skipped))
 		return;
 	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
 	if (w->mx == NULL)
 		log_warnx("next-hop-name", "at=%s name=%s reason=%s",
 		    conf_at_text(&w->domain->route_at, at, sizeof(at)), name,
 		    reply->text);
-	if (w->ntried > 0)
+	if (w->ntried > 0 || w->has_skipped)
 		return;
 	w->why = (struct job_error){ .code = 0 };
 	strlcpy(w->why.enhanced, reply->enhanced, sizeof(w->why.enhanced));
@@ -240,13 +303,14 @@ on_hops(void *closure, const struct mx_result *r)
 {
 	struct relay_way *w = closure;
 	struct route_addr addr;
+	const char *name = name_of(w, &addr);
 
-	if (r->n > 0 && !take_hops(w, r)) {
+	if (r->n > 0 && !take_hops(w, r, name)) {
 		w->ways->more(w->search);
 		return;
 	}
 	if (r->n == 0)
-		take_end(w, name_of(w, &addr), r->end);
+		take_end(w, name, r->end);
 	/* a host has one group */
 	if (r->n == 0 || w->mx == NULL)
 		w->entry++;
@@ -260,7 +324,8 @@ search(struct relay_way *w)
 {
 	struct route_addr addr;
 	struct mx_want want = { .name = name_of(w, &addr),
-		.is_host = w->mx == NULL, .self = w->ways->self };
+		.is_host = w->mx == NULL, .self = w->ways->self,
+		.wants_tlsa = relay_policy_wants_tlsa(w->domain) };
 
 	want.port = w->mx == NULL ? ntohs(addr.port) :
 	    (unsigned int)w->domain->mx_port;
@@ -319,6 +384,7 @@ void
 relay_way_close(struct relay_way *w)
 {
 	end_search(w);
+	free_policies(w);
 	free(w->v);
 	free(w->was);
 	w->v = w->was = NULL;
@@ -340,12 +406,23 @@ relay_way_begin(struct relay_way *w)
 	w->begin_ms = 0;
 }
 
+/* What holds for an address in Route.  NULL: ENOMEM. */
+static const struct relay_policy *
+policy_of_route(struct relay_way *w)
+{
+	const struct relay_policy_facts facts = { .domain = w->domain,
+		.name = "", .alias = "" };
+
+	return add_policy(w, &facts);
+}
+
 /* The next route.  Return whether there was one that is known, or fails to be
  * looked up. */
 static bool
 go_on(struct relay_way *w)
 {
 	size_t n = w->mx != NULL ? 1 : w->domain->route.n, entry = w->entry;
+	const struct relay_policy *policy;
 	struct route_addr addr;
 
 	if (w->search != NULL || entry >= n)
@@ -357,7 +434,8 @@ go_on(struct relay_way *w)
 		return w->entry > entry;
 	}
 	w->group++;
-	(void)add_place(w, &addr, true);
+	if ((policy = policy_of_route(w)) != NULL)
+		(void)add_place(w, &addr, policy);
 	w->entry++;
 	return true;
 }

@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/lookup/mx.h"
+#include "cmd/mailmilld/relay/relay_policy.h"
 #include "cmd/settings/route_addr.h"
 #include "cmd/settings/settings.h"
 #include "core/spool/job.h"
@@ -51,10 +52,7 @@ struct relay_place {
 	uint64_t	 number;	/* no other place of this way has it */
 	unsigned int	 group;		/* of the same route, or preference */
 	size_t		 route;		/* number of the value of Route */
-	/* the name comes from the configuration or the recipient's address, or
-	 * DNSSEC proves that it is right: who has a certificate for it is the
-	 * right server */
-	bool		 is_sure;
+	const struct relay_policy *policy;	/* the way's */
 	bool		 is_used;	/* a connection to it has begun in this attempt */
 	bool		 is_tried;	/* and has failed */
 	uint64_t	 bad_ms;	/* it is not tried before, while others are there */
@@ -86,6 +84,9 @@ struct relay_way {
 	struct relay_place *v;
 	size_t		 n, room;
 	size_t		 ntried;	/* of them */
+	struct relay_policy **policies;	/* of the places, one for each host */
+	size_t		 npolicies, policy_room;
+	bool		 has_skipped;	/* a host, since its policy is RELAY_SKIP */
 	struct relay_place *was;	/* those before, for what was bad */
 	size_t		 nwas;
 	uint64_t	 begin_ms;	/* the attempt has begun then; 0: it begins */

@@ -111,6 +111,10 @@ put_hop(json_t *hops, const struct mx_hop *hop)
 
 	if (*hop->alias != '\0')
 		json_object_set_new(o, "alias", json_string(hop->alias));
+	if (hop->tlsa.status == MX_TLSA_FOUND)
+		json_object_set_new(o, "tlsa", json_string(hop->tlsa.base));
+	else if (hop->tlsa.status == MX_TLSA_FAILED)
+		json_object_set_new(o, "tlsa", json_null());
 	json_array_append_new(hops, o);
 }
 
@@ -258,7 +262,8 @@ begin(struct resolver_ctl *ctl, const json_t *request)
 {
 	const char *name = json_string_value(json_object_get(request, "name"));
 	const char *type = json_string_value(json_object_get(request, "type"));
-	struct mx_want want = { .name = name, .self = ctl->resolver->self };
+	struct mx_want want = { .name = name, .self = ctl->resolver->self,
+		.wants_tlsa = true };
 
 	if (name == NULL) {
 		ctl_error(ctl, "expected the name to look up");

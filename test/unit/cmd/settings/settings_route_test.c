@@ -67,6 +67,11 @@ static const struct {
 	    "option 'Route': expected an address, or together with TLS_Name, "
 	    "since TLS is verify, and a socket has no name that a certificate "
 	    "could be for, found \"unix:/run/lmtp\"" },
+	{ "Delivery = smtp TLS = dane", NULL },
+	{ "Delivery = smtp Route = \"192.0.2.1\" TLS = dane", NULL },
+	{ "Delivery = smtp TLS = dane-only", "option 'TLS' of Domain "
+	    "\"a.test\": dane-only needs answers of the DNS that are proven: "
+	    "set Resolver_Trust_AD, if the name servers check DNSSEC" },
 	{ "Delivery = smtp Route = \"192.0.2.1\" TLS_CA_File = \"ca.pem\"",
 	    "option 'TLS_CA_File': expected an absolute path, found "
 	    "\"ca.pem\"" },

@@ -448,11 +448,11 @@ Test(relay_way, who_has_said_a_name_decides_whether_a_certificate_for_it_counts)
 	answer("10 mx.c.test 192.0.2.1 300, 10 b.test 192.0.2.2 300", 0);
 	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
 	/* the DNS, without DNSSEC */
-	cr_expect_not(p->is_sure);
+	cr_expect_not(p->policy->is_sure);
 	fail();
 	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
 	/* the sender */
-	cr_expect(p->is_sure);
+	cr_expect(p->policy->is_sure);
 }
 
 Test(relay_way, addresses_of_one_preference_can_be_tried_beside_each_other)
