@@ -219,6 +219,34 @@ def test_servers_that_do_not_meet_their_records_get_nothing(d):
             s.ctl('queue', 'remove', x['id'])
 
 
+def test_a_sender_can_leave_aside_what_the_records_demand(d):
+    """RFC 8689 4.2.2: TLS-Required: No."""
+    w = World(d)
+    pair = make_pair(d, 'next', host='x.test', owner=os.getuid())
+    w.host('plain', None, f'3 1 1 {"ab" * 32}')
+    w.host('wrong', pair, f'3 1 1 {"ab" * 32}')
+    w.host('bogus', pair, f'3 1 1 {BOGUS}')
+    w.host('good', pair, f'3 1 1 {key_sum(pair[0])}')
+    names = 'plain', 'wrong', 'bogus', 'good'
+    with w, w.server('Domain "route.test" { Delivery = smtp Route = '
+                     f'"wrong.signed.test:{w.port}" }}\n') as s:
+        rcpts = [f'a@d{x}.signed.test' for x in names] + ['a@route.test']
+        send(s, *rcpts, message=b'TLS-Required: No\r\nSubject: x\r\n\r\n'
+             b'x\r\n')
+        for x in names:
+            w.got(x, 2 if x == 'wrong' else 1)
+        s.wait_empty()
+        # where it can be had it is
+        assert [(e['remote'].split('.')[0], e['policy'], e['verified'])
+                for e in events(s, 'next-hop-tls') if e['verified'] == 'yes'] \
+            == [('good', 'dane', 'yes')]
+        # others wait for what is demanded
+        send(s, 'b@dplain.signed.test')
+        deferred(s, 'b@dplain.signed.test')
+        assert len(w.hops['plain'].messages) == 1
+        s.ctl('queue', 'remove', 'all')
+
+
 def test_what_nothing_proves_demands_nothing(d):
     w = World(d)
     pair = make_pair(d, 'next', host='x.test', owner=os.getuid())

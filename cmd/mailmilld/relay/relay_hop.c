@@ -15,7 +15,9 @@
 static int
 target_cmp(const struct relay_hop *a, const struct relay_hop *b)
 {
-	return strcmp(a->target, b->target);
+	int order = strcmp(a->target, b->target);
+
+	return order != 0 ? order : a->is_optional - b->is_optional;
 }
 
 RB_PROTOTYPE(relay_hop_tree, relay_hop, node, target_cmp)
@@ -41,7 +43,7 @@ max_of(const struct relay_hops *h, const struct settings_domain *d)
 
 static struct relay_hop *
 hop_new(struct relay_hops *h, const struct settings_domain *d,
-    const char *target)
+    const char *target, bool is_optional)
 {
 	struct relay_hop *hop;
 
@@ -57,6 +59,7 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	hop->max = hop->limit = max_of(h, d);
 	relay_way_open(&hop->way, &h->ways, d, settings_is_mx(d) ?
 	    hop->target : NULL, hop);
+	hop->is_optional = hop->way.is_optional = is_optional;
 	TAILQ_INIT(&hop->waiting);
 	TAILQ_INIT(&hop->conns);
 	return hop;
@@ -125,22 +128,31 @@ is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
 /* Those of the Route of ${d}. */
 static struct relay_hop *
 find_route(struct relay_hops *h, const struct settings_domain *d,
-    const char *target)
+    const char *target, bool is_optional)
 {
-	struct relay_hop **of = &h->of_domain[d - h->env->settings->domains];
 	struct relay_hop *hop;
 
-	if (*of != NULL)
-		return *of;
 	TAILQ_FOREACH (hop, &h->list, link)
-		if (is_same_hop(hop, d, target))
+		if (hop->is_optional == is_optional &&
+		    is_same_hop(hop, d, target))
 			break;
 	if (hop != NULL) {
 		if (max_of(h, d) < hop->max)
 			hop->max = hop->limit = max_of(h, d);
-	} else if ((hop = hop_new(h, d, target)) != NULL)
+	} else if ((hop = hop_new(h, d, target, is_optional)) != NULL)
 		TAILQ_INSERT_TAIL(&h->list, hop, link);
-	return *of = hop;
+	return hop;
+}
+
+static struct relay_hop *
+find_route_once(struct relay_hops *h, const struct settings_domain *d,
+    const char *target)
+{
+	struct relay_hop **of = &h->of_domain[d - h->env->settings->domains];
+
+	if (*of == NULL)
+		*of = find_route(h, d, target, false);
+	return *of;
 }
 
 /* Those of domains without mail need not be remembered. */
@@ -159,16 +171,21 @@ make_room(struct relay_hops *h)
 
 /* Those of the MX records of ${target}, which has one section. */
 static struct relay_hop *
-find_mx(struct relay_hops *h, const struct settings_domain *d, char *target)
+find_mx(struct relay_hops *h, const struct settings_domain *d, char *target,
+    bool is_optional)
 {
-	struct relay_hop key = { .target = target };
+	struct relay_hop key = { .target = target,
+		.is_optional = is_optional };
 	struct relay_hop *hop = RB_FIND(relay_hop_tree, &h->mx_tree, &key);
 
 	if (hop != NULL)
 		TAILQ_REMOVE(&h->mx_list, hop, link);
 	else {
-		make_room(h);
-		if ((hop = hop_new(h, d, target)) == NULL)
+		/* the others are found inside of callbacks; there are no more
+		 * than of those that are not optional */
+		if (!is_optional)
+			make_room(h);
+		if ((hop = hop_new(h, d, target, is_optional)) == NULL)
 			return NULL;
 		RB_INSERT(relay_hop_tree, &h->mx_tree, hop);
 		h->nmx++;
@@ -181,8 +198,8 @@ struct relay_hop *
 relay_hop_find(struct relay_hops *h, struct route *route)
 {
 	return settings_is_mx(route->domain) ?
-	    find_mx(h, route->domain, route->target) :
-	    find_route(h, route->domain, route->target);
+	    find_mx(h, route->domain, route->target, false) :
+	    find_route_once(h, route->domain, route->target);
 }
 
 /* --- mails ---------------------------------------------------------------- */
@@ -292,19 +309,58 @@ relay_hop_give_back(struct relay_hops *h, struct relay_mail *m)
 	relay_hop_mail_end(h, m);
 }
 
-void
+/* Does the sender of ${m} say that TLS is not required? */
+static bool
+is_tls_optional(struct relay_hops *h, struct relay_mail *m)
+{
+	bool is_optional;
+
+	if (relay_mail_load(m, h->sources, NULL) == -1)
+		return false;
+	is_optional = (m->env.flags & SPOOL_ENV_TLS_OPTIONAL) != 0;
+	relay_mail_unload(m);
+	return is_optional;
+}
+
+/* Have ${m}, which waits no more, wait for the same next hop without what others
+ * demand of it.  Return whether it does. */
+static bool
+relent(struct relay_hop *hop, struct relay_mail *m)
+{
+	struct relay_hops *h = hop->h;
+	struct relay_hop *other;
+
+	if (hop->is_optional || !hop->way.has_demand ||
+	    !is_tls_optional(h, m))
+		return false;
+	other = hop->way.mx != NULL ?
+	    find_mx(h, hop->domain, hop->target, true) :
+	    find_route(h, hop->domain, hop->target, true);
+	if (other == NULL)
+		return false;
+	h->nmails--;		/* it is counted once more */
+	relay_hop_put(other, m, false);
+	return true;
+}
+
+bool
 relay_hop_fail_waiting(struct relay_hop *hop)
 {
 	const struct job_error *why = &hop->way.why;
 	struct relay_mail *m;
+	bool has_relented = false;
 
 	if (hop->nwaiting > 0)
 		log_event(LOG_LEVEL_INFO, "next-hop", "target=%s waiting=%zu "
 		    "remote=%s code=%u reason=%s", hop->target, hop->nwaiting,
 		    why->remote, why->code, why->text);
 	while ((m = relay_hop_take(hop, true)) != NULL)
-		relay_hop_fail_mail(hop->h, m, why, hop->way.errnum,
-		    hop->way.flags);
+		if (relent(hop, m))
+			has_relented = true;
+		else
+			relay_hop_fail_mail(hop->h, m, why, hop->way.errnum,
+			    hop->way.flags);
+	return has_relented;
 }
 
 /* --- connections ---------------------------------------------------------- */

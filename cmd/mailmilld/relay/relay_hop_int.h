@@ -20,6 +20,7 @@ struct relay_hop {
 	char			*target;
 	const char		*helo;		/* the settings' */
 	const struct settings_domain *domain;	/* the first of those that it is for */
+	bool			 is_optional;	/* what others demand of TLS does not count */
 	uint64_t		 clear_ms;	/* no TLS until then */
 	struct relay_way	 way;		/* its addresses */
 	size_t			 max;		/* connections */
@@ -89,11 +90,13 @@ void relay_hop_tell_done(struct relay_hops *h, const struct job_result *results,
  * waits no more, have failed.
  * relay_hop_give_back(h, m): ${m}, which waits no more, is for whoever comes next.
  * relay_hop_fail_waiting(hop): The next hop cannot be had: hop->way says why.
- * The mails are freed. */
+ * The mails are freed; but if what others demand is the reason, those whose sender
+ * wants them sent all the same wait for a next hop of their own (RFC 8689 4.2.2).
+ * Return whether there are such. */
 void relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
     const struct job_error *why, int errnum, uint32_t flags);
 void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m);
-void relay_hop_fail_waiting(struct relay_hop *hop);
+bool relay_hop_fail_waiting(struct relay_hop *hop);
 
 /* relay_hop_set_state(hop, conn, state): Count it there.
  * relay_hop_nready(hop): Connections that are past the greeting. */

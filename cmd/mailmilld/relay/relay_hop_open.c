@@ -46,19 +46,6 @@ relay_hop_without_tls(struct relay_hop *hop, enum relay_level level,
 	return true;
 }
 
-/* No address takes one more connection. */
-static void
-all_failed(struct relay_hop *hop)
-{
-	/* those that there are are served, and there may be no more */
-	if (relay_hop_nready(hop) > 0) {
-		hop->limit = relay_hop_nready(hop);
-		hop->limit_ms = monotonic_ms() + LIMIT_MS;
-	} else
-		relay_hop_fail_waiting(hop);
-	relay_way_begin(&hop->way);
-}
-
 /* --- opening one ---------------------------------------------------------- */
 
 /* Does mail wait for a place: for one of those to ${hop}, or for one of all that
@@ -139,6 +126,19 @@ put_off(struct relay_hop *hop)
 	if (h->timer == NULL)
 		h->timer = after_ms(AGAIN_MS, on_timer, h);
 	return h->timer != NULL || hop->nconns > 0;
+}
+
+/* No address takes one more connection. */
+static void
+all_failed(struct relay_hop *hop)
+{
+	/* those that there are are served, and there may be no more */
+	if (relay_hop_nready(hop) > 0) {
+		hop->limit = relay_hop_nready(hop);
+		hop->limit_ms = monotonic_ms() + LIMIT_MS;
+	} else if (relay_hop_fail_waiting(hop) && hop->h->timer == NULL)
+		hop->h->timer = after_ms(0, on_timer, hop->h);
+	relay_way_begin(&hop->way);
 }
 
 /* Whom to connect to, but for the text of the address. */

@@ -206,11 +206,11 @@ choose(struct relay_policy *p, const struct relay_policy_facts *f,
 
 	switch (d->tls_level) {
 	case SETTINGS_TLS_DANE:
-		if (choose_dane(p, f, u))
+		if (!f->is_optional && choose_dane(p, f, u))
 			return;
 		/* FALLTHROUGH */
 	case SETTINGS_TLS_MAY:
-		if (!choose_sts(p, f))
+		if (f->is_optional || !choose_sts(p, f))
 			p->level = RELAY_MAY;
 		return;
 	case SETTINGS_TLS_DANE_ONLY:

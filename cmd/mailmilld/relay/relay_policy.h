@@ -65,6 +65,8 @@ struct relay_policy_facts {
 	const char	*alias;
 	const struct mx_hop *hop;	/* NULL: an address or a Unix socket in Route */
 	enum relay_sts	 sts;
+	/* what others demand does not count: RFC 8689 4.2.2 */
+	bool		 is_optional;
 };
 
 #define RELAY_TLSA_OCTETS	4096	/* of the usable TLSA records of a host: those of a rollover with whole certificates have some 3000 */

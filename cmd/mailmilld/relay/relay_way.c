@@ -155,13 +155,19 @@ forget(struct relay_way *w)
 	w->v = NULL;
 	w->n = w->room = w->ntried = 0;
 	free_policies(w);
-	w->has_skipped = false;
+	w->has_skipped = w->has_demand = false;
 	w->entry = 0;
 	w->preference = -1;
 	w->end_ms = UINT64_MAX;
 }
 
 /* --- searches ------------------------------------------------------------- */
+
+static bool
+is_of_others(const struct relay_policy *p)
+{
+	return p->source == RELAY_BY_DANE || p->source == RELAY_BY_STS;
+}
 
 /* No connection is made to that host: the others are tried (RFC 7672 2.1.2). */
 static void
@@ -173,6 +179,7 @@ note_skipped(struct relay_way *w, const struct mx_hop *h,
 	    h->host, relay_source_name(p->source),
 	    relay_result_name(p->result), p->why);
 	w->has_skipped = true;
+	w->has_demand = w->has_demand || is_of_others(p);
 	w->why = (struct job_error){ .code = 0 };
 	strlcpy(w->why.enhanced, "4.7.5", sizeof(w->why.enhanced));
 	snprintf(w->why.text, sizeof(w->why.text), "%.100s: %s", h->host,
@@ -192,7 +199,8 @@ policy_of(struct relay_way *w, const struct mx_result *r, size_t i,
 	const struct mx_hop *h = &r->hops[i];
 	const struct relay_policy_facts facts = { .domain = w->domain,
 		.name = name, .is_mx = w->mx != NULL, .alias = w->mx != NULL &&
-		r->alias != NULL ? r->alias : "", .hop = h };
+		r->alias != NULL ? r->alias : "", .hop = h,
+		.is_optional = w->is_optional };
 	const struct relay_policy *p = before;
 
 	if (i > 0 && strcmp(h->host, r->hops[i - 1].host) == 0)
@@ -495,6 +503,7 @@ relay_way_failed(struct relay_way *w, uint64_t number,
 	if (p == NULL || p->is_tried)
 		return;
 	p->is_used = p->is_tried = true;
+	w->has_demand = w->has_demand || is_of_others(p->policy);
 	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
 	w->ntried++;
 	w->why = *why;

@@ -81,6 +81,10 @@ struct relay_way {
 	const struct settings_domain *domain;
 	const char	*mx;		/* the domain or address literal whose hosts these are; NULL: Route */
 	void		*closure;
+	/* for messages that are sent whatever others demand; set when it has been
+	 * opened */
+	bool		 is_optional;
+	bool		 has_demand;	/* a host was skipped, or has failed, that others demand something of */
 	struct relay_place *v;
 	size_t		 n, room;
 	size_t		 ntried;	/* of them */

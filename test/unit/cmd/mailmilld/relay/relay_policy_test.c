@@ -148,6 +148,30 @@ Test(relay_policy, who_decides)
 	}
 }
 
+/* RFC 8689 4.2.2: what others demand is left aside, not what this server does. */
+Test(relay_policy, a_sender_can_leave_aside_what_others_demand)
+{
+	static const enum relay_level levels[] = {
+		[SETTINGS_TLS_DANE] = RELAY_MAY,
+		[SETTINGS_TLS_MAY] = RELAY_MAY,
+		[SETTINGS_TLS_NONE] = RELAY_NEVER,
+		[SETTINGS_TLS_ENCRYPT] = RELAY_ENCRYPT,
+		[SETTINGS_TLS_VERIFY] = RELAY_VERIFY,
+		[SETTINGS_TLS_DANE_ONLY] = RELAY_DANE
+	};
+	size_t i;
+
+	facts.is_optional = true;
+	tlsa(3, 1, 1, 32, 1);
+	facts.sts = RELAY_STS_NO_MATCH;
+	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		domain.tls_level = (int)i;
+		choose();
+		cr_expect_eq(policy->level, levels[i], "%zu: %s", i,
+		    relay_level_name(policy->level));
+	}
+}
+
 Test(relay_policy, records_that_cannot_be_used_are_left_out)
 {
 	tlsa(3, 1, 1, 31, 1);		/* no SHA-256 */
