@@ -315,6 +315,42 @@ Test(tls_client, records_that_do_not_match_leave_authorities_nothing_to_say)
 	cr_assert_eq(v.facts.verdict, TLS_CLIENT_DANE_EE);
 }
 
+/* RFC 7671 9: of one usage and selector.  A record with the whole certificate has
+ * no digest. */
+Test(tls_client, of_several_digests_the_strongest_alone_counts)
+{
+	static const struct {
+		int right_selector, right, wrong_selector, wrong;
+		bool is_verified;
+	} rows[] = {
+		{ 0, 1, 0, 2, false },
+		{ 1, 1, 1, 2, false },
+		{ 0, 2, 0, 1, true },
+		{ 1, 1, 0, 2, true },
+		{ 0, 0, 0, 2, true },
+	};
+	struct shop_pair other = shop_make("a.test", NULL);
+	struct shop_record r[2];
+	struct tls_client_tlsa both[2];
+	struct tls_client_server s = { .name = "mx.example.test",
+		.tlsa = both, .ntlsa = 2 };
+	size_t i;
+
+	for (i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		shop_tlsa(&r[0], &shop_good, 3, rows[i / 2].right_selector,
+		    rows[i / 2].right);
+		shop_tlsa(&r[1], &other, 3, rows[i / 2].wrong_selector,
+		    rows[i / 2].wrong);
+		/* in any order */
+		both[i % 2] = r[0].r;
+		both[1 - i % 2] = r[1].r;
+		cr_assert(shop_visit(&v, &s));
+		cr_expect_eq(v.facts.verdict, rows[i / 2].is_verified ?
+		    TLS_CLIENT_DANE_EE : TLS_CLIENT_NO_TLSA, "%zu: %s", i,
+		    v.facts.why);
+	}
+}
+
 Test(tls_client, records_that_cannot_be_used)
 {
 	static const uint8_t octets[64] = { 1 };
