@@ -30,6 +30,8 @@ enum { SETTINGS_TLS_DANE, SETTINGS_TLS_MAY, SETTINGS_TLS_NONE,
 	SETTINGS_TLS_ENCRYPT, SETTINGS_TLS_VERIFY,
 	SETTINGS_TLS_DANE_ONLY };		/* TLS of a Domain section */
 enum { MAILDIR_NEWLINE_CRLF, MAILDIR_NEWLINE_LF }; /* Maildir_Newline */
+enum { EXTENSION_FOLDER_NONE, EXTENSION_FOLDER_EXISTING,
+	EXTENSION_FOLDER_CREATE };		/* Extension_Folder */
 enum { PIPE_NEWLINE_LF, PIPE_NEWLINE_CRLF };	/* Pipe_Newline */
 
 #define SETTINGS_ERROR_MAX	512	/* octets: enough for any message of settings_load() */

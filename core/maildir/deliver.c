@@ -53,11 +53,21 @@ deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 	return d;
 }
 
+/* ${item} needs its folders no more. */
 static void
-item_free(struct deliver *d, struct deliver_item *item)
+put_dirs(struct deliver *d, struct deliver_item *item)
 {
 	if (item->dir != NULL)
 		deliver_dirs_put(&d->dirs, item->dir);
+	if (item->inbox != NULL)
+		deliver_dirs_put(&d->dirs, item->inbox);
+	item->dir = item->inbox = NULL;
+}
+
+static void
+item_free(struct deliver *d, struct deliver_item *item)
+{
+	put_dirs(d, item);
 	free(item->text);
 	free(item);
 }
@@ -126,6 +136,81 @@ deliver_unflushed(const struct deliver *d)
 	return d->nunflushed;
 }
 
+/* Why the Maildir of ${route} cannot be opened */
+static int
+fail_open(struct deliver *d, struct deliver_item *item,
+    const struct deliver_route *route)
+{
+	if (errno == ENOENT)
+		deliver_fail(item, ENOENT, d->dirs.where, route->path);
+	else
+		deliver_fail(item, errno, "opening", d->dirs.where);
+	return -1;
+}
+
+/* What a path without a folder of the user's is.  Another errno is ours, and is over
+ * at the next attempt. */
+static bool
+is_no_folder(int errnum)
+{
+	return errnum == ENOENT || errnum == ENOTDIR || errnum == ELOOP ||
+	    errnum == EACCES || errnum == ENAMETOOLONG;
+}
+
+/* The folder that ${route} names, if there is one, or if it is to be made.  NULL: the
+ * Maildir itself gets the message, with errno 0; or errno is why that is not known. */
+static struct deliver_dir *
+open_folder(struct deliver *d, const struct deliver_route *route, time_t now)
+{
+	char path[MAILDIR_PATH_MAX];
+	struct deliver_dir *dir = NULL;
+	size_t i;
+
+	for (i = 0; i < 2 && route->folders[i][0] != '\0'; i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", route->path,
+		    route->folders[i]) >= (int)sizeof(path))
+			break;
+		dir = deliver_dirs_find(&d->dirs, path, route->fixed, now);
+		if (dir != NULL || !is_no_folder(errno))
+			return dir;
+	}
+	if (i == 2 && route->makes_folder) {
+		dir = deliver_dirs_get(&d->dirs, path, route->fixed, now);
+		if (dir == NULL)
+			return NULL;
+		maildir_mark_folder(&dir->md);
+	}
+	errno = 0;
+	return dir;
+}
+
+/* Open where ${item} goes by ${route}.  Return 0, or -1: it has failed. */
+static int
+open_dirs(struct deliver *d, struct deliver_item *item,
+    const struct deliver_route *route, time_t now)
+{
+	bool has_folder = false;
+
+	if (route->folders[0][0] != '\0') {
+		item->dir = open_folder(d, route, now);
+		has_folder = item->dir != NULL;
+		if (!has_folder && errno != 0)
+			return fail_open(d, item, route);
+	}
+	/* an earlier attempt may have found no folder */
+	if (has_folder && !item->job.is_repeated)
+		return 0;
+	item->inbox = deliver_dirs_get(&d->dirs, route->path, route->fixed,
+	    now);
+	if (item->inbox == NULL)
+		return fail_open(d, item, route);
+	if (has_folder)
+		return 0;
+	item->dir = item->inbox;
+	item->inbox = NULL;
+	return 0;
+}
+
 /* Find the record, the recipient and the Maildir of ${item}.  Return 0, or -1:
  * it has failed. */
 static int
@@ -147,6 +232,7 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	}
 	if (item->dir != NULL)	/* from the search for earlier files */
 		return 0;
+	route.folders[0][0] = '\0';
 	if (d->ops->route(d->closure, rcpt, &route, text) == -1) {
 		deliver_fail(item, errno, "", "");
 		free(item->text);
@@ -158,14 +244,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	    !(view_r->envelope.flags & SPOOL_ENV_BINARYMIME);
 	item->adds = route.adds;
 	item->mode = route.mode;
-	item->dir = deliver_dirs_get(&d->dirs, route.path, route.fixed, now);
-	if (item->dir == NULL) {
-		if (errno == ENOENT)
-			deliver_fail(item, ENOENT, d->dirs.where, route.path);
-		else
-			deliver_fail(item, errno, "opening", d->dirs.where);
+	if (open_dirs(d, item, &route, now) == -1)
 		return -1;
-	}
 	spool_id_text(view_r->record.id, id);
 	maildir_prefix(item->prefix, view_r->record.received_us / 1000000, id,
 	    &item->job.origin);
@@ -189,10 +269,13 @@ expected_octets(const struct deliver_item *item,
 
 /* What the earlier attempts of a repeated job may have left */
 struct look {
-	struct deliver_item	*items[JOBS_AT_ONCE];
-	const char		*keys[JOBS_AT_ONCE];
+	struct look_place {
+		struct deliver_item	*item;
+		struct deliver_dir	*dir;
+	}			 places[2 * JOBS_AT_ONCE];
+	const char		*keys[2 * JOBS_AT_ONCE];
 	size_t			 n;
-	struct deliver_item	**base;	/* of the Maildir looked at */
+	struct look_place	*base;	/* of the Maildir looked at */
 };
 
 static void
@@ -200,7 +283,7 @@ look_found(void *closure, size_t index, const char *, const char *name,
     uint64_t octets)
 {
 	struct look *look = closure;
-	struct deliver_item *item = look->base[index];
+	struct deliver_item *item = look->base[index].item;
 	const char *size = strstr(name, ",S=");
 
 	/* octets is what write_item() expects, 0 when it cannot know */
@@ -214,30 +297,29 @@ look_found(void *closure, size_t index, const char *, const char *name,
 static int
 look_compare(const void *a, const void *b)
 {
-	const struct deliver_item *x = *(struct deliver_item *const *)a;
-	const struct deliver_item *y = *(struct deliver_item *const *)b;
+	const struct look_place *x = a, *y = b;
 
 	if (x->dir != y->dir)
 		return x->dir < y->dir ? -1 : 1;
-	return strcmp(x->key, y->key);
+	return strcmp(x->item->key, y->item->key);
 }
 
 /* Each Maildir is read once, however many jobs of the batch it has. */
 static void
 look_at(struct look *look, size_t first, size_t n)
 {
-	struct deliver_item **items = look->items + first;
+	struct look_place *places = look->places + first;
 	int rc, errnum;
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		look->keys[i] = items[i]->key;
-	look->base = items;
-	rc = maildir_look(&items[0]->dir->md, look->keys, n, look_found, look);
+		look->keys[i] = places[i].item->key;
+	look->base = places;
+	rc = maildir_look(&places[0].dir->md, look->keys, n, look_found, look);
 	errnum = errno;
 	for (i = 0; rc == -1 && i < n; i++)
-		deliver_fail(items[i], errnum, "reading",
-		    items[i]->dir->path);
+		deliver_fail(places[i].item, errnum, "reading",
+		    places[i].dir->path);
 }
 
 static void
@@ -253,12 +335,15 @@ look_all(struct deliver *d, time_t now)
 		    locate(d, item, now, &view) == -1)
 			continue;
 		item->octets = expected_octets(item, &view);
-		look.items[look.n++] = item;
+		look.places[look.n++] = (struct look_place){ item, item->dir };
+		if (item->inbox != NULL)
+			look.places[look.n++] = (struct look_place){ item,
+				item->inbox };
 	}
-	qsort(look.items, look.n, sizeof(look.items[0]), look_compare);
+	qsort(look.places, look.n, sizeof(look.places[0]), look_compare);
 	for (i = 0; i < look.n; i += n) {
 		for (n = 1; i + n < look.n &&
-		    look.items[i + n]->dir == look.items[i]->dir; n++)
+		    look.places[i + n].dir == look.places[i].dir; n++)
 			continue;
 		look_at(&look, i, n);
 	}
@@ -281,8 +366,7 @@ static void
 leave_dir(struct deliver *d, struct deliver_item *item)
 {
 	deliver_dirs_drop(&d->dirs, item->dir);
-	deliver_dirs_put(&d->dirs, item->dir);
-	item->dir = NULL;
+	put_dirs(d, item);
 }
 
 static void
@@ -294,6 +378,8 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 	if (item->is_found) {
 		item->state = ITEM_RENAMED;
 		item->dir->fs->is_wanted = true;
+		if (item->inbox != NULL)
+			item->inbox->fs->is_wanted = true;
 		return;
 	}
 	if (item->is_alien) {
@@ -456,8 +542,7 @@ keep_unflushed(struct deliver *d, struct deliver_item *item)
 {
 	item->fs = item->dir->fs;
 	item->fs->is_wanted = true;
-	deliver_dirs_put(&d->dirs, item->dir);
-	item->dir = NULL;
+	put_dirs(d, item);
 	STAILQ_INSERT_TAIL(&d->unflushed, item, link);
 	d->nunflushed++;
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "core/maildir/maildir.h"
+#include "core/maildir/maildir_folder.h"
 #include "core/spool/job.h"
 
 #define DELIVER_BATCH_OCTETS	(8 << 20)
@@ -35,6 +36,10 @@ struct deliver_route {
 	bool		 is_lf;		/* CRLF becomes LF */
 	unsigned int	 adds;		/* DELIVER_* */
 	mode_t		 mode;		/* of the file; 0: 0600 */
+	/* the folder of the Maildir that gets the message if it is there, as on disk:
+	 * the first one that is; "": none */
+	char		 folders[2][MAILDIR_FOLDER_MAX];
+	bool		 makes_folder;	/* if there is neither, the second one is made */
 };
 
 struct deliver_ops {

@@ -191,6 +191,22 @@ deliver_dirs_get(struct deliver_dirs *dirs, const char *path, size_t fixed,
 	return dir;
 }
 
+struct deliver_dir *
+deliver_dirs_find(struct deliver_dirs *dirs, const char *path, size_t fixed,
+    time_t now)
+{
+	struct deliver_dir *dir = lookup(dirs, path, fixed);
+
+	if (dir != NULL && !is_current(dir, now)) {
+		deliver_dirs_drop(dirs, dir);
+		dir = NULL;
+	}
+	if (dir != NULL || maildir_exists(path, fixed))
+		return deliver_dirs_get(dirs, path, fixed, now);
+	strlcpy(dirs->where, path, sizeof(dirs->where));
+	return NULL;
+}
+
 void
 deliver_dirs_put(struct deliver_dirs *dirs, struct deliver_dir *dir)
 {

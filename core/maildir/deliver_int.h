@@ -52,8 +52,12 @@ void deliver_dirs_clear(struct deliver_dirs *dirs);
 
 /* deliver_dirs_get(dirs, path, fixed, now): The Maildir, opened or made if need
  * be, with one user more; NULL with errno.  deliver_dirs_put(): One less.
- * deliver_dirs_drop(): Also do not find it again. */
+ * deliver_dirs_drop(): Also do not find it again.
+ * deliver_dirs_find(dirs, path, fixed, now): As deliver_dirs_get(), but NULL if there
+ * is none with cur in it. */
 struct deliver_dir *deliver_dirs_get(struct deliver_dirs *dirs,
+    const char *path, size_t fixed, time_t now);
+struct deliver_dir *deliver_dirs_find(struct deliver_dirs *dirs,
     const char *path, size_t fixed, time_t now);
 void deliver_dirs_put(struct deliver_dirs *dirs, struct deliver_dir *dir);
 void deliver_dirs_drop(struct deliver_dirs *dirs, struct deliver_dir *dir);
@@ -71,6 +75,7 @@ struct deliver_item {
 	struct job job;
 	enum deliver_state state;
 	struct deliver_dir *dir;
+	struct deliver_dir *inbox;	/* if dir is a folder of it, and it is needed, too; else NULL */
 	struct deliver_fs *fs;		/* once renamed; dir is NULL then */
 	bool		 is_lf;
 	unsigned int	 adds;		/* DELIVER_* */

@@ -63,10 +63,16 @@ struct maildir {
  * new and cur; the last component is made also if ${fixed} is the whole path.
  * Below ${fixed} no symbolic link is followed.  Return 0, or -1 with errno
  * (ENOTDIR: also for a link); ${where_r}, MAILDIR_PATH_MAX octets, then has the
- * path at which it failed.  maildir_close(md). */
+ * path at which it failed.  maildir_close(md).
+ * maildir_exists(path, fixed): Is there one, with cur in it, that maildir_open() would
+ * open without making it?  errno says why not.
+ * maildir_mark_folder(md): Mark it as a folder of another Maildir, as Maildir++ has
+ * it. */
 int maildir_open(const char *path, size_t fixed, struct maildir *md_r,
     char *where_r);
 void maildir_close(struct maildir *md);
+bool maildir_exists(const char *path, size_t fixed);
+void maildir_mark_folder(const struct maildir *md);
 
 /* maildir_is_current(md, path, fixed): Is ${md} still the folder that
  * maildir_open() would open now?  If it is and cur is missing, make cur

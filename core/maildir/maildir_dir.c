@@ -174,6 +174,42 @@ maildir_close(struct maildir *md)
 }
 
 bool
+maildir_exists(const char *path, size_t fixed)
+{
+	const int flags = O_PATH | FOLDER_FLAGS;
+	char part[MAILDIR_PATH_MAX];
+	size_t at = path[fixed] == '/' ? fixed + 1 : fixed, end;
+	int fd, child, saved;
+
+	memcpy(part, path, MAX(fixed, 1));
+	part[MAX(fixed, 1)] = '\0';
+	fd = open(part, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (fd != -1 && path[at] != '\0') {
+		end = at + strcspn(path + at, "/");
+		memcpy(part, path + at, end - at);
+		part[end - at] = '\0';
+		child = openat(fd, part, flags);
+		fileio_close(fd);
+		fd = child;
+		at = path[end] == '/' ? end + 1 : end;
+	}
+	child = fd == -1 ? -1 : openat(fd, "cur", flags);
+	saved = errno;
+	fileio_close(fd);
+	fileio_close(child);
+	errno = saved;
+	return child != -1;
+}
+
+void
+maildir_mark_folder(const struct maildir *md)
+{
+	/* what reads it looks only whether it is there */
+	fileio_close(openat(md->fd, "maildirfolder", O_WRONLY | O_CREAT |
+	    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
+bool
 maildir_is_current(struct maildir *md, const char *path, size_t fixed)
 {
 	struct stat open, named;

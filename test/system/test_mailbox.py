@@ -1,6 +1,9 @@
 """What becomes of mail at the end of its way: in which folder of a Maildir it is,
 whether there is room for it, and mail that nobody gets."""
-from harness import Client
+import os
+import subprocess
+
+from harness import Client, wait_for
 from test_relay import events, send
 from test_reports import EXTENSIONS, parts
 from test_reports import send as send_said
@@ -35,3 +38,63 @@ def test_what_is_discarded_is_reported_as_delivered(d):
                 if e['rcpt'] == 'null@null.test']
         assert len(gone) == 3, gone
         assert {e['transport'] for e in gone} == {'discard'}, gone
+
+
+EXTENSIONS_OF_USERS = '''Recipient_Delimiter = "+-"
+Extension_Folder = existing
+'''
+
+
+def mail_in(s, user, folder):
+    new = f'{s.maildir(user)}/{folder}/new'
+    return len(os.listdir(new)) if os.path.isdir(new) else 0
+
+
+def test_an_extension_names_a_folder(d):
+    put(f'{d}/users', 'user\njoe\nann-x\n', 0o644)
+    rows = EXTENSIONS_OF_USERS + f'Recipients = "file:{d}/users"\n'
+    with server(d, 'team: joe, user+own, ann-x\n', rows=rows,
+                listener=EXTENSIONS) as s:
+        send(s, 'user+lists@example.test')
+        s.wait_mail(1)
+        for folder in '.lists', '.Gr&APwA3w-e':
+            path = f'{s.maildir("user")}/{folder}'
+            os.makedirs(f'{path}/cur')
+            subprocess.run(['chown', '-R', '--reference', s.maildir('user'),
+                            path], check=True)
+        send(s, 'user+Lists@example.test', 'user-lists@example.test',
+             'user+other@example.test', '"user+.."@example.test',
+             '"user+/../../joe"@example.test', 'user@example.test',
+             'ann-x@example.test')
+        with Client(s.port) as c:
+            c.hello()
+            c.cmd('MAIL FROM:<a@client.test> SMTPUTF8')
+            c.cmd('RCPT TO:<user+Grüße@example.test>'.encode().decode('latin-1'),
+                  '250')
+            c.cmd('RCPT TO:<ann-y@example.test>', '550 5.1.1')
+            c.cmd('RCPT TO:<other+lists@example.test>', '550 5.1.1')
+            c.cmd('RCPT TO:<ann-x+y@example.test>', '550 5.1.1')
+            c.cmd('DATA', '354')
+            c.cmd('Subject: x\r\n\r\nx\r\n.', '250')
+        wait_for('what is in folders', lambda: (
+            mail_in(s, 'user', '.lists'),
+            mail_in(s, 'user', '.Gr&APwA3w-e')) == (2, 1))
+        s.wait_mail(5)
+        s.wait_mail(1, user='ann-x')
+        # the members of an alias have it, too
+        send(s, 'team+lists@example.test')
+        s.wait_mail(1, user='joe')
+        s.wait_mail(6)
+        s.wait_empty()
+        assert sorted(os.listdir(s.maildir('joe'))) == ['cur', 'new', 'tmp']
+        assert not os.path.exists(s.maildir('user+lists'))
+
+
+def test_a_folder_for_an_extension_is_made(d):
+    rows = EXTENSIONS_OF_USERS.replace('existing', 'create')
+    with server(d, 'x: y\n', rows=rows) as s:
+        send(s, 'user+Lists@example.test', 'user+INBOX@example.test')
+        s.wait_mail(1)
+        wait_for('the folder', lambda: mail_in(s, 'user', '.lists') == 1)
+        assert os.path.isfile(f'{s.maildir("user")}/.lists/maildirfolder')
+        s.wait_empty()

@@ -25,6 +25,7 @@
 #include "core/maildir/maildir.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
+#include "core/util/utf8.h"
 
 #define GATHER_MIN_MS	20	/* between batches that are not full */
 #define GATHER_MAX_MS	100
@@ -69,6 +70,31 @@ done(void *closure, const struct job_result *results, unsigned int n)
 	agent_say_results(&s->agent, results, n);
 }
 
+/* The folder that has the name of the extension, as the address has it, or in lower
+ * case: clients change the case of addresses.  Return 0, or -1: there is no memory. */
+static int
+find_folder(const struct route *route, struct deliver_route *route_r)
+{
+	char lower[3 * ROUTE_ADDRESS_MAX];
+	ssize_t n;
+
+	if (route->domain->extension_folder == EXTENSION_FOLDER_NONE ||
+	    maildir_folder_name(route->extension, route_r->folders[0]) == -1) {
+		route_r->folders[0][0] = '\0';
+		return 0;
+	}
+	n = utf8_lower(route->extension, strlen(route->extension), lower,
+	    sizeof(lower) - 1);
+	if (n == -1)
+		return -1;
+	lower[n] = '\0';
+	if (maildir_folder_name(lower, route_r->folders[1]) == -1)
+		route_r->folders[1][0] = '\0';
+	route_r->makes_folder = route->domain->extension_folder ==
+	    EXTENSION_FOLDER_CREATE;
+	return 0;
+}
+
 static int
 find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
     char *text_r)
@@ -82,6 +108,12 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 	if (route.transport != TRANSPORT_MAILDIR) {
 		strlcpy(text_r, "the settings have changed", JOB_TEXT);
 		errno = EAGAIN;
+		return -1;
+	}
+	if (find_folder(&route, route_r) == -1) {
+		snprintf(text_r, JOB_TEXT, "there is no memory to find the "
+		    "folder of %s: it is tried again", rcpt);
+		errno = ENOMEM;
 		return -1;
 	}
 	strlcpy(route_r->path, route.target, sizeof(route_r->path));

@@ -23,6 +23,9 @@ route(void *, const char *rcpt, struct deliver_route *route_r,
 	route_r->is_lf = x.is_lf;
 	route_r->adds = x.adds;
 	route_r->mode = x.mode;
+	strcpy(route_r->folders[0], x.folders[0]);
+	strcpy(route_r->folders[1], x.folders[1]);
+	route_r->makes_folder = x.makes_folder;
 	snprintf(whole, sizeof(whole), "%s%s", rcpt,
 	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
 	if (!x.has_route) {

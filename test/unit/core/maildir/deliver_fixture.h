@@ -19,6 +19,8 @@ struct df {
 	bool			 is_lf, has_route;
 	unsigned int		 adds;		/* of the route */
 	mode_t			 mode;
+	char			 folders[2][MAILDIR_FOLDER_MAX];
+	bool			 makes_folder;
 	struct timeval		 now;
 	uint64_t		 next_job;
 	/* what has been reported, by job */
