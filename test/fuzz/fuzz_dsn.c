@@ -12,6 +12,7 @@
 #define RCPTS	4
 #define TEXT	512
 #define LINE	998	/* RFC 5322 2.1.1 */
+#define TYPE	"\r\nContent-Type: multipart/report;"
 
 /* The next text, with a NUL; the caller's */
 static char *
@@ -36,7 +37,10 @@ check_lines(const char *s, size_t len, unsigned int needs)
 	char delimiter[80];
 	unsigned int n = 0;
 
-	b = memmem(s, len, "boundary=\"", 10);
+	/* an address may have the word, too */
+	b = memmem(s, len, TYPE, strlen(TYPE));
+	FUZZ_HOLDS(b != NULL);
+	b = memmem(b, (size_t)(end - b), "boundary=\"", 10);
 	FUZZ_HOLDS(b != NULL);
 	snprintf(delimiter, sizeof(delimiter), "--%.*s",
 	    (int)strcspn(b + 10, "\""), b + 10);

@@ -133,10 +133,19 @@ answer(uint64_t id, const char *mechanism, const char *response,
 	pass();
 }
 
+static void
+offer(struct relay_login *l, bool is_verified)
+{
+	const struct relay_login_offer o = { .mechanisms = MECHANISMS,
+		.is_verified = is_verified };
+
+	relay_login_begin(l, &o);
+}
+
 static uint64_t
 begin(void)
 {
-	relay_login_begin(&login, MECHANISMS, true);
+	offer(&login, true);
 	return hears(K_LOGIN);
 }
 
@@ -225,7 +234,7 @@ Test(relay_login, without_a_keyd_it_cannot_be_done)
 	channel_free(keyd);
 	keyd = NULL;
 	pass();
-	relay_login_begin(&login, MECHANISMS, false);
+	offer(&login, false);
 	cr_assert_eq(said.n, 1);
 	cr_expect_not(said.has_mechanism);
 	cr_expect_not(said.is_begun);
@@ -314,7 +323,7 @@ Test(relay_login, two_connections_have_exchanges_of_their_own)
 		.closure = &other };
 	uint64_t id = begin(), others;
 
-	relay_login_begin(&other, MECHANISMS, false);
+	offer(&other, false);
 	others = hears(K_LOGIN);
 	cr_expect_neq(id, others);
 	answer(others, "LOGIN", NULL, 0);
