@@ -5,8 +5,6 @@
 
 #include <sys/param.h>
 
-#include <stdio.h>
-
 const char *
 queue_answer_target_name(const struct queue_answer *a,
     const struct queue_rcpt *r, const char *rcpt, char buf[QUEUE_TARGET_NAME])
@@ -21,9 +19,7 @@ queue_answer_target_name(const struct queue_answer *a,
 	if (q->ops->route == NULL ||
 	    q->ops->route(q->closure, rcpt, &route, text) == -1)
 		return "";
-	snprintf(buf, QUEUE_TARGET_NAME, "%s%s%s",
-	    q->config.transports[route.transport].name,
-	    route.target[0] != '\0' ? " " : "", route.target);
+	queue_target_name(q, &route, buf);
 	return buf;
 }
 

@@ -161,7 +161,10 @@ change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
 		r->is_on_hold = p->a->is_dry;
 		return true;
 	default:
-		return true;	/* retry is of the whole message */
+		/* retry is of the whole message */
+		if (r != NULL && r->target != NULL && !p->a->is_dry)
+			queue_target_hurry(p->a->q, r->target);
+		return true;
 	}
 }
 
@@ -388,8 +391,10 @@ follow(struct queue_answer *a)
 
 	for (i = 0; i < a->changes.n; i++, rcpt += strlen(rcpt) + 1) {
 		log_change(a, a->changes.v[i].row.id, rcpt);
-		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
+		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE) {
+			queue_target_hurry_rcpt(q, rcpt);
 			continue;
+		}
 		m = queue_message_deferred(q, a->changes.v[i].row.id);
 		for (k = 0; m != NULL && k < m->nrcpts; k++)
 			if (m->rcpts[k].index ==
@@ -417,8 +422,6 @@ apply(struct queue_answer *a)
 	follow(a);
 	q->is_held_news = true;
 	q->due_ms = 0;
-	if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
-		queue_targets_hurry(q, NULL);
 	return 0;
 }
 

@@ -111,12 +111,10 @@ queue_start(struct queue *q, unsigned int slot, const char *domain,
 static void
 wake_target(struct queue *q, const struct queue_start *s)
 {
-	struct queue_route route = { .target = "" };
-	char rcpt[LIM_DOMAIN + 16], text[JOB_TEXT];
+	char rcpt[LIM_DOMAIN + 16];
 
 	snprintf(rcpt, sizeof(rcpt), "postmaster@%s", s->domain);
-	if (q->ops->route(q->closure, rcpt, &route, text) == 0)
-		queue_targets_hurry(q, &route);
+	queue_target_hurry_rcpt(q, rcpt);
 }
 
 static void

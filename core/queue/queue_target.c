@@ -121,6 +121,15 @@ make_room(struct queue *q)
 	return 0;
 }
 
+void
+queue_target_name(const struct queue *q, const struct queue_route *route,
+    char buf[QUEUE_TARGET_NAME])
+{
+	snprintf(buf, QUEUE_TARGET_NAME, "%s%s%s",
+	    q->config.transports[route->transport].name,
+	    route->target[0] != '\0' ? " " : "", route->target);
+}
+
 struct queue_target *
 queue_target_find(const struct queue *q, const char *name)
 {
@@ -169,9 +178,7 @@ queue_target_get(struct queue *q, const struct queue_route *route)
 		return get_plain(q, route->transport);
 	if (t == NULL || t->transport != route->transport ||
 	    strcmp(t->text, route->target) != 0) {
-		snprintf(name, sizeof(name), "%s %s",
-		    q->config.transports[route->transport].name,
-		    route->target);
+		queue_target_name(q, route, name);
 		t = queue_target_named(q, route->transport, name);
 	}
 	if (t == NULL)

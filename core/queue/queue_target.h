@@ -173,6 +173,10 @@ int64_t queue_targets_due(const struct queue *q);
 struct queue_target *queue_target_get(struct queue *q,
     const struct queue_route *route);
 
+/* queue_target_name(q, route, buf): The name of the target of ${route}. */
+void queue_target_name(const struct queue *q, const struct queue_route *route,
+    char buf[QUEUE_TARGET_NAME]);
+
 /* queue_target_find(q, name): The one with that name, such as "relay
  * mx.example.test:25"; NULL: nothing is known of it, or it has no text. */
 struct queue_target *queue_target_find(const struct queue *q,
@@ -249,14 +253,16 @@ void queue_target_result(struct queue *q, struct queue_target *t,
  * queue_target_backlog(q): One that may be loaded now, or NULL; each once in a
  * pass.  queue_target_backlog_room(q, t): So many messages of it.
  * queue_target_backlog_over(q, t): It has no more.
- * queue_targets_hurry(q, route): The target of ${route} rests no more; NULL: none
- * does. */
+ * queue_target_hurry(q, t): It rests no more: there is a probe now.
+ * queue_target_hurry_rcpt(q, rcpt): The same for the target of ${rcpt}, if there is
+ * one. */
 void queue_target_parked(struct queue *q, struct queue_target *t);
 struct queue_target *queue_target_backlog(struct queue *q);
 unsigned int queue_target_backlog_room(const struct queue *q,
     const struct queue_target *t);
 void queue_target_backlog_over(struct queue *q, struct queue_target *t);
-void queue_targets_hurry(struct queue *q, const struct queue_route *route);
+void queue_target_hurry(struct queue *q, struct queue_target *t);
+void queue_target_hurry_rcpt(struct queue *q, const char *rcpt);
 
 /* core/queue/queue_backlog.c
  * queue_backlogs_scan(q): See which targets have rows that are parked: those that

@@ -424,14 +424,26 @@ queue_target_admits(struct queue *q, struct queue_message *m,
 }
 
 void
-queue_targets_hurry(struct queue *q, const struct queue_route *route)
+queue_target_hurry(struct queue *q, struct queue_target *t)
 {
+	if (!t->is_resting)
+		return;
+	t->rest_ms = MIN(q->now_ms, MAX(t->rest_ms, 1));
+	q->targets.wake_ms = 0;
+}
+
+void
+queue_target_hurry_rcpt(struct queue *q, const char *rcpt)
+{
+	struct queue_route route = { .target = "" };
+	char text[JOB_TEXT], name[QUEUE_TARGET_NAME];
 	struct queue_target *t;
 
-	TAILQ_FOREACH (t, &q->targets.timed, timed)
-		if (t->is_resting && (route == NULL ||
-		    (t->transport == route->transport &&
-		    strcmp(t->text, route->target) == 0)))
-			t->rest_ms = MIN(q->now_ms, MAX(t->rest_ms, 1));
-	q->targets.wake_ms = 0;
+	/* without a server there are no routes, and nothing rests */
+	if (q->ops->route == NULL ||
+	    q->ops->route(q->closure, rcpt, &route, text) == -1)
+		return;
+	queue_target_name(q, &route, name);
+	if ((t = queue_target_find(q, name)) != NULL)
+		queue_target_hurry(q, t);
 }

@@ -544,7 +544,9 @@ Test(queue_target, retry_wakes_it)
 	cr_assert_eq(deliver("x@a.hop"), 50);
 }
 
-Test(queue_target, etrn_wakes_it)
+/* Two targets that rest for long */
+static void
+two_rest(void)
 {
 	mail("x@a.hop", 50);
 	mail("x@b.hop", 50);
@@ -554,6 +556,59 @@ Test(queue_target, etrn_wakes_it)
 		finish_all("x@b.hop", ECONNREFUSED, JOB_TARGET);
 		qf_pass(&f, 1000);
 	}
+}
+
+static void
+change(const char *action, unsigned int n)
+{
+	char request[96], id[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(QF_ID(n), id);
+	snprintf(request, sizeof(request),
+	    "{\"action\":\"%s\",\"id\":\"%s\"}", action, id);
+	free(qf_ask(&f, request));
+}
+
+Test(queue_target, retry_of_one_message_wakes_its_own_target_alone)
+{
+	two_rest();
+	change("retry", 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	cr_assert_eq(jobs_for("x@b.hop"), 0);
+	cr_assert_geq(deliver("x@a.hop"), 30, "but for what was tried");
+	cr_assert_eq(f.njobs, 0);
+}
+
+Test(queue_target, release_of_one_message_wakes_its_own_target_alone)
+{
+	two_rest();
+	change("hold", 20);
+	qf_pass(&f, 10);
+	change("release", 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	cr_assert_eq(jobs_for("x@b.hop"), 0);
+	qf_finish(&f, 0);
+}
+
+/* It is in memory, and its target has a short rest. */
+Test(queue_target, retry_of_a_new_message_wakes_its_target)
+{
+	mail("x@a.hop", 20);
+	qf_pass(&f, 0);
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 0);
+	change("retry", 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, 1);
+	qf_finish(&f, 0);
+}
+
+Test(queue_target, etrn_wakes_it)
+{
+	two_rest();
 	cr_assert_eq(queue_start(f.q, 1, "a.hop", false), 0);
 	qf_pass(&f, 10);
 	cr_assert_eq(jobs_for("x@a.hop"), 1);
