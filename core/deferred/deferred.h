@@ -102,7 +102,8 @@ int deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 
 /* deferred_touch(d, row): Another attempt is over, or it waits for its target:
  * change of a row what is told of the attempt, what of that is to be reported or
- * was, and what it waits for.  0, or -1 with errno. */
+ * was, and what it waits for.  One that waits for its target after an attempt keeps
+ * what was told of this.  0, or -1 with errno. */
 int deferred_touch(struct deferred *d, const struct deferred_row *row);
 
 /* For one recipient of the message ${id}, or with DEFERRED_ANY for all of them:

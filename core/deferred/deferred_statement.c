@@ -21,6 +21,12 @@
 			" WHERE held.holder = came.holder" \
 			" AND held.writer = came.writer)"
 
+/* Of ST_TOUCH: one that is parked keeps what its last attempt has said, if it had
+ * one; why it is parked, its target says. */
+#define KEPT(column, value) \
+	column " = CASE WHEN ?13 != '' AND attempts > 0 THEN " column \
+	" ELSE " value " END, "
+
 static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
 	[ST_COMMIT] = "COMMIT",
@@ -54,10 +60,11 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3",
-	[ST_TOUCH] = "UPDATE deferred SET attempts = ?3, next_attempt = ?4,"
-	    " last_error = ?5, transport = ?6, warned = ?7, outcome = ?8,"
-	    " last_attempt = ?9, code = ?10, enhanced = ?11, remote = ?12,"
-	    " waits_for = ?13"
+	[ST_TOUCH] = "UPDATE deferred SET "
+	    KEPT("last_error", "?5") KEPT("last_attempt", "?9")
+	    KEPT("code", "?10") KEPT("enhanced", "?11") KEPT("remote", "?12")
+	    "attempts = ?3, next_attempt = ?4, transport = ?6, warned = ?7,"
+	    " outcome = ?8, waits_for = ?13"
 	    " WHERE id = ?1 AND rcpt_index = ?2",
 	[ST_HURRY] = "UPDATE deferred SET next_attempt = ?4"
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3"

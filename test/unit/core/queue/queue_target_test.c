@@ -606,6 +606,52 @@ Test(queue_target, retry_of_a_new_message_wakes_its_target)
 	qf_finish(&f, 0);
 }
 
+static int
+see_kept(void *closure, const struct deferred_row *row)
+{
+	unsigned int *n = closure;
+
+	/* others had an attempt when the target did not answer */
+	if (row->waits_for[0] == '\0' || row->attempts > 1)
+		return 0;
+	cr_expect_eq(row->attempts, 1);
+	cr_expect_eq(row->code, 451);
+	cr_expect_str_eq(row->enhanced, "4.7.1");
+	cr_expect_str_eq(row->remote, "mx.test");
+	cr_expect_str_eq(row->last_error, "mx.test said: 451 4.7.1 greylisted");
+	cr_expect_gt(row->last_attempt, 0);
+	++*n;
+	return 0;
+}
+
+Test(queue_target, what_is_parked_after_an_attempt_keeps_what_that_has_said)
+{
+	const struct deferred_query all = { .what = DEFERRED_PAGE,
+		.limit = 100 };
+	struct job_error error = { .code = 451, .enhanced = "4.7.1",
+		.remote = "mx.test", .text = "greylisted" };
+	unsigned int n = 0, pass;
+	size_t i;
+
+	mail("x@a.hop", 20);
+	for (pass = 0; pass < 10; pass++) {
+		qf_pass(&f, 10);
+		for (i = 0; i < f.njobs; i++) {
+			error.job = f.jobs[i].job.job;
+			queue_error(f.q, relay, &error);
+			qf_done(&f, relay, error.job, EAGAIN);
+		}
+		f.njobs = 0;
+	}
+	cr_assert_eq(rows().n, 20);
+	for (i = 0; i < 900; i++) {
+		qf_pass(&f, 1000);
+		finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	}
+	cr_assert_neq(f.q->store_ops->rows(f.q->store, &all, see_kept, &n), -1);
+	cr_assert_geq(n, 1);
+}
+
 Test(queue_target, etrn_wakes_it)
 {
 	two_rest();
