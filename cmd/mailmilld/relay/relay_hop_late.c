@@ -2,9 +2,10 @@
  * that do not get ready for mail.
  * Owns: when they are ended.
  *
- * The queue gives this process so many recipients at a time and no more.  When
- * three quarters of them are there, mail for servers that say nothing waits for
- * UNREADY_SHORT_MS alone, so that there is room for mail of others. */
+ * The queue gives this process so many recipients at a time and no more, and half
+ * as many that are due again.  When three quarters of that half are there, mail for
+ * servers that say nothing waits for UNREADY_SHORT_MS alone, so that there is room
+ * for mail of others. */
 
 #include "cmd/mailmilld/relay/relay_hop_int.h"
 
@@ -24,7 +25,7 @@ enum {
 #include "cmd/settings/transport.def"
 #undef TRANSPORT
 };
-#define JOBS_MANY	(JOBS_RELAY / 4 * 3)
+#define JOBS_MANY	(JOBS_RELAY / 2 / 4 * 3)
 
 /* A connection that has been opened for longer than ${ms}, of a next hop that has
  * none ready; NULL: none has */
