@@ -158,13 +158,17 @@ group_is_own(const struct mx_plan *p)
 	return false;
 }
 
+/* No address is told twice; but where TLSA records are looked for, hosts with one
+ * address may have others, and one of them may be the only one to be used. */
 static bool
-has_hop(const struct mx_plan *p, const union addr *a)
+has_hop(const struct mx_plan *p, const struct mx_target *t,
+    const union addr *a)
 {
 	unsigned int i;
 
 	for (i = 0; i < p->nhops; i++)
-		if (addr_is_same(&p->hops[i].addr.sa, &a->sa))
+		if (addr_is_same(&p->hops[i].addr.sa, &a->sa) &&
+		    (!p->wants_tlsa || p->hops[i].host == t->host))
 			return true;
 	return false;
 }
@@ -175,7 +179,7 @@ add_hops(struct mx_plan *p, const struct mx_target *t)
 	unsigned int k;
 
 	for (k = 0; k < t->naddrs && p->nhops < MX_HOPS_MAX; k++) {
-		if (has_hop(p, &t->addrs[k]))
+		if (has_hop(p, t, &t->addrs[k]))
 			continue;
 		p->hops[p->nhops++] = (struct mx_hop){
 			.addr = t->addrs[k],

@@ -284,6 +284,28 @@ Test(mx_plan, a_host_whose_tlsa_records_are_not_known_is_told)
 	cr_expect_eq(plan.ttl_s, 100);
 }
 
+Test(mx_plan, hosts_with_one_address_may_have_different_records)
+{
+	const struct lookup_answer found = { .status = LOOKUP_FOUND,
+		.is_authentic = true, .ttl_s = 7 };
+	char name[LIM_DOMAIN + 1];
+	enum lookup_type type;
+	unsigned int i;
+
+	authentic_mx("example.com", "mx.example", true);
+	authentic_host("mx.example", "192.0.2.1", true);
+	authentic_host("other.example", "192.0.2.1", true);
+	cr_assert_eq(mx_plan_step(&plan), MX_STEP_TLSA);
+	for (i = 0; i < 2; i++) {
+		cr_assert(mx_plan_tlsa_question(&plan, i, name, &type));
+		mx_plan_tlsa(&plan, i, strcmp(name, "_25._tcp.mx.example") ==
+		    0 ? &found : status(LOOKUP_TEMPORARY));
+	}
+	hops("192.0.2.1/other.example 192.0.2.1/mx.example");
+	cr_expect_eq(plan.hops[0].tlsa.status, MX_TLSA_FAILED);
+	cr_expect_eq(plan.hops[1].tlsa.status, MX_TLSA_FOUND);
+}
+
 Test(mx_plan, mx_records_that_nothing_proves_have_no_tlsa_records)
 {
 	authentic_mx("example.com", "mx.example", false);

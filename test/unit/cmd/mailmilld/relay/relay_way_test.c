@@ -100,7 +100,8 @@ end(void)
 }
 
 /* Answer the last search: ${hosts} is "preference host address ttl, ..." of one
- * preference; "": there are none, because of ${why}. */
+ * preference; "": there are none, because of ${why}.  The TLSA records of a host
+ * "bogus..." are not known. */
 static void
 answer(const char *hosts, enum mx_end why)
 {
@@ -120,6 +121,8 @@ answer(const char *hosts, enum mx_end why)
 		cr_assert_eq(addr_parse(whole, &hops[r.n].addr), 0, "%s",
 		    whole);
 		hops[r.n].host = names[r.n];
+		if (strncmp(names[r.n], "bogus", 5) == 0)
+			hops[r.n].tlsa.status = MX_TLSA_FAILED;
 	}
 	cr_assert(s->is_open);
 	s->fn(s->closure, &r);
@@ -437,6 +440,40 @@ Test(relay_way, after_ten_minutes_no_other_address_is_tried)
 	answer("10 m.b.test 192.0.2.1 300, 10 m.b.test 192.0.2.2 300, "
 	    "10 m.b.test 192.0.2.3 300", 0);
 	cr_expect_str_eq(next(), "m.b.test 192.0.2.1:25");
+}
+
+/* RFC 7672 2.1.2 */
+Test(relay_way, a_host_whose_tlsa_records_are_not_known_is_left_out)
+{
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 bogus1.test 192.0.2.1 300, 10 m.test 192.0.2.2 300", 0);
+	cr_expect_str_eq(next(), "m.test 192.0.2.2:25");
+	cr_expect(way.has_demand);
+	fail();
+	cr_expect_str_eq(next(), "waits");
+	answer("20 bogus2.test 192.0.2.3 300", 0);
+	/* as if it had failed: the next preference, and then the end */
+	cr_expect_eq(searches[1].nmore, 1);
+	answer("", MX_END_TRIED);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_eq(strncmp(way.why.text, "bogus2.test: the DNS gives", 26),
+	    0, "%s", way.why.text);
+	cr_expect_str_eq(way.why.enhanced, "4.7.5");
+	cr_expect_eq(way.flags, JOB_TARGET);
+	/* they are asked for again sooner than the DNS says */
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "m.test 192.0.2.2:25");
+	now_ms += RELAY_BAD_MS;
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "waits");
+	answer("10 bogus1.test 192.0.2.1 300", 0);
+	answer("", MX_END_TRIED);
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.enhanced, "4.7.5");
+	/* with nothing but such, at once */
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "waits");
 }
 
 Test(relay_way, who_has_said_a_name_decides_whether_a_certificate_for_it_counts)
