@@ -57,6 +57,11 @@ deliver_new(const struct deliver_ops *ops, void *closure, const char *host)
 static void
 put_dirs(struct deliver *d, struct deliver_item *item)
 {
+	if (item->is_pending) {
+		item->inbox->pending.octets -= item->pending;
+		item->inbox->pending.messages--;
+		item->is_pending = false;
+	}
 	if (item->dir != NULL)
 		deliver_dirs_put(&d->dirs, item->dir);
 	if (item->inbox != NULL)
@@ -184,6 +189,12 @@ open_folder(struct deliver *d, const struct deliver_route *route, time_t now)
 	return dir;
 }
 
+static bool
+has_limit(const struct deliver_item *item)
+{
+	return item->limit.octets != 0 || item->limit.messages != 0;
+}
+
 /* Open where ${item} goes by ${route}.  Return 0, or -1: it has failed. */
 static int
 open_dirs(struct deliver *d, struct deliver_item *item,
@@ -197,18 +208,18 @@ open_dirs(struct deliver *d, struct deliver_item *item,
 		if (!has_folder && errno != 0)
 			return fail_open(d, item, route);
 	}
+	if (!has_folder) {
+		item->dir = deliver_dirs_get(&d->dirs, route->path,
+		    route->fixed, now);
+		if (item->dir == NULL)
+			return fail_open(d, item, route);
+	}
 	/* an earlier attempt may have found no folder */
-	if (has_folder && !item->job.is_repeated)
+	if (!(has_folder && item->job.is_repeated) && !has_limit(item))
 		return 0;
 	item->inbox = deliver_dirs_get(&d->dirs, route->path, route->fixed,
 	    now);
-	if (item->inbox == NULL)
-		return fail_open(d, item, route);
-	if (has_folder)
-		return 0;
-	item->dir = item->inbox;
-	item->inbox = NULL;
-	return 0;
+	return item->inbox == NULL ? fail_open(d, item, route) : 0;
 }
 
 /* Find the record, the recipient and the Maildir of ${item}.  Return 0, or -1:
@@ -233,6 +244,7 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	if (item->dir != NULL)	/* from the search for earlier files */
 		return 0;
 	route.folders[0][0] = '\0';
+	route.limit = (struct maildir_size){ .octets = 0 };
 	if (d->ops->route(d->closure, rcpt, &route, text) == -1) {
 		deliver_fail(item, errno, "", "");
 		free(item->text);
@@ -244,6 +256,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 	    !(view_r->envelope.flags & SPOOL_ENV_BINARYMIME);
 	item->adds = route.adds;
 	item->mode = route.mode;
+	item->limit = route.limit;
+	item->is_deferred = route.is_deferred;
 	if (open_dirs(d, item, &route, now) == -1)
 		return -1;
 	spool_id_text(view_r->record.id, id);
@@ -336,7 +350,7 @@ look_all(struct deliver *d, time_t now)
 			continue;
 		item->octets = expected_octets(item, &view);
 		look.places[look.n++] = (struct look_place){ item, item->dir };
-		if (item->inbox != NULL)
+		if (item->inbox != NULL && item->inbox != item->dir)
 			look.places[look.n++] = (struct look_place){ item,
 				item->inbox };
 	}
@@ -369,6 +383,37 @@ leave_dir(struct deliver *d, struct deliver_item *item)
 	put_dirs(d, item);
 }
 
+/* Is there room in the Maildir for ${item} with ${octets}, beside what is on its way
+ * into it?  Return 0, or -1: it has failed. */
+static int
+reserve(struct deliver_item *item, uint64_t octets)
+{
+	struct deliver_dir *in = item->inbox;
+	struct maildir_size more;
+	int rc;
+
+	if (!has_limit(item) || item->is_pending)
+		return 0;
+	more.octets = in->pending.octets + octets;
+	more.messages = in->pending.messages + 1;
+	rc = maildir_quota_has_room(&in->md, &in->quota, &item->limit, &more);
+	if (rc == -1) {
+		deliver_fail(item, errno, "counting what is in", in->path);
+		return -1;
+	}
+	if (rc == 0) {
+		/* what is larger than all of it will never fit */
+		item->is_refused = !item->is_deferred ||
+		    (item->limit.octets != 0 && octets > item->limit.octets);
+		deliver_fail_full(item);
+		return -1;
+	}
+	in->pending = more;
+	item->pending = octets;
+	item->is_pending = true;
+	return 0;
+}
+
 static void
 write_item(struct deliver *d, struct deliver_item *item, time_t now)
 {
@@ -388,7 +433,8 @@ write_item(struct deliver *d, struct deliver_item *item, time_t now)
 		return;
 	}
 	for (tries = 0; tries < 2; tries++) {
-		if (locate(d, item, now, &view) == -1)
+		if (locate(d, item, now, &view) == -1 ||
+		    reserve(item, view.record.body_octets) == -1)
 			return;
 		rc = deliver_write(d, item, &view);
 		if (rc == 0 || errno != ENOENT || tries > 0)
@@ -460,10 +506,12 @@ report(struct deliver *d, struct deliver_items *items)
 
 	STAILQ_FOREACH (item, items, link) {
 		results[n] = (struct job_result){ .job = item->job.job,
-			.flags = item->state == ITEM_FAILED ? 0 : JOB_FINAL };
+			.flags = item->state != ITEM_FAILED ? JOB_FINAL :
+			    item->is_refused ? JOB_REFUSED : 0 };
 		if (item->state == ITEM_FAILED) {
 			results[n].errnum = item->errnum;
 			d->ops->error(d->closure, item->job.job,
+			    item->enhanced != NULL ? item->enhanced : "",
 			    item->text != NULL ? item->text :
 			    strerror(item->errnum));
 		}
@@ -518,6 +566,9 @@ publish(struct deliver *d, struct deliver_item *item)
 		if (maildir_publish(&item->dir->md, item->dir->path,
 		    item->dir->fixed, tmp, name) == 0) {
 			item->state = ITEM_RENAMED;
+			if (item->is_pending)
+				maildir_quota_add(&item->inbox->md,
+				    &item->inbox->quota, item->octets);
 			return;
 		}
 		errnum = errno;

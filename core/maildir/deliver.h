@@ -21,6 +21,7 @@
 
 #include "core/maildir/maildir.h"
 #include "core/maildir/maildir_folder.h"
+#include "core/maildir/maildir_quota.h"
 #include "core/spool/job.h"
 
 #define DELIVER_BATCH_OCTETS	(8 << 20)
@@ -40,6 +41,8 @@ struct deliver_route {
 	 * the first one that is; "": none */
 	char		 folders[2][MAILDIR_FOLDER_MAX];
 	bool		 makes_folder;	/* if there is neither, the second one is made */
+	struct maildir_size limit;	/* of the Maildir with its folders; 0: none */
+	bool		 is_deferred;	/* what is over it is tried again, not refused */
 };
 
 struct deliver_ops {
@@ -49,10 +52,12 @@ struct deliver_ops {
 	 * octets, what to do. */
 	int	(*route)(void *closure, const char *rcpt,
 		    struct deliver_route *route_r, char *text_r);
-	/* error(closure, job, text): Why ${job} has failed; its result follows.
+	/* error(closure, job, enhanced, text): Why ${job} has failed; its result
+	 * follows.  ${enhanced} is "" or of RFC 3463.
 	 * done(closure, results, n): At most JOBS_AT_ONCE results.  Both
 	 * are called from deliver_run() and deliver_flush(). */
-	void	(*error)(void *closure, uint64_t job, const char *text);
+	void	(*error)(void *closure, uint64_t job, const char *enhanced,
+		    const char *text);
 	void	(*done)(void *closure, const struct job_result *results,
 		    unsigned int n);
 	/* sync(closure, fd): syncfs(2); NULL: the real one */

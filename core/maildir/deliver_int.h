@@ -31,6 +31,8 @@ struct deliver_dir {
 	time_t		 checked;
 	unsigned int	 nusers;	/* items that point here */
 	bool		 is_stale;	/* not to be found any more */
+	struct maildir_quota quota;
+	struct maildir_size pending;	/* of items that are on their way into it */
 	size_t		 fixed;
 	char		 path[];
 };
@@ -75,7 +77,13 @@ struct deliver_item {
 	struct job job;
 	enum deliver_state state;
 	struct deliver_dir *dir;
-	struct deliver_dir *inbox;	/* if dir is a folder of it, and it is needed, too; else NULL */
+	struct deliver_dir *inbox;	/* the Maildir, if dir is a folder of it, or it has a quota, and it is needed, too; else NULL */
+	struct maildir_size limit;	/* of inbox */
+	bool		 is_pending;	/* it is counted in inbox->pending, */
+	uint64_t	 pending;	/* with so many octets */
+	bool		 is_deferred;	/* if there is no room */
+	bool		 is_refused;	/* for good */
+	const char	*enhanced;	/* of ITEM_FAILED: RFC 3463; NULL: nothing better than X.0.0 */
 	struct deliver_fs *fs;		/* once renamed; dir is NULL then */
 	bool		 is_lf;
 	unsigned int	 adds;		/* DELIVER_* */
@@ -115,7 +123,9 @@ int deliver_write(struct deliver *d, struct deliver_item *item,
 /* core/maildir/deliver_text.c: deliver_fail(item, errnum, what, path): Note
  * that the item has failed while doing ${what}, with a text that says what to
  * do about it.  With ENOENT ${what} is the folder that ${path} needs and that
- * is missing. */
+ * is missing.
+ * deliver_fail_full(item): The same of a quota, which leaves no room for it. */
+void deliver_fail_full(struct deliver_item *item);
 void deliver_fail(struct deliver_item *item, int errnum, const char *what,
     const char *path);
 

@@ -67,3 +67,15 @@ deliver_fail(struct deliver_item *item, int errnum, const char *what,
 	if (rc == -1)
 		item->text = NULL;
 }
+
+/* RFC 3463 3.3: X.2.2, the mailbox is full.  This is told to the sender, so it does not
+ * say where the mailbox is. */
+void
+deliver_fail_full(struct deliver_item *item)
+{
+	item->state = ITEM_FAILED;
+	item->errnum = EDQUOT;
+	item->enhanced = item->is_refused ? "5.2.2" : "4.2.2";
+	free(item->text);
+	item->text = strdup("the mailbox is full");
+}

@@ -3,7 +3,7 @@ whether there is room for it, and mail that nobody gets."""
 import os
 import subprocess
 
-from harness import Client, wait_for
+from harness import Client, text_message, wait_for
 from test_relay import events, send
 from test_reports import EXTENSIONS, parts
 from test_reports import send as send_said
@@ -97,4 +97,62 @@ def test_a_folder_for_an_extension_is_made(d):
         s.wait_mail(1)
         wait_for('the folder', lambda: mail_in(s, 'user', '.lists') == 1)
         assert os.path.isfile(f'{s.maildir("user")}/.lists/maildirfolder')
+        s.wait_empty()
+
+
+def test_a_full_mailbox_is_told_to_the_sender(d):
+    rows = '''Maildir_Quota = 4000
+Maildir_Quota_Messages = 4
+Recipient_Delimiter = "+"
+Extension_Folder = create
+'''
+    with server(d, 'x: y\n', rows=rows, listener=EXTENSIONS) as s:
+        for rcpt in 'joe', 'joe+lists', 'joe':
+            send(s, f'{rcpt}@example.test')
+        s.wait_mail(2, user='joe')
+        wait_for('the folder', lambda: mail_in(s, 'joe', '.lists') == 1)
+        with open(f'{s.maildir("joe")}/maildirsize') as f:
+            limit, *lines = f.read().splitlines()
+        sizes = [int(x.split()[0]) for x in lines]
+        assert limit == '4000S,4C' and sum(
+            int(x.split()[1]) for x in lines) == 3, lines
+        assert sum(sizes) == sum(
+            os.stat(f'{path}/{name}').st_size
+            for path, _, names in os.walk(s.maildir('joe'))
+            for name in names if ',S=' in name), lines
+        with Client(s.port) as c:
+            c.hello()
+            c.envelope('joe@example.test', 'user@example.test')
+            c.cmd('DATA', '354')
+            c.cmd(text_message(1, 5000).decode() + '.')
+            c.mail(text_message(2), 'joe@example.test')
+        s.wait_mail(3, user='joe')
+        [got] = s.wait_mail(1)
+        _, words, _, [r], _ = parts(got)
+        assert r['Action'] == 'failed' and r['Status'] == '5.2.2', r
+        assert 'the mailbox is full' in words, words
+        assert '/' + 'joe' not in got.decode(), got
+        send(s, 'joe@example.test', sender='user@example.test')
+        wait_for('the second report', lambda: len(s.delivered()) == 2)
+        s.wait_empty()
+        [e] = [e for e in events(s, 'bounced')
+               if e['from'] == 'user@example.test'][1:]
+        assert e['rcpt'] == 'joe@example.test', e
+
+
+def test_a_full_mailbox_is_waited_for(d):
+    rows = 'Maildir_Quota_Messages = 1\nMaildir_Over_Quota = defer\n'
+    with server(d, 'x: y\n', rows=rows) as s:
+        send(s, 'joe@example.test')
+        [name] = s.wait_mail(1, user='joe') and os.listdir(
+            f'{s.maildir("joe")}/new')
+        send(s, 'joe@example.test')
+        wait_for('that it waits', lambda: [
+            e for e in events(s, 'deferred')
+            if 'the mailbox is full' in e['error']])
+        # a mail client that knows the file
+        os.unlink(f'{s.maildir("joe")}/new/{name}')
+        with open(f'{s.maildir("joe")}/maildirsize', 'a') as f:
+            f.write(f'-{name.split(",S=")[1]} -1\n')
+        s.wait_mail(1, user='joe')
         s.wait_empty()

@@ -53,11 +53,12 @@ unsent(void *closure)
 }
 
 static void
-error(void *closure, uint64_t job, const char *text)
+error(void *closure, uint64_t job, const char *enhanced, const char *text)
 {
 	struct role_state *s = closure;
 	struct job_error je = { .job = job };
 
+	strlcpy(je.enhanced, enhanced, sizeof(je.enhanced));
 	strlcpy(je.text, text, sizeof(je.text));
 	agent_say_error(&s->agent, &je);
 }
@@ -122,6 +123,11 @@ find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
 	route_r->adds = (route.domain->delivered_to ? DELIVER_TO : 0) |
 	    (route.domain->x_original_to ? DELIVER_ORIGINAL : 0) |
 	    (route.domain->maildir_virtual_size ? DELIVER_VIRTUAL_SIZE : 0);
+	route_r->limit = (struct maildir_size){
+		.octets = (uint64_t)route.domain->maildir_quota,
+		.messages = (uint64_t)route.domain->maildir_quota_messages };
+	route_r->is_deferred = route.domain->maildir_over_quota ==
+	    MAILDIR_OVER_QUOTA_DEFER;
 	/* that of files without it */
 	route_r->mode = route.domain->maildir_file_mode == 0600 ? 0 :
 	    (mode_t)route.domain->maildir_file_mode;

@@ -26,6 +26,8 @@ route(void *, const char *rcpt, struct deliver_route *route_r,
 	strcpy(route_r->folders[0], x.folders[0]);
 	strcpy(route_r->folders[1], x.folders[1]);
 	route_r->makes_folder = x.makes_folder;
+	route_r->limit = x.limit;
+	route_r->is_deferred = x.is_deferred;
 	snprintf(whole, sizeof(whole), "%s%s", rcpt,
 	    strcmp(rcpt, "postmaster") == 0 ? "@d" : "");
 	if (!x.has_route) {
@@ -41,9 +43,10 @@ route(void *, const char *rcpt, struct deliver_route *route_r,
 }
 
 static void
-error(void *, uint64_t job, const char *text)
+error(void *, uint64_t job, const char *enhanced, const char *text)
 {
 	cr_assert_lt(job, MAX);
+	strlcpy(x.enhanced[job], enhanced, sizeof(x.enhanced[job]));
 	strlcpy(x.text[job], text, JOB_TEXT);
 }
 
@@ -58,6 +61,7 @@ done(void *, const struct job_result *results, unsigned int n)
 		cr_assert_not(x.is_done[results[i].job], "reported twice");
 		x.is_done[results[i].job] = true;
 		x.errnum[results[i].job] = results[i].errnum;
+		x.flags[results[i].job] = results[i].flags;
 		x.ndone++;
 	}
 }

@@ -20,12 +20,15 @@ struct df {
 	unsigned int		 adds;		/* of the route */
 	mode_t			 mode;
 	char			 folders[2][MAILDIR_FOLDER_MAX];
-	bool			 makes_folder;
+	bool			 makes_folder, is_deferred;
+	struct maildir_size	 limit;
 	struct timeval		 now;
 	uint64_t		 next_job;
 	/* what has been reported, by job */
 	bool			 is_done[MAX];
 	int			 errnum[MAX];
+	uint32_t		 flags[MAX];
+	char			 enhanced[MAX][12];
 	char			 text[MAX][JOB_TEXT];
 	unsigned int		 ndone, nsyncs;
 	int			 sync_errno;	/* of the next ones */
