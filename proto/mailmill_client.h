@@ -55,9 +55,9 @@ typedef void (*mailmill_client_ended)(void *closure,
  * a domain or an address literal, which is copied.  ${ended} may be NULL.  NULL
  * with errno: EINVAL, ${helo} is empty or has octets that no name has; ENOMEM.
  * mailmill_client_free(client): Its connection, if there is one, is cut, and what
- * has no outcome yet gets it before this returns.  In one of its functions only
- * after its connection has ended, such as in ${ended}; else that ends the
- * process.  NULL does nothing. */
+ * has no outcome yet gets it before this returns.  Of its functions and those of
+ * its messages, ${ended} alone may call this; else that ends the process.  NULL
+ * does nothing. */
 struct mailmill_client *mailmill_client_new(const char *helo,
     mailmill_client_ended ended, void *closure);
 void mailmill_client_free(struct mailmill_client *client);

@@ -325,6 +325,9 @@ mailmill_client_stop(struct mailmill_client *client)
 		mailer_wake(client);
 		return;
 	}
+	/* a function that is told so already calls this */
+	if (client->is_over)
+		return;
 	r = (struct mailmill_client_result){
 		.outcome = MAILMILL_CLIENT_UNSENT, .code = 451,
 		.enhanced = "4.3.2", .words = "the client has been stopped",
@@ -377,8 +380,9 @@ mailmill_client_free(struct mailmill_client *client)
 	if (client == NULL || client->is_freed)
 		return;
 	e = client->event;
-	REQUIRE_OUTSIDE("mailmill_client_free", client->ncalls > 0 && e != NULL,
-	    "a function of the client, whose connection has not ended",
+	REQUIRE_OUTSIDE("mailmill_client_free", client->ncalls > 0 &&
+	    (e != NULL || client->is_over),
+	    "a function of the client or its messages but ended()",
 	    "call mailmill_client_stop() there");
 	REQUIRE("mailmill_client_free", e == NULL || !client->is_attached,
 	    "not while a loop of the program has its event: call "

@@ -454,6 +454,35 @@ Test(mailmill_client, what_comes_back_may_be_sent_again_on_the_next_connection)
 }
 
 static void
+stop_inside(void *, struct mailmill_message *m, size_t i,
+    const struct mailmill_client_result *r)
+{
+	note("%s ", mailmill_message_address(m, i));
+	note_result(r);
+	mailmill_client_stop(client);
+}
+
+/* Also where that is why it is called. */
+Test(mailmill_client, a_stop_inside_tells_each_recipient_once)
+{
+	struct mailmill_message *m[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		m[i] = mailmill_message_new("", stop_inside, NULL, NULL);
+		mailmill_message_add(m[i], "a@x.example", 0, NULL);
+		mailmill_message_add(m[i], "b@x.example", 0, NULL);
+		mailmill_message_body(m[i], BODY, strlen(BODY));
+		give(m[i]);
+	}
+	mailmill_client_stop(client);
+	told("a@x.example unsent 451 4.3.2;b@x.example unsent 451 4.3.2;"
+	    "a@x.example unsent 451 4.3.2;b@x.example unsent 451 4.3.2;");
+	mailmill_message_free(m[0]);
+	mailmill_message_free(m[1]);
+}
+
+static void
 free_inside(void *, struct mailmill_message *, size_t,
     const struct mailmill_client_result *)
 {
