@@ -192,6 +192,8 @@ set_word(struct run *r, char *w)
 		h->password = w + 9;
 	else if (strncmp(w, "nonce=", 6) == 0)
 		h->nonce = w + 6;
+	else if (strncmp(w, "binding=", 8) == 0)
+		h->binding = w + 8;
 	else if (strncmp(w, "idle=", 5) == 0)
 		o->idle_seconds = (unsigned int)atoi(w + 5);
 	else if (strncmp(w, "read=", 5) == 0)

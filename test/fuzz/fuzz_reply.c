@@ -58,8 +58,12 @@ read_twice(const char *buf, size_t len)
 static void
 choose(struct fuzz_input *in)
 {
-	static const char *const mechanisms[] = { "PLAIN", "LOGIN",
-		"SCRAM-SHA-256", NULL };
+	static const char *const mechanisms[][4] = {
+		{ "PLAIN", "LOGIN", "SCRAM-SHA-256", NULL },
+		{ "XOAUTH2", "OAUTHBEARER", "SCRAM-SHA-256-PLUS",
+		    "SCRAM-SHA-1-PLUS" },
+		{ "PLAIN", "LOGIN", "SCRAM-SHA-256", NULL }
+	};
 	struct smtp_client_options *o = &hop.options;
 	unsigned int a = fuzz_octet(in), b = fuzz_octet(in), i;
 	struct simhop_message *m;
@@ -70,7 +74,8 @@ choose(struct fuzz_input *in)
 	o->tls = (enum smtp_tls_use)(a >> 3 & 3);
 	o->login = (enum smtp_login_use)((a >> 5) % 3);
 	hop.has_tls = o->tls != SMTP_TLS_NEVER;
-	hop.login = mechanisms[b & 3];
+	hop.login = mechanisms[(a >> 5) / 3][b & 3];
+	hop.binding = "bound";
 	hop.nonce = "x";
 	hop.is_login_late = b & 4;
 	hop.is_last = b & 8;

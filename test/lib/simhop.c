@@ -320,6 +320,11 @@ begin_login(struct simhop *h)
 	size_t len = 0;
 	int rc;
 
+	if (h->binding != NULL && smtp_client_is_tls(h->client)) {
+		login.binding_type = "tls-exporter";
+		login.binding = (const uint8_t *)h->binding;
+		login.binding_len = strlen(h->binding);
+	}
 	simalloc_quiet++;
 	h->sasl = h->login == NULL ? NULL : sasl_client_new(h->login, &login);
 	rc = h->sasl == NULL ? -1 : sasl_client_begin(h->sasl, &out, &len);

@@ -70,6 +70,7 @@ struct simhop {
 	size_t			 read_max;	/* octets that read() gives at once */
 	const char		*login;		/* PLAIN, ...: see sasl_client.h; NULL: none can be made */
 	const char		*user, *password, *nonce;
+	const char		*binding;	/* of TLS, "tls-exporter"; NULL: none */
 	bool			 is_login_late;	/* answers of the host come with simhop_login() */
 	int			 mask;
 	uint64_t		 trigger_us;
