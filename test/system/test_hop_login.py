@@ -137,13 +137,60 @@ def test_a_second_mailmilld_by_scram_over_tls_1_2(d):
     by_scram(d, 'TLSv1.2')
 
 
+def private(path, text):
+    """Write ${text} into the file, which keeps its place."""
+    with open(path, 'w', opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write(text)
+    if NOT_AS_ROOT:
+        os.chown(path, NOBODY, NOBODY)
+
+
+def test_a_token_is_renewed_without_a_reload(d):
+    hop = tls_hop(d)
+    good = base64.b64encode(
+        b'user=alice\1auth=Bearer renewed\1\1').decode()
+    error = base64.b64encode(b'{"status":"401","schemes":"bearer"}').decode()
+
+    def auth(session, line):
+        session.is_known = line == f'AUTH XOAUTH2 {good}'
+        return '235 2.7.0 Welcome' if session.is_known else f'334 {error}'
+    demanding(hop, 'PLAIN XOAUTH2').replies.update({
+        'AUTH': auth, '': '535 5.7.8 Not this token'})
+    # each message has a connection, and a login, of its own
+    hop.ehlo = *hop.ehlo, 'LIMITS MAILMAX=1'
+    private(f'{d}/token', 'expired\n')
+    logins(d, f'{hop.route} alice token:{d}/token')
+    with hop, server(d, domain('next.test', hop, verified(d))) as s:
+        send(s, 'a@next.test')
+        [why] = wait_deferred(s).values()
+        assert '535 5.7.8 Not this token' in why, why
+        # its error, in JSON, is answered with nothing
+        assert '' in hop.lines, hop.lines
+        private(f'{d}/token', 'renewed\n')
+        hop.wait(1)
+        assert {e['mechanism'] for e in events(s, 'hop-login')} == {'XOAUTH2'}
+        assert 'renewed' not in s.log() and 'expired' not in s.log()
+        # another file in its place is not seen, and that is said
+        private(f'{d}/new', 'renewed\n')
+        os.rename(f'{d}/new', f'{d}/token')
+        send(s, 'b@next.test')
+        e = wait_for('the refusal', lambda: events(s, 'hop-login-refused'))[0]
+        assert 'has been replaced' in e['reason'], e
+        s.ctl('reload')
+        hop.wait(2)
+
+
 def test_files_that_cannot_be_used_are_refused(d):
     hop = NextHop()
     s = server(d, domain('next.test', hop, f'Login = "{d}/logins"'))
+    private(f'{d}/empty', '')
     for lines, mode, want in (
             (['x alice:y'], 0o600, f'has no line for {hop.route}'),
             ([f'{hop.route} alice'], 0o600, 'logins:1: expected a next hop'),
             ([f'{hop.route} a:b'], 0o640, 'chmod 600'),
+            ([f'{hop.route} a token:{d}/none'], 0o600, f'{d}/none: No such'),
+            ([f'{hop.route} a token:{d}/empty'], 0o600, f'{d}/empty: the file '
+             'of the token is not one line'),
             ([f'{hop.route} a:b'], 0o600, None)):
         logins(d, *lines, mode=mode)
         p = subprocess.run(s.command('-n'), capture_output=True, text=True,

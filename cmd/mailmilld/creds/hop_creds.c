@@ -2,6 +2,7 @@
 
 #include "cmd/mailmilld/creds/hop_creds.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +67,45 @@ hop_creds_free(struct hop_creds *c)
 	free(c);
 }
 
+/* Has each token of ${t} a file with one?  Return 0, or -1 with a message. */
+static int
+check_tokens(const struct settings_domain *d, const struct hop_logins *t,
+    char *err_r, size_t errlen)
+{
+	char token[HOP_LOGINS_TOKEN + 1], at[CONF_AT_MAX];
+	const struct hop_login *l;
+	size_t i;
+	int rc;
+
+	for (i = 0; (l = hop_logins_each(t, i)) != NULL; i++) {
+		if (l->path == NULL)
+			continue;
+		rc = hop_login_token(l, token);
+		explicit_bzero(token, sizeof(token));
+		if (rc == 0)
+			continue;
+		snprintf(err_r, errlen, "%s: option 'Login' of Domain \"%s\": "
+		    "%.200s: token for %.150s: %.200s: %s",
+		    conf_at_text(&d->at, at, sizeof(at)), d->name, d->login,
+		    l->hop, l->path, hop_login_fault(errno));
+		return -1;
+	}
+	return 0;
+}
+
 int
 hop_creds_check(const struct settings *s, char *err_r, size_t errlen)
 {
 	struct hop_creds *c = hop_creds_load(s, err_r, errlen);
+	size_t i;
+	int rc = c == NULL ? -1 : 0;
 
+	for (i = 0; rc == 0 && i < s->ndomains; i++)
+		if (c->v[i] != NULL)
+			rc = check_tokens(&s->domains[i], c->v[i], err_r,
+			    errlen);
 	hop_creds_free(c);
-	return c == NULL ? -1 : 0;
+	return rc;
 }
 
 const struct hop_login *

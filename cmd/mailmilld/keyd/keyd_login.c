@@ -174,6 +174,23 @@ number_of(const char *mechanism)
 	return i;
 }
 
+/* The mechanism ${name} with what ${l} has.  A token is read now, since somebody
+ * may have written a new one.  NULL with errno. */
+static struct sasl_client *
+sasl_new(const struct hop_login *l, const char *name,
+    struct sasl_client_login *login)
+{
+	char token[HOP_LOGINS_TOKEN + 1] = "";
+	struct sasl_client *sasl = NULL;
+
+	login->user = l->user;
+	login->secret = login->is_token ? token : l->secret;
+	if (!login->is_token || hop_login_token(l, token) == 0)
+		sasl = sasl_client_new(name, login);
+	explicit_bzero(token, sizeof(token));
+	return sasl;
+}
+
 /* Return an exchange that has said nothing yet, or NULL with errno. */
 static struct keyd_exchange *
 exchange_new(struct keyd_relay *r, const struct msg_hop_login *ask,
@@ -196,13 +213,12 @@ exchange_new(struct keyd_relay *r, const struct msg_hop_login *ask,
 		login.binding = msg->entries;
 		login.binding_len = msg->nentries;
 	}
-	login.user = l->user;
-	login.secret = l->secret;
+	login.is_token = l->secret == NULL;
 	if ((name = sasl_client_choose(&login)) == NULL)
 		return errno = ENOTSUP, NULL;
 	if ((x = calloc(1, sizeof(*x))) == NULL)
 		return NULL;
-	if ((x->sasl = sasl_client_new(name, &login)) == NULL) {
+	if ((x->sasl = sasl_new(l, name, &login)) == NULL) {
 		free(x);
 		return NULL;
 	}
@@ -221,7 +237,8 @@ static const struct {
 	{ ENOENT, "there is no login for that next hop" },
 	{ EAGAIN, "too many logins at once" },
 	{ ENOTSUP, "the server offers no mechanism that this host has and that "
-	    "does not tell the password to a server that is not verified" },
+	    "does not tell the password or token to a server that is not "
+	    "verified" },
 	{ EILSEQ, "the name or the password is not UTF-8" },
 };
 
@@ -233,7 +250,8 @@ reason_of(int errnum)
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].errnum == errnum)
 			return reasons[i].text;
-	return strerror(errnum);
+	/* what else there is, is of a token */
+	return hop_login_fault(errnum);
 }
 
 static void

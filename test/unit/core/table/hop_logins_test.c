@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,123 @@ Test(hop_logins, a_line_is_for_the_next_hop_that_it_names)
 	hop_logins_free(t);
 	hop_logins_free(NULL);
 }
+
+/* --- tokens --------------------------------------------------------------- */
+
+static char token_path[] = "/tmp/hop-token-XXXXXX";
+
+/* A table with a token, whose file has ${text}. */
+static struct hop_logins *
+load_token(const char *text, mode_t mode)
+{
+	char line[100];
+	int fd;
+
+	strcpy(token_path + strlen(token_path) - 6, "XXXXXX");
+	fd = mkstemp(token_path);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	cr_assert_eq(fchmod(fd, mode), 0);
+	close(fd);
+	snprintf(line, sizeof(line), "h a b@x.test \t token:%s\n",
+	    token_path);
+	return load_as(line, strlen(line), 0600);
+}
+
+static void
+write_token(const char *text)
+{
+	FILE *fp = fopen(token_path, "w");
+
+	fputs(text, fp);
+	fclose(fp);
+}
+
+Test(hop_logins, a_token_is_what_its_file_has_now)
+{
+	static const struct { const char *text; int errnum; } rows[] = {
+		{ "xyz\n", 0 }, { "xyz\r\n", 0 }, { "", EBADMSG },
+		{ "\n", EBADMSG }, { "xyz", EBADMSG }, { "x z\n", EBADMSG },
+		{ "x\nz\n", EBADMSG }, { "x\001\n", EBADMSG },
+		{ "\r\n", EBADMSG }, { "x\xc3\xb6\n", EBADMSG },
+		{ "xyz\n", 0 },
+	};
+	struct hop_logins *t = load_token("abc.-_~+/=\n", 0600);
+	char token[HOP_LOGINS_TOKEN + 1], text[HOP_LOGINS_TOKEN + 9];
+	const struct hop_login *l;
+	size_t i;
+
+	cr_assert_not_null(t, "%s", err);
+	l = hop_logins_each(t, 0);
+	cr_assert_str_eq(l->user, "a b@x.test");
+	cr_assert_null(l->secret);
+	cr_assert_str_eq(l->path, token_path);
+	cr_assert_null(hop_logins_each(t, 1));
+	cr_assert_eq(hop_login_token(l, token), 0);
+	cr_assert_str_eq(token, "abc.-_~+/=");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		write_token(rows[i].text);
+		errno = 0;
+		cr_expect_eq(hop_login_token(l, token),
+		    rows[i].errnum == 0 ? 0 : -1, "%zu", i);
+		cr_expect_eq(errno, rows[i].errnum, "%zu", i);
+		cr_expect(rows[i].errnum != 0 || strcmp(token, "xyz") == 0);
+	}
+	for (i = HOP_LOGINS_TOKEN; i < HOP_LOGINS_TOKEN + 4; i++) {
+		snprintf(text, sizeof(text), "%0*d\n", (int)i, 0);
+		write_token(text);
+		cr_expect_eq(hop_login_token(l, token),
+		    i == HOP_LOGINS_TOKEN ? 0 : -1, "%zu", i);
+		cr_expect(i == HOP_LOGINS_TOKEN || errno == EFBIG);
+	}
+	unlink(token_path);
+	cr_assert_eq(hop_login_token(l, token), -1);
+	cr_assert_eq(errno, ESTALE);
+	hop_logins_free(t);
+}
+
+Test(hop_logins, the_file_of_a_token_is_as_private_as_the_other)
+{
+	static const struct { const char *line, *fault; } rows[] = {
+		{ "h u token:x\n", "does not begin with /" },
+		{ "h u token:/nonexistent/x\n", "token for h: /nonexistent/x: "
+		    "No such file" },
+		{ "h u token:/dev/null\n", "/dev/null: not a regular file" },
+		{ "h u token:\n", "expected a next hop" },
+	};
+	char text[HOP_LOGINS_TOKENS * 40 + 100];
+	size_t i, n;
+
+	cr_assert_null(load_token("x\n", 0644));
+	cr_assert(strstr(err, token_path) != NULL &&
+	    strstr(err, "others may open it: chmod 600") != NULL, "%s", err);
+	unlink(token_path);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_assert_null(load_as(rows[i].line, strlen(rows[i].line),
+		    0600));
+		cr_assert(strstr(err, rows[i].fault) != NULL, "%s", err);
+	}
+	for (n = 0, i = 0; i <= HOP_LOGINS_TOKENS; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+		    "h%zu u token:/nonexistent\n", i);
+	cr_assert_null(load_as(text, n, 0600));
+	cr_assert(strstr(err, ":65: the file has more than 64 tokens") != NULL,
+	    "%s", err);
+}
+
+/* A name that only looks like it is a name. */
+Test(hop_logins, a_password_may_look_like_a_token)
+{
+	static const char text[] = "a token:/x\nb xtoken:/y\nc u:token:/z\n";
+	struct hop_logins *t = load_as(text, strlen(text), 0600);
+
+	cr_assert_not_null(t, "%s", err);
+	cr_assert_str_eq(hop_logins_find(t, "a")->secret, "/x");
+	cr_assert_str_eq(hop_logins_find(t, "b")->secret, "/y");
+	cr_assert_str_eq(hop_logins_find(t, "c")->secret, "token:/z");
+	hop_logins_free(t);
+}
+
+/* --- faults --------------------------------------------------------------- */
 
 #define LINE	":1: expected a next hop as in Route, and user:password"
 

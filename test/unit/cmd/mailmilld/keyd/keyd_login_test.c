@@ -14,9 +14,13 @@
 	"ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"		\
 	"Domain \"a.test\" { Delivery = smtp Route = { \"192.0.2.1\", "	\
 	    "\"192.0.2.2\" } Login = \"%s\" }\n"			\
-	"Domain \"b.test\" { Delivery = smtp Route = \"192.0.2.1\" }\n"
+	"Domain \"b.test\" { Delivery = smtp Route = \"192.0.2.1\" }\n"	\
+	"Domain \"c.test\" { Delivery = smtp Route = \"192.0.2.3\" "	\
+	    "Login = \"%s\" }\n"
 
 static char path[] = "/tmp/keyd-logins-XXXXXX";
+static char token_path[] = "/tmp/keyd-token-XXXXXX";
+static int token_fd;
 static struct scheduler *sched;
 static struct settings *settings;
 static struct keyd kd;
@@ -64,9 +68,12 @@ setup(void)
 	int fds[2], fd = mkstemp(path);
 	FILE *fp = tmpfile();
 
-	dprintf(fd, "192.0.2.1 alice:pencil\n192.0.2.2 bob:secret\n");
+	token_fd = mkstemp(token_path);
+	dprintf(token_fd, "first\n");
+	dprintf(fd, "192.0.2.1 alice:pencil\n192.0.2.2 bob:secret\n"
+	    "192.0.2.3 carol token:%s\n", token_path);
 	close(fd);
-	fprintf(fp, CONFIG, path);
+	fprintf(fp, CONFIG, path, path);
 	rewind(fp);
 	settings = settings_load(fp, "m.conf", NULL, 0, err, sizeof(err));
 	fclose(fp);
@@ -94,6 +101,8 @@ teardown(void)
 	hop_creds_free(kd.creds);
 	settings_free(settings);
 	scheduler_destroy(sched);
+	close(token_fd);
+	unlink(token_path);
 }
 
 TestSuite(keyd_login, .init = setup, .fini = teardown);
@@ -194,6 +203,42 @@ Test(keyd_login, no_password_is_for_a_server_that_is_not_verified)
 	cr_assert_eq(1u << last.mechanism, bit("SCRAM-SHA-1"));
 	cr_assert_eq(strncmp(text, "n,,n=alice,r=", 13), 0, "%s", text);
 	cr_assert_eq(last.flags, MSG_HOP_RESPONSE);
+}
+
+/* RFC 7628, and what Google and Microsoft have: inside TLS, with a server that is
+ * verified, the token that the file has at that time. */
+Test(keyd_login, a_token_is_read_when_it_is_told)
+{
+	uint32_t both = bit("OAUTHBEARER") | bit("XOAUTH2");
+
+	begin(1, 2, 0, both | bit("PLAIN") | bit("SCRAM-SHA-256"), false);
+	expect(1, 1, ENOTSUP);
+	begin(2, 2, 0, bit("PLAIN") | bit("SCRAM-SHA-256"), true);
+	expect(2, 2, ENOTSUP);
+	begin(3, 2, 0, bit("XOAUTH2"), true);
+	expect(3, 3, 0);
+	cr_assert_str_eq(text, "user=carol\1auth=Bearer first\1\1");
+	cr_assert_eq(last.flags, MSG_HOP_RESPONSE | MSG_HOP_DONE);
+	/* a server that refuses it says why first, and is answered nothing */
+	challenge(3, "{\"status\":\"401\",\"schemes\":\"bearer\"}");
+	expect(4, 3, 0);
+	cr_assert_eq(len, 0);
+	cr_assert_eq(last.flags, MSG_HOP_RESPONSE);
+	cr_assert_eq(pwrite(token_fd, "other\n", 6, 0), 6);
+	begin(4, 2, 0, both, true);
+	expect(5, 4, 0);
+	cr_assert_str_eq(text, "n,a=carol,\1auth=Bearer other\1\1");
+	challenge(4, "{\"status\":\"invalid_token\"}");
+	expect(6, 4, 0);
+	cr_assert_str_eq(text, "\1");
+	cr_assert_eq(last.flags, MSG_HOP_RESPONSE);
+	/* it is being written, and then not written into any more */
+	cr_assert_eq(ftruncate(token_fd, 3), 0);
+	begin(5, 2, 0, both, true);
+	expect(7, 5, EBADMSG);
+	unlink(token_path);
+	begin(6, 2, 0, both, true);
+	expect(8, 6, ESTALE);
 }
 
 static void
@@ -304,7 +349,7 @@ Test(keyd_login, what_is_not_there_is_refused)
 	static const struct {
 		uint32_t	domain, route;
 	} bad[] = {
-		{ 0, 2 }, { 1, 0 }, { 2, 0 }, { UINT32_MAX, 0 },
+		{ 0, 2 }, { 1, 0 }, { 3, 0 }, { UINT32_MAX, 0 },
 		{ 0, UINT32_MAX }
 	};
 	unsigned int i;
