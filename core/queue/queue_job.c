@@ -247,7 +247,7 @@ static int
 turn(struct queue *q, struct queue_target *t, enum queue_class class,
     unsigned int agent, struct batch *b)
 {
-	uint32_t left = QUEUE_QUANTUM, n;
+	uint32_t left = QUEUE_TURN, n;
 	struct queue_message *m;
 	struct queue_rcpt *r;
 

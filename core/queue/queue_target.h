@@ -34,8 +34,9 @@
  * attempt, and its row names the target.  When the target takes mail again, it
  * comes from there as there is room, the longest waiting first.
  *
- * Order: targets have turns of QUEUE_QUANTUM recipients, and so have the senders
- * at each target: those of new messages are in QUEUE_LANES lanes, by a hash. */
+ * Order: targets have turns of QUEUE_TURN recipients, or one message.  The senders
+ * at each target have turns of QUEUE_QUANTUM: those of new messages are in
+ * QUEUE_LANES lanes, by a hash. */
 
 #ifndef CORE_QUEUE_QUEUE_TARGET_H
 #define CORE_QUEUE_QUEUE_TARGET_H
@@ -59,6 +60,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 #define QUEUE_LANES		16
 #define QUEUE_QUANTUM		50	/* recipients */
+#define QUEUE_TURN		1	/* recipient, with those of its message: where more targets have mail than an agent takes, each gets its next message while the connection of the last one is still there */
 #define QUEUE_TOGETHER		100	/* recipients of a message, in one transaction: each server takes so many, RFC 5321 4.5.3.1.8 */
 #define QUEUE_WINDOW_FIRST	5
 #define QUEUE_WINDOW_MAX	100	/* when the route does not say */

@@ -796,6 +796,30 @@ Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_target)
 	qf_finish(&f, 0);
 }
 
+/* More targets have mail than an agent takes: it makes a connection to each, and
+ * not several to some of them first. */
+Test(queue_target, each_has_a_message_at_an_agent_before_others_have_several)
+{
+	enum { N = 600, OF_EACH = 5, JOBS = 2048 };
+	static char names[N][32];
+	size_t i, n;
+
+	for (i = 0; i < N; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
+		mail(names[i], OF_EACH);
+	}
+	load();
+	for (i = 0; i < 10; i++)
+		qf_pass(&f, 10);
+	cr_assert_eq(f.njobs, JOBS);
+	for (i = 0; i < N; i++) {
+		n = jobs_for(names[i]);
+		cr_assert(n == JOBS / N || n == JOBS / N + 1, "%s: %zu",
+		    names[i], n);
+	}
+	qf_finish(&f, 0);
+}
+
 /* The agent of QF_FAR has two jobs at a time. */
 Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_sender)
 {
