@@ -24,6 +24,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
 	q->config = *config;
+	if (q->config.max_messages == 0)
+		q->config.max_messages = QUEUE_MESSAGES_MAX;
 	q->ops = ops;
 	q->closure = closure;
 	q->now_ms = ms;

@@ -144,6 +144,7 @@ struct queue_config {
 	int		 incoming_dirfd; /* spool/incoming; kept, not owned */
 	bool		 is_synced;	/* false: for measuring only */
 	/* of all */
+	size_t		 max_messages;	/* new ones in memory; 0: QUEUE_MESSAGES_MAX */
 	int64_t		 retry_s;	/* after the first failure; doubled each time */
 	int64_t		 max_retry_s;
 	unsigned int	 jitter_percent; /* by which an interval may be shorter, so that what failed together is not tried together */

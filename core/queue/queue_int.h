@@ -10,7 +10,7 @@
 #include "core/queue/queue_target.h"
 #include "core/spool/spool_id.h"
 
-#define QUEUE_MESSAGES_MAX	8192	/* new ones in memory: four agents' worth of jobs */
+#define QUEUE_MESSAGES_MAX	32768	/* new ones in memory: ten for each of a thousand slow destinations do not fill half of it; QUEUE_ENVELOPES_MAX is their bound in octets */
 #define QUEUE_ENVELOPES_MAX	(24 << 20) /* octets of envelopes of each class */
 #define QUEUE_FILES_MAX		128	/* large and due messages, of each class: each is an open file at an agent */
 #define QUEUE_SETTLE_MAX	512	/* messages in one transaction */

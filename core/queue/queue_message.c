@@ -402,7 +402,7 @@ skip_known(struct queue *q, struct queue_message *m, bool has_rows)
 bool
 queue_has_room_for(const struct queue *q, enum queue_class class)
 {
-	return q->held[class].nmessages < QUEUE_MESSAGES_MAX &&
+	return q->held[class].nmessages < q->config.max_messages &&
 	    q->held[class].memory < QUEUE_ENVELOPES_MAX &&
 	    q->held[class].nfiles < QUEUE_FILES_MAX;
 }

@@ -289,7 +289,7 @@ queue_target_bound(const struct queue *q, const struct queue_target *t)
 bool
 queue_memory_is_short(const struct queue *q)
 {
-	return q->held[QUEUE_NEW].nmessages >= QUEUE_MESSAGES_MAX / 2 ||
+	return q->held[QUEUE_NEW].nmessages >= q->config.max_messages / 2 ||
 	    q->held[QUEUE_NEW].memory >= QUEUE_ENVELOPES_MAX / 2;
 }
 

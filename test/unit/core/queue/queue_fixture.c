@@ -263,6 +263,8 @@ qf_init(struct qf *f)
 	f->config.folder = f->path;
 	f->config.queue_dirfd = f->folder;
 	f->config.incoming_dirfd = f->incoming;
+	/* tests that fill it need not have so many messages */
+	f->config.max_messages = 8192;
 	f->config.retry_s = 60;
 	f->config.max_retry_s = 400;
 	f->config.lifetime_s = f->config.bounce_lifetime_s = 400 * 86400;

@@ -861,7 +861,7 @@ Test(queue_target, a_slow_target_does_not_keep_the_mail_of_others_from_being_rea
 	cr_assert_eq(jobs_for("x@near.test"), 100);
 	finish_all("x@near.test", 0, 0);
 	t = queue_target_named(f.q, QF_RELAY, "relay slow.hop");
-	cr_assert_leq(t->nwaiting[QUEUE_NEW], QUEUE_MESSAGES_MAX / 2);
+	cr_assert_leq(t->nwaiting[QUEUE_NEW], f.config.max_messages / 2);
 	/* in the end it gets all */
 	cr_assert_eq(30 + deliver("x@slow.hop"), 9000);
 	cr_assert_eq(rows().n, 0);
@@ -883,7 +883,7 @@ Test(queue_target, many_slow_targets_do_not_keep_the_mail_of_others_from_being_r
 		qf_pass(&f, 1000);
 	cr_assert_eq(jobs_for("x@near.test"), 100);
 	finish_all("x@near.test", 0, 0);
-	cr_assert_leq(f.q->held[QUEUE_NEW].nmessages, QUEUE_MESSAGES_MAX / 2);
+	cr_assert_leq(f.q->held[QUEUE_NEW].nmessages, f.config.max_messages / 2);
 	/* in the end they get all */
 	for (i = 0; i < 1000 && n < N * OF_EACH; i++) {
 		n += f.njobs;
