@@ -862,6 +862,33 @@ def test_a_queue_that_is_killed_loses_nothing(d):
         wait_for('all of them', lambda: len(set(hop.bodies())) == 60, 40)
 
 
+def heap_kib(pid):
+    with open(f'/proc/{pid}/smaps') as f:
+        maps = re.findall(r'\[heap\]\n(?:[A-Z].*\n)*?Rss: *(\d+) kB', f.read())
+    return sum(map(int, maps))
+
+
+def test_a_connection_without_tls_holds_nothing_for_it(d):
+    n = 60
+    hop = NextHop(replies={'DOT': HANG})
+    with hop, server(d, domain('next.test', hop, f'Max_Connections = {n}\n'
+                               f'Initial_Concurrency = {n}')) as s:
+        [pid] = s.pids('mailmilld: relay')
+
+        def fill(first, last):
+            # one after the other: what one needs for a moment, the next has again
+            for i in range(first, last):
+                send(s, 'a@next.test')
+                wait_for('the end of the body', lambda: hop.lines.count(
+                    'DATA') == i + 1)
+            return heap_kib(pid)
+        few = fill(0, 10)
+        each = (fill(10, n) - few) / (n - 10)
+        print(f'figure: {each:.1f} KiB of a connection in the clear')
+        assert each < 10, each
+        hop.go_on.set()
+
+
 # ------------------------------------------------------------------ real servers
 def test_a_second_mailmilld_by_lmtp(d):
     os.mkdir(f'{d}/second')

@@ -22,14 +22,20 @@
 
 /* --- the engine's host ---------------------------------------------------- */
 
-/* What TLS has come to, once for each connection. */
+/* What TLS has come to, once for each connection.  One without it holds nothing
+ * for it: that would be more than all else that an idle connection has. */
 static void
-log_tls(const struct relay_conn *conn, const struct smtp_client *c)
+see_tls(struct relay_conn *conn, const struct smtp_client *c)
 {
 	const struct tls_client_facts *f;
 
-	if (conn->state != CONN_OPENING || !smtp_client_is_tls(c))
+	if (conn->state != CONN_OPENING)
 		return;
+	if (!smtp_client_is_tls(c)) {
+		tls_client_free(conn->tls);
+		conn->tls = NULL;
+		return;
+	}
 	f = tls_client_facts(conn->tls);
 	log_event(LOG_LEVEL_INFO, "next-hop-tls", "remote=%s protocol=%s "
 	    "cipher=%s verified=%s policy=%s level=%s reason=%s",
@@ -43,7 +49,7 @@ on_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 {
 	struct relay_conn *conn = host;
 
-	log_tls(conn, c);
+	see_tls(conn, c);
 	if ((conn->mail = conn->ops->next(conn->closure, conn)) == NULL)
 		return conn->state == CONN_LEAVING ? SMTP_NEXT_QUIT :
 		    SMTP_NEXT_NONE;
