@@ -84,8 +84,10 @@ find_target(const struct settings_domain *d, const char *address,
 	return -1;
 }
 
-void
-route_find(const struct settings *s, const char *rcpt, struct route *route_r)
+/* The same, by the section ${by}, or if that is NULL by that of the domain */
+static void
+find_by(const struct settings *s, const struct settings_domain *by,
+    const char *rcpt, struct route *route_r)
 {
 	const struct settings_domain *d;
 	const char *at = strrchr(rcpt, '@'), *address = rcpt;
@@ -94,7 +96,7 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 
 	d = at == NULL ? s->default_domain :
 	    settings_domain_find(s, at + 1, strlen(at + 1));
-	if (d == NULL) {
+	if (d == NULL && (at == NULL || by == NULL)) {
 		refuse(route_r, at == NULL ? ROUTE_UNKNOWN_USER :
 		    ROUTE_NO_DOMAIN, no_domain);
 		return;
@@ -103,6 +105,8 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 		snprintf(whole, sizeof(whole), "%s@%s", rcpt, d->name);
 		address = whole;
 	}
+	if (by != NULL)
+		d = by;
 	route_r->domain = d;
 	route_r->transport = transport_of[d->delivery];
 	route_r->fixed = 0;
@@ -121,11 +125,25 @@ route_find(const struct settings *s, const char *rcpt, struct route *route_r)
 		route_r->verdict = ROUTE_DELIVER;
 }
 
+void
+route_find(const struct settings *s, const char *rcpt, struct route *route_r)
+{
+	find_by(s, NULL, rcpt, route_r);
+}
+
 int
-route_deliver(const struct settings *s, const char *rcpt,
+route_deliver(const struct settings *s, uint32_t section, const char *rcpt,
     struct route *route_r, char *text_r)
 {
-	route_find(s, rcpt, route_r);
+	const struct settings_domain *by = NULL;
+
+	if (section != 0 &&
+	    (by = settings_section_numbered(s, section)) == NULL) {
+		strlcpy(text_r, "the settings have changed", JOB_TEXT);
+		errno = EAGAIN;
+		return -1;
+	}
+	find_by(s, by, rcpt, route_r);
 	if (route_r->verdict == ROUTE_DELIVER || route_r->why == not_listed)
 		return 0;
 	if (route_r->verdict == ROUTE_LATER) {

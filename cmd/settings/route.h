@@ -51,10 +51,11 @@ struct route {
 void route_find(const struct settings *s, const char *rcpt,
     struct route *route_r);
 
-/* route_deliver(s, rcpt, route_r, text_r): route_find() for mail that has been
- * accepted, listed or not.  Return 0, or -1 with errno when it cannot be delivered; then
+/* route_deliver(s, section, rcpt, route_r, text_r): route_find() for mail that has been
+ * accepted, listed or not; by the section with the number ${section}, unless that is
+ * 0.  Return 0, or -1 with errno when it cannot be delivered; then
  * ${text_r}, JOB_TEXT octets, says why and what to do. */
-int route_deliver(const struct settings *s, const char *rcpt,
-    struct route *route_r, char *text_r);
+int route_deliver(const struct settings *s, uint32_t section,
+    const char *rcpt, struct route *route_r, char *text_r);
 
 #endif

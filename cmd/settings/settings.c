@@ -82,6 +82,8 @@ settings_free(struct settings *s)
 	free(s->alias_files.v);
 	settings_senders_free(s);
 	settings_modules_free(s);
+	textfile_free(s->transports);
+	textfile_free(s->sender_transports);
 	srs_free(s->srs);
 	clear(s, SETTING_GLOBAL);
 	free(s->listens);

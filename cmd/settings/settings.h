@@ -59,6 +59,7 @@ enum delivery {
 /* One Domain section. */
 struct settings_domain {
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
+	uint32_t number;	/* made of the name: settings_section_numbered() */
 	struct conf_at at;	/* of the section */
 	struct conf_at maildir_at, recipients_at, route_at, source_at,
 	    aliases_at, command_at, pipe_user_at, pipe_headers_at;
@@ -174,6 +175,8 @@ struct settings {
 	size_t			 nbackends;
 	struct settings_files	 recipient_files; /* of struct textfile */
 	struct settings_files	 alias_files;	/* of struct aliases */
+	struct textfile		*transports;	/* set by settings_load_transports() if Transport_Table is set */
+	struct textfile		*sender_transports; /* the same, of Sender_Transport_Table */
 	struct srs		*srs;		/* set by settings_load_aliases() if
 						 * SRS_Domain is set */
 	struct settings_module	*modules;	/* as in the files */
@@ -284,6 +287,26 @@ uint64_t settings_held_share(const struct settings *s);
  * itself), else "*".  NULL: not ours. */
 const struct settings_domain *settings_domain_find(const struct settings *s,
     const char *domain, size_t len);
+
+/* settings_section(s, name): The Domain section with that title, in any case; NULL:
+ * there is none.
+ * settings_section_numbered(s, number): The one that has this number, the same in
+ * each configuration that has a section of that title; NULL: there is none, or more
+ * than one. */
+const struct settings_domain *settings_section(const struct settings *s,
+    const char *name);
+const struct settings_domain *settings_section_numbered(
+    const struct settings *s, uint32_t number);
+
+/* settings_load_transports(s, err_r, errlen): Read the files of Transport_Table and
+ * Sender_Transport_Table (before chroot).  Return 0, or -1 with a message that names
+ * file, line and option.
+ * settings_transport(s, rcpt, sender, section_r): By which Domain section mail for
+ * ${rcpt}, local-part@domain, from ${sender} goes, if these tables say: *section_r;
+ * NULL: they do not.  Return 0, or -1 with errno ENOMEM. */
+int settings_load_transports(struct settings *s, char *err_r, size_t errlen);
+int settings_transport(const struct settings *s, const char *rcpt,
+    const char *sender, const struct settings_domain **section_r);
 
 /* settings_relayers(s): How many processes relay: relayers, or 0 if no Domain
  * section has next hops.

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "cmd/settings/settings_int.h"
 #include "core/lim.h"
 
@@ -20,12 +22,23 @@ domain_cmp(const void *va, const void *vb)
 	return strcmp(a->name, b->name);
 }
 
+/* Never 0 */
+static uint32_t
+number_of(const char *name)
+{
+	uint32_t n = (uint32_t)XXH3_64bits(name, strlen(name));
+
+	return n != 0 ? n : 1;
+}
+
 void
 settings_domains_sort(struct settings *s)
 {
 	const char *first = NULL;
 	size_t i;
 
+	for (i = 0; i < s->ndomains; i++)
+		s->domains[i].number = number_of(s->domains[i].name);
 	for (i = 0; i < s->ndomains && first == NULL; i++)
 		if (s->domains[i].name[0] != '*')
 			first = s->domains[i].name;
@@ -46,6 +59,35 @@ find_name(const struct settings *s, char *name)
 		return NULL;
 	return bsearch(&key, s->domains, s->ndomains, sizeof(key),
 	    domain_cmp);
+}
+
+const struct settings_domain *
+settings_section(const struct settings *s, const char *name)
+{
+	char lower[LIM_DOMAIN + 3];	/* with "*." */
+	size_t i, len = strlen(name);
+
+	if (len >= sizeof(lower))
+		return NULL;
+	for (i = 0; i <= len; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
+	return find_name(s, lower);
+}
+
+const struct settings_domain *
+settings_section_numbered(const struct settings *s, uint32_t number)
+{
+	const struct settings_domain *found = NULL;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++) {
+		if (s->domains[i].number != number)
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = &s->domains[i];
+	}
+	return found;
 }
 
 const struct settings_domain *

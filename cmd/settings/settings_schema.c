@@ -250,6 +250,8 @@ static const struct special specials[] = {
 	{ ROW_recipients, special_recipients },
 	{ ROW_aliases, special_recipients },
 	{ ROW_recipient_delimiter, special_delimiter },
+	{ ROW_transport_table, special_recipients },
+	{ ROW_sender_transport_table, special_recipients },
 	{ ROW_srs_domain, special_qualifier },
 	{ ROW_srs_key_file, special_file },
 	{ ROW_route, special_route },

@@ -245,7 +245,8 @@ locate(struct deliver *d, struct deliver_item *item, time_t now,
 		return 0;
 	route.folders[0][0] = '\0';
 	route.limit = (struct maildir_size){ .octets = 0 };
-	if (d->ops->route(d->closure, rcpt, &route, text) == -1) {
+	if (d->ops->route(d->closure, &item->job, rcpt, &route,
+	    text) == -1) {
 		deliver_fail(item, errno, "", "");
 		free(item->text);
 		item->text = strdup(text);

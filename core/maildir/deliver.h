@@ -46,11 +46,11 @@ struct deliver_route {
 };
 
 struct deliver_ops {
-	/* route(closure, rcpt, &route_r, text_r): Where ${rcpt} goes,
+	/* route(closure, job, rcpt, &route_r, text_r): Where ${rcpt} of ${job} goes,
 	 * local@domain or postmaster alone.  Return 0, or -1 with errno when
 	 * these settings have no place for it, and in ${text_r}, JOB_TEXT
 	 * octets, what to do. */
-	int	(*route)(void *closure, const char *rcpt,
+	int	(*route)(void *closure, const struct job *job, const char *rcpt,
 		    struct deliver_route *route_r, char *text_r);
 	/* error(closure, job, enhanced, text): Why ${job} has failed; its result
 	 * follows.  ${enhanced} is "" or of RFC 3463.

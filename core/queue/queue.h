@@ -168,14 +168,21 @@ struct queue_route {
 	 * first and at most; 0: as the queue thinks */
 	unsigned int	 window_first, window_max;
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
+	uint32_t	 section;	/* what jobs have as such */
+};
+
+/* Whose route is asked for */
+struct queue_addressee {
+	const char	*rcpt;
+	const char	*sender;	/* of the message */
 };
 
 struct queue_ops {
-	/* route(closure, rcpt, route_r, text_r): Where ${rcpt} goes; before,
-	 * ${route_r} has no target and no limits.  Asked when a message is read
+	/* route(closure, to, route_r, text_r): Where ${to} goes; before,
+	 * ${route_r} has no target, no limits and no section.  Asked when a message is read
 	 * from its segment or the deferred store.  Return 0, or -1 with errno
 	 * when there is no way, and in ${text_r}, JOB_TEXT octets, what to do. */
-	int	(*route)(void *closure, const char *rcpt,
+	int	(*route)(void *closure, const struct queue_addressee *to,
 		    struct queue_route *route_r, char *text_r);
 	/* source(closure, agent, source, fd, is_shared): Tell ${agent} that jobs
 	 * will name ${source}; ${fd} stays the queue's.  ${is_shared}: the file

@@ -328,7 +328,9 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
 		    error_of(r, record));
 		if (a->action == ACTION_SHOW)
-			queue_answer_target_of(a, message, r, rcpt);
+			queue_answer_target_of(a, message, r,
+			    &(struct queue_addressee){ .rcpt = rcpt,
+			    .sender = env->sender });
 	}
 	if (n == 0) {
 		json_decref(message);
@@ -362,8 +364,9 @@ queue_answer_count(struct queue_answer *a, const struct queue_record *record)
 			continue;
 		what.error = error_of(r, record);
 		if (a->top.by == QUEUE_TOP_TARGET)
-			what.target = queue_answer_target_name(a, r, what.rcpt,
-			    target);
+			what.target = queue_answer_target_name(a, r,
+			    &(struct queue_addressee){ .rcpt = what.rcpt,
+			    .sender = env->sender }, target);
 		if (queue_top_add(&a->top, &what) == -1) {
 			queue_answer_error(a, queue_answer_no_memory);
 			return -1;

@@ -26,7 +26,7 @@ enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
 struct queue_answer_changes {
 	struct queue_change *v;
 	size_t		 n, room;
-	char		*rcpts;		/* their addresses, each with its NUL */
+	char		*rcpts;		/* the recipient and the sender of each, with their NULs */
 	size_t		 rcpts_len, rcpts_room;
 };
 
@@ -150,18 +150,18 @@ int queue_answer_rows(struct queue_answer *a, deferred_func each);
 void queue_answer_at(struct queue_answer *a, const struct deferred_row *row);
 
 /* core/queue/queue_answer_target.c: the targets of recipients
- * queue_answer_target_name(a, r, rcpt, buf): Of ${rcpt}, whose recipient is ${r} if
+ * queue_answer_target_name(a, r, to, buf): Of ${to}, whose recipient is ${r} if
  * it is in memory, else NULL: the name of its target, or ${buf} with it; "": there is
  * none.
- * queue_answer_target_of(a, message, r, rcpt): The last recipient in ${message} gets a
+ * queue_answer_target_of(a, message, r, to): The last recipient in ${message} gets a
  * "target".
  * queue_answer_targets(a, top): Each object in ${top}, whose "name" is one of a target,
  * gets what is known of it. */
 const char *queue_answer_target_name(const struct queue_answer *a,
-    const struct queue_rcpt *r, const char *rcpt,
+    const struct queue_rcpt *r, const struct queue_addressee *to,
     char buf[QUEUE_TARGET_NAME]);
 void queue_answer_target_of(const struct queue_answer *a, json_t *message,
-    const struct queue_rcpt *r, const char *rcpt);
+    const struct queue_rcpt *r, const struct queue_addressee *to);
 void queue_answer_targets(const struct queue_answer *a, json_t *top);
 
 /* core/queue/queue_answer_said.c: what the client has said of the message

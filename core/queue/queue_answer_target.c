@@ -7,7 +7,8 @@
 
 const char *
 queue_answer_target_name(const struct queue_answer *a,
-    const struct queue_rcpt *r, const char *rcpt, char buf[QUEUE_TARGET_NAME])
+    const struct queue_rcpt *r, const struct queue_addressee *to,
+    char buf[QUEUE_TARGET_NAME])
 {
 	const struct queue *q = a->q;
 	struct queue_route route = { .target = "" };
@@ -17,7 +18,7 @@ queue_answer_target_name(const struct queue_answer *a,
 		return r->target->name;
 	/* without a server there are no routes */
 	if (q->ops->route == NULL ||
-	    q->ops->route(q->closure, rcpt, &route, text) == -1)
+	    q->ops->route(q->closure, to, &route, text) == -1)
 		return "";
 	queue_target_name(q, &route, buf);
 	return buf;
@@ -55,11 +56,11 @@ put_target(const struct queue_answer *a, json_t *json, const char *name)
 
 void
 queue_answer_target_of(const struct queue_answer *a, json_t *message,
-    const struct queue_rcpt *r, const char *rcpt)
+    const struct queue_rcpt *r, const struct queue_addressee *to)
 {
 	json_t *rcpts = json_object_get(message, "recipients"), *target;
 	char buf[QUEUE_TARGET_NAME];
-	const char *name = queue_answer_target_name(a, r, rcpt, buf);
+	const char *name = queue_answer_target_name(a, r, to, buf);
 
 	if (*name == '\0')
 		return;

@@ -304,7 +304,7 @@ note(struct queue_answer *a, const struct deferred_row *row)
 		[ACTION_REMOVE] = CHANGE_DROP,
 		[ACTION_BOUNCE] = CHANGE_GIVE_UP };
 	struct queue_answer_changes *c = &a->changes;
-	size_t len = strlen(row->rcpt) + 1;
+	size_t len = strlen(row->rcpt) + 1, len2 = strlen(row->sender) + 1;
 	struct queue_change *v;
 	char *rcpts;
 
@@ -312,12 +312,14 @@ note(struct queue_answer *a, const struct deferred_row *row)
 	if (v == NULL)
 		return -1;
 	c->v = v;
-	rcpts = array_fit(c->rcpts, &c->rcpts_room, c->rcpts_len + len, 1);
+	rcpts = array_fit(c->rcpts, &c->rcpts_room, c->rcpts_len + len + len2,
+	    1);
 	if (rcpts == NULL)
 		return -1;
 	c->rcpts = rcpts;
 	memcpy(rcpts + c->rcpts_len, row->rcpt, len);
-	c->rcpts_len += len;
+	memcpy(rcpts + c->rcpts_len + len, row->sender, len2);
+	c->rcpts_len += len + len2;
 	v[c->n].kind = kinds[a->action];
 	v[c->n++].row = (struct deferred_row){ .id = row->id,
 		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s };
@@ -384,15 +386,17 @@ static void
 follow(struct queue_answer *a)
 {
 	struct queue *q = a->q;
-	const char *rcpt = a->changes.rcpts;
+	struct queue_addressee to = { .rcpt = a->changes.rcpts };
 	struct queue_message *m;
 	uint32_t k;
 	size_t i;
 
-	for (i = 0; i < a->changes.n; i++, rcpt += strlen(rcpt) + 1) {
-		log_change(a, a->changes.v[i].row.id, rcpt);
+	for (i = 0; i < a->changes.n; i++,
+	    to.rcpt = to.sender + strlen(to.sender) + 1) {
+		to.sender = to.rcpt + strlen(to.rcpt) + 1;
+		log_change(a, a->changes.v[i].row.id, to.rcpt);
 		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE) {
-			queue_target_hurry_rcpt(q, rcpt);
+			queue_target_hurry_to(q, &to);
 			continue;
 		}
 		m = queue_message_deferred(q, a->changes.v[i].row.id);

@@ -151,7 +151,9 @@ list_row(void *closure, const struct deferred_row *row)
 		    row->attempts, row->is_on_hold ? 0 : row->next_attempt,
 		    row->last_error);
 		if (a->action == ACTION_SHOW)
-			queue_answer_target_of(a, a->message, r, row->rcpt);
+			queue_answer_target_of(a, a->message, r,
+			    &(struct queue_addressee){ .rcpt = row->rcpt,
+			    .sender = row->sender });
 	}
 	queue_answer_at(a, row);
 	return 0;
@@ -185,7 +187,9 @@ count_row(void *closure, const struct deferred_row *row)
 	if (!queue_answer_has_row(a, row, &m, &r))
 		return 0;
 	if (a->top.by == QUEUE_TOP_TARGET)
-		what.target = queue_answer_target_name(a, r, row->rcpt, target);
+		what.target = queue_answer_target_name(a, r,
+		    &(struct queue_addressee){ .rcpt = row->rcpt,
+		    .sender = row->sender }, target);
 	if (queue_top_add(&a->top, &what) == 0)
 		return 0;
 	queue_answer_error(a, queue_answer_no_memory);

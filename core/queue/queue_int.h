@@ -62,6 +62,7 @@ struct queue_rcpt {
 	uint32_t	 at;		/* in the message's array */
 	uint32_t	 index;		/* in the envelope */
 	uint32_t	 attempts;	/* that failed before */
+	uint32_t	 section;	/* of its route */
 	enum rcpt_state	 state : 8;
 	bool		 is_repeated;
 	bool		 is_held;	/* until the message's time, or on hold: not failed */

@@ -182,7 +182,7 @@ fill(struct queue *q, struct queue_rcpt *r, unsigned int agent,
 		d->offset = m->place.offset;
 		d->origin = origin_of(m, r);
 		d->is_repeated = r->is_repeated;
-		d->unused = 0;
+		d->section = r->section;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
 		job->ticket = queue_target_sent(q, r->target,
 		    queue_class(m), n == 0);

@@ -229,6 +229,7 @@ wait_for(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 	bool is_admitted = t != NULL && queue_target_admits(q, m, t);
 
 	r->transport = (unsigned char)route->transport;
+	r->section = route->section;
 	if (t != NULL)
 		queue_target_use(q, m, r, t);
 	if (!is_admitted)
@@ -264,6 +265,7 @@ take_alias(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 void
 queue_message_route(struct queue *q, struct queue_message *m)
 {
+	struct queue_addressee to = { .sender = m->sender };
 	struct queue_route route;
 	char text[JOB_TEXT] = "there is no memory to look for its aliases";
 	struct queue_rcpt *r;
@@ -297,8 +299,10 @@ queue_message_route(struct queue *q, struct queue_message *m)
 		}
 		route.target[0] = '\0';
 		route.window_first = route.window_max = route.max_rate = 0;
+		route.section = 0;
+		to.rcpt = r->rcpt;
 		if (rc == -1 ||
-		    q->ops->route(q->closure, r->rcpt, &route, text) == -1) {
+		    q->ops->route(q->closure, &to, &route, text) == -1) {
 			r->transport = QUEUE_NO_TRANSPORT;
 			queue_rcpt_fail(q, m, r, rc == -1 ? ENOMEM : errno, text);
 			continue;

@@ -193,13 +193,15 @@ find_whom(struct queue *q, const struct queue_message *m, const char **to_r)
 	    q->config.double_bounce : NULL };
 	char why[JOB_TEXT];
 	struct queue_route route = { .target = "" };
+	struct queue_addressee to = { .sender = "" };
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
 		*to_r = whom[i];
 		if (whom[i] == NULL || whom[i][0] == '\0')
 			continue;
-		if (q->ops->route(q->closure, whom[i], &route, why) == 0)
+		to.rcpt = whom[i];
+		if (q->ops->route(q->closure, &to, &route, why) == 0)
 			return 1;
 		if (errno == ENOMEM)
 			return -1;

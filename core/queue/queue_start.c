@@ -112,9 +112,10 @@ static void
 wake_target(struct queue *q, const struct queue_start *s)
 {
 	char rcpt[LIM_DOMAIN + 16];
+	const struct queue_addressee to = { .rcpt = rcpt, .sender = "" };
 
 	snprintf(rcpt, sizeof(rcpt), "postmaster@%s", s->domain);
-	queue_target_hurry_rcpt(q, rcpt);
+	queue_target_hurry_to(q, &to);
 }
 
 static void

@@ -256,15 +256,14 @@ void queue_target_result(struct queue *q, struct queue_target *t,
  * pass.  queue_target_backlog_room(q, t): So many messages of it.
  * queue_target_backlog_over(q, t): It has no more.
  * queue_target_hurry(q, t): It rests no more: there is a probe now.
- * queue_target_hurry_rcpt(q, rcpt): The same for the target of ${rcpt}, if there is
- * one. */
+ * queue_target_hurry_to(q, to): The same for the target of ${to}, if there is one. */
 void queue_target_parked(struct queue *q, struct queue_target *t);
 struct queue_target *queue_target_backlog(struct queue *q);
 unsigned int queue_target_backlog_room(const struct queue *q,
     const struct queue_target *t);
 void queue_target_backlog_over(struct queue *q, struct queue_target *t);
 void queue_target_hurry(struct queue *q, struct queue_target *t);
-void queue_target_hurry_rcpt(struct queue *q, const char *rcpt);
+void queue_target_hurry_to(struct queue *q, const struct queue_addressee *to);
 
 /* core/queue/queue_backlog.c
  * queue_backlogs_scan(q): See which targets have rows that are parked: those that

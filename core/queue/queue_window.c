@@ -433,7 +433,7 @@ queue_target_hurry(struct queue *q, struct queue_target *t)
 }
 
 void
-queue_target_hurry_rcpt(struct queue *q, const char *rcpt)
+queue_target_hurry_to(struct queue *q, const struct queue_addressee *to)
 {
 	struct queue_route route = { .target = "" };
 	char text[JOB_TEXT], name[QUEUE_TARGET_NAME];
@@ -441,7 +441,7 @@ queue_target_hurry_rcpt(struct queue *q, const char *rcpt)
 
 	/* without a server there are no routes, and nothing rests */
 	if (q->ops->route == NULL ||
-	    q->ops->route(q->closure, rcpt, &route, text) == -1)
+	    q->ops->route(q->closure, to, &route, text) == -1)
 		return;
 	queue_target_name(q, &route, name);
 	if ((t = queue_target_find(q, name)) != NULL)

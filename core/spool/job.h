@@ -29,7 +29,7 @@ struct job {
 	uint64_t	offset;		/* of the record in its file */
 	struct job_origin origin;	/* by which an earlier delivery is found */
 	uint32_t	is_repeated;	/* may have been delivered before: look first */
-	uint32_t	unused;
+	uint32_t	section;	/* which settings say how it is delivered, a number that the queue has from its route(); 0: those for the recipient's domain */
 };
 
 /* What more an agent says of a job than its errnum */

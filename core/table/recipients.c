@@ -8,7 +8,7 @@
 #include "core/lim.h"
 
 static const char *
-line_fault(const char *address, size_t len, const char *words)
+line_fault(const void *, const char *address, size_t len, const char *words)
 {
 	const char *at = memrchr(address, '@', len);
 

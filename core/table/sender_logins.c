@@ -21,7 +21,7 @@ is_prepared(const char *s, size_t len)
 }
 
 static const char *
-line_fault(const char *sender, size_t len, const char *logins)
+line_fault(const void *, const char *sender, size_t len, const char *logins)
 {
 	const char *at = memrchr(sender, '@', len), *s = logins;
 	size_t n;

@@ -170,7 +170,8 @@ note_line(struct textfile *t, char *s, size_t len, const char *key, size_t n)
 static const char *
 take_line(struct textfile *t, char *s, char *end, textfile_address *address,
     const void *closure,
-    const char *(*fault)(const char *address, size_t len, const char *words))
+    const char *(*fault)(const void *closure, const char *address, size_t len,
+	const char *words))
 {
 	char text[TEXTFILE_ADDRESS_MAX], key[KEY_MAX];
 	const char *why;
@@ -182,7 +183,8 @@ take_line(struct textfile *t, char *s, char *end, textfile_address *address,
 	n = len = address_octets(s);
 	if (len > TEXTFILE_ADDRESS_MAX)
 		return "longer than an address can be";
-	if ((why = fault(s, len, s + len + textfile_blank(s + len))) != NULL ||
+	if ((why = fault(closure, s, len, s + len +
+	    textfile_blank(s + len))) != NULL ||
 	    (why = address(closure, s, &n, text)) != NULL)
 		return why;
 	if ((octets = utf8_lower(text, n, key, sizeof(key))) == -1 ||
@@ -220,7 +222,8 @@ index_lines(struct textfile *t)
 struct textfile *
 textfile_load(const char *path, textfile_address *address,
     const void *closure,
-    const char *(*fault)(const char *address, size_t len, const char *words),
+    const char *(*fault)(const void *closure, const char *address, size_t len,
+	const char *words),
     char *err_r, size_t errlen)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

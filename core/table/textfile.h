@@ -37,13 +37,14 @@ typedef const char *textfile_address(const void *closure, const char *s,
     size_t *len, char text_r[TEXTFILE_ADDRESS_MAX]);
 
 /* textfile_load(path, address, closure, fault, err_r, errlen): Read the file.
- * Each address is given to ${address} with ${closure}.  ${fault} gets each line,
+ * Each address is given to ${address} with ${closure}.  ${fault} gets that and each line,
  * NUL terminated: an address of ${len} octets and the words behind it, "" if
  * there are none.  It says what is wrong with them, or NULL.  Return NULL with
  * "path:line: what is wrong" or "path: cannot be read: ...". */
 struct textfile *textfile_load(const char *path, textfile_address *address,
     const void *closure,
-    const char *(*fault)(const char *address, size_t len, const char *words),
+    const char *(*fault)(const void *closure, const char *address, size_t len,
+	const char *words),
     char *err_r, size_t errlen);
 void textfile_free(struct textfile *t);	/* NULL does nothing */
 

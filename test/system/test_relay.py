@@ -707,6 +707,56 @@ def test_a_reload_gives_a_domain_another_server(d):
         assert len(set(one.bodies() + two.bodies())) == i
 
 
+def test_tables_say_by_which_section_mail_goes(d):
+    """By recipient, else by sender; a reload counts for what waits, too."""
+    one, two, three = NextHop(), NextHop(), NextHop(f'{d}/lmtp', lmtp=True)
+
+    def write(name, text):
+        with open(f'{d}/{name}', 'w') as f:
+            f.write(text)
+
+    write('transport', 'x@far.test two.invalid\n@lmtp.test three.invalid\n'
+          'away@example.test two.invalid\n')
+    write('senders', '@client.test three.invalid\n')
+    with one, two, three, server(d, domain('*', one), domain(
+            'two.invalid', two), domain('three.invalid', three), conf=CONF +
+            f'''Transport_Table = "file:{d}/transport"
+Sender_Transport_Table = "file:{d}/senders"
+''', listener='Peer "127.0.0.0/8" { Open_Relay = true }') as s:
+        send(s, 'x@far.test', 'y@far.test', 'z@lmtp.test', 'user@example.test',
+             'away@example.test', sender='b@other.test')
+        assert sorted(r for m in two.wait(1) for r in m.rcpts) == [
+            'RCPT TO:<away@example.test>', 'RCPT TO:<x@far.test>']
+        assert one.wait(1)[0].rcpts == ['RCPT TO:<y@far.test>']
+        assert [r.split(' ')[1] for r in three.wait(1)[0].rcpts] == [
+            'TO:<z@lmtp.test>']
+        s.wait_mail(1)
+        send(s, 'x@far.test', 'y@far.test', 'user@example.test')
+        two.wait(2)
+        assert [r.split(' ')[1] for r in three.wait(2)[1].rcpts] == [
+            'TO:<y@far.test>']
+        s.wait_mail(2)
+        # what waits goes another way after a reload
+        three.stop()
+        send(s, 'v@lmtp.test')
+        wait_deferred(s)
+        [m] = s.ctl_json('queue', 'list')['messages']
+        m = s.ctl_json('queue', 'show', m['id'])['message']
+        assert m['recipients'][0]['target']['name'] == (
+            f'relay unix:{d}/lmtp'), m
+        write('transport', '* one.invalid\n')
+        p = subprocess.run(s.command('-n'), capture_output=True, text=True)
+        assert p.returncode == 78 and re.search(
+            rf"mailmill.conf:\d+:\d+: option 'Transport_Table': .*"
+            rf'{d}/transport:1: there is no Domain section', p.stderr), p
+        assert s.ctl('reload', check=False).returncode == 1
+        write('transport', '@lmtp.test two.invalid\n')
+        s.ctl('reload')
+        assert two.wait(3)[2].rcpts == ['RCPT TO:<v@lmtp.test>']
+        s.wait_empty()
+        assert len(one.messages) == 1 and len(three.messages) == 2
+
+
 def test_a_reload_does_not_wait_for_a_server_that_hangs(d):
     dead = NextHop(replies={'RCPT': HANG})
     slow = NextHop(replies={'DOT': lambda *_: (time.sleep(3 * SLOW),

@@ -18,7 +18,7 @@ route_one(struct agent *a, const struct settings *s, const struct job *job,
 		    "the message has no such recipient");
 		return 0;
 	}
-	if (route_deliver(s, rcpt, &route, text) == -1) {
+	if (route_deliver(s, job->section, rcpt, &route, text) == -1) {
 		agent_refuse(a, job, errno, text);
 		return 0;
 	}

@@ -97,13 +97,14 @@ find_folder(const struct route *route, struct deliver_route *route_r)
 }
 
 static int
-find_route(void *closure, const char *rcpt, struct deliver_route *route_r,
-    char *text_r)
+find_route(void *closure, const struct job *job, const char *rcpt,
+    struct deliver_route *route_r, char *text_r)
 {
 	struct role_state *s = closure;
 	struct route route;
 
-	if (route_deliver(s->child->settings, rcpt, &route, text_r) == -1)
+	if (route_deliver(s->child->settings, job->section, rcpt, &route,
+	    text_r) == -1)
 		return -1;
 	/* the queue has chosen with other settings */
 	if (route.transport != TRANSPORT_MAILDIR) {

@@ -273,9 +273,13 @@ read_tables(struct child *c)
 {
 	char err[SETTINGS_ERROR_MAX];
 
-	if (settings_load_aliases(c->settings_owned, err, sizeof(err)) == 0)
+	if (settings_load_aliases(c->settings_owned, err, sizeof(err)) == -1)
+		log_errx("aliases", "reason=%s", err);
+	else if (settings_load_transports(c->settings_owned, err,
+	    sizeof(err)) == -1)
+		log_errx("transports", "reason=%s", err);
+	else
 		return 0;
-	log_errx("aliases", "reason=%s", err);
 	return -1;
 }
 

@@ -133,14 +133,34 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 
 /* --- routes --------------------------------------------------------------- */
 
+/* The number of the section by which the tables have it go; 0: that of its domain */
 static int
-op_route(void *closure, const char *rcpt, struct queue_route *route_r,
-    char *text_r)
+find_section(const struct settings *s, const struct queue_addressee *to,
+    uint32_t *section_r, char *text_r)
+{
+	const struct settings_domain *d;
+
+	*section_r = 0;
+	if (settings_transport(s, to->rcpt, to->sender, &d) == -1) {
+		strlcpy(text_r, "there is no memory to look into the transport "
+		    "tables: it is tried again", JOB_TEXT);
+		return -1;
+	}
+	if (d != NULL)
+		*section_r = d->number;
+	return 0;
+}
+
+static int
+op_route(void *closure, const struct queue_addressee *to,
+    struct queue_route *route_r, char *text_r)
 {
 	struct queue_role *r = closure;
+	const struct settings *s = r->child->settings;
 	struct route route;
 
-	if (route_deliver(r->child->settings, rcpt, &route, text_r) == -1)
+	if (find_section(s, to, &route_r->section, text_r) == -1 ||
+	    route_deliver(s, route_r->section, to->rcpt, &route, text_r) == -1)
 		return -1;
 	route_r->transport = queue_transport_of(route.transport,
 	    route.domain->pipe_account);

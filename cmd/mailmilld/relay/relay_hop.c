@@ -17,7 +17,12 @@ target_cmp(const struct relay_hop *a, const struct relay_hop *b)
 {
 	int order = strcmp(a->target, b->target);
 
-	return order != 0 ? order : a->is_optional - b->is_optional;
+	if (order != 0)
+		return order;
+	/* a table may have mail of one domain go by several sections */
+	if (a->domain != b->domain)
+		return a->domain < b->domain ? -1 : 1;
+	return a->is_optional - b->is_optional;
 }
 
 RB_PROTOTYPE(relay_hop_tree, relay_hop, node, target_cmp)
@@ -169,12 +174,12 @@ make_room(struct relay_hops *h)
 	}
 }
 
-/* Those of the MX records of ${target}, which has one section. */
+/* Those of the MX records of ${target}, for mail that goes by ${d}. */
 static struct relay_hop *
 find_mx(struct relay_hops *h, const struct settings_domain *d, char *target,
     bool is_optional)
 {
-	struct relay_hop key = { .target = target,
+	struct relay_hop key = { .target = target, .domain = d,
 		.is_optional = is_optional };
 	struct relay_hop *hop = RB_FIND(relay_hop_tree, &h->mx_tree, &key);
 

@@ -151,7 +151,7 @@ Test(route_extension, the_whole_address_may_have_a_mailbox)
 		route_find(worker, places[i].rcpt, &route);
 		cr_expect_eq(route.verdict, places[i].is_unknown ?
 		    ROUTE_UNKNOWN_USER : ROUTE_DELIVER, "%s", places[i].rcpt);
-		cr_assert_eq(route_deliver(agent, places[i].rcpt, &later,
+		cr_assert_eq(route_deliver(agent, 0, places[i].rcpt, &later,
 		    text), 0, "%s: %s", places[i].rcpt, text);
 		cr_expect_str_eq(later.target, places[i].target);
 		cr_expect_str_eq(later.extension, places[i].extension);

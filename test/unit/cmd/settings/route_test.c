@@ -132,7 +132,7 @@ Test(route, worker_queue_and_agent_get_the_same_answer)
 		cr_assert_eq(ask_worker(worker, r->path), answers[r->verdict],
 		    "%s", r->path);
 		*text = '\0';
-		rc = route_deliver(others, r->rcpt, &later, text);
+		rc = route_deliver(others, 0, r->rcpt, &later, text);
 		cr_assert_eq(rc == 0, r->verdict == ROUTE_DELIVER ||
 		    r->is_by_list, "%s", r->rcpt);
 		if (rc == -1) {
@@ -164,7 +164,7 @@ Test(route, without_memory_it_is_later)
 	for (i = 0; i < 2; i++) {
 		route_find(worker, rcpts[i], &route);
 		cr_expect_eq(route.verdict, ROUTE_LATER);
-		cr_expect_eq(route_deliver(worker, rcpts[i], &route, text), -1);
+		cr_expect_eq(route_deliver(worker, 0, rcpts[i], &route, text), -1);
 		cr_expect_eq(errno, ENOMEM);
 		cr_expect_not_null(strstr(text, rcpts[i]), "%s", text);
 	}
@@ -186,9 +186,180 @@ Test(route, without_a_domain_of_its_own_postmaster_goes_nowhere)
 	route_find(s, "postmaster", &route);
 	cr_assert_eq(route.verdict, ROUTE_UNKNOWN_USER);
 	cr_assert_eq(ask_worker(s, "<postmaster>"), ESMTP_RCPT_UNKNOWN);
-	cr_assert_eq(route_deliver(s, "postmaster", &route, text), -1);
+	cr_assert_eq(route_deliver(s, 0, "postmaster", &route, text), -1);
 	cr_assert_str_eq(text, "there is no Domain section for "
 	    "postmaster: add one, or remove the message from the queue");
+	settings_free(s);
+}
+
+/* --- transport tables ------------------------------------------------------ */
+
+static const char sections[] =
+    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
+    "Domain \"ours.test\" { Recipient_Delimiter = \"+\" }\n"
+    "Domain \"*\" { Delivery = smtp Route = \"192.0.2.1:25\" }\n"
+    "Domain \"B.invalid\" { Delivery = smtp Route = \"192.0.2.2:25\" }\n"
+    "Domain \"c.invalid\" { Delivery = lmtp Route = \"unix:/run/c\" }\n"
+    "%s = \"file:%s\"\n";
+
+/* The settings of ${sections} with ${table} as the file of ${option} */
+static struct settings *
+load_table(const char *option, const char *table)
+{
+	char err[SETTINGS_ERROR_MAX] = "";
+	struct settings *s;
+
+	put(table);
+	s = load_good_settings(sections, option, file);
+	cr_assert_eq(settings_load_transports(s, err, sizeof(err)), 0, "%s",
+	    err);
+	return s;
+}
+
+/* The target of mail for ${rcpt} from ${sender}, as queue and agent find it */
+static const char *
+target(const struct settings *s, const char *rcpt, const char *sender)
+{
+	static struct route route;
+	const struct settings_domain *d;
+	char text[JOB_TEXT];
+
+	cr_assert_eq(settings_transport(s, rcpt, sender, &d), 0);
+	cr_assert_eq(route_deliver(s, d == NULL ? 0 : d->number, rcpt, &route,
+	    text), 0, "%s", text);
+	return route.target;
+}
+
+Test(route, the_most_exact_line_of_a_table_says_how_mail_goes)
+{
+	struct settings *s = load_table("Transport_Table",
+	    "# comment\n"
+	    "joe@far.test   b.INVALID\n"
+	    "@far.test\tc.invalid\n"
+	    "\"a b\"@far.test *\n"
+	    "ann@ours.test c.invalid\n"
+	    "ann+x@ours.test b.invalid\n"
+	    "@x.test c.invalid\n"
+	    "@x.test b.invalid   # the last one\n");
+	static const char *const lines[][2] = {
+		{ "Joe@FAR.test", "192.0.2.2:25" },
+		{ "eve@far.test", "unix:/run/c" },
+		{ "\"a b\"@far.test", "192.0.2.1:25" },
+		{ "eve@sub.far.test", "192.0.2.1:25" },
+		{ "ann@ours.test", "unix:/run/c" },
+		{ "ann+list@ours.test", "unix:/run/c" },
+		{ "ann+x@ours.test", "192.0.2.2:25" },
+		{ "bob@ours.test", "/var/vmail/ours.test/bob" },
+		{ "eve@x.test", "192.0.2.2:25" },
+		{ "postmaster", "/var/vmail/ours.test/postmaster" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		cr_expect_str_eq(target(s, lines[i][0], "a@far.test"),
+		    lines[i][1], "%s: %s", lines[i][0], target(s, lines[i][0],
+		    "a@far.test"));
+	settings_free(s);
+	s = load_table("Transport_Table", "* c.invalid\n@ours.test ours.test\n");
+	cr_expect_str_eq(target(s, "eve@any.test", ""), "unix:/run/c");
+	cr_expect_str_eq(target(s, "bob@ours.test", ""),
+	    "/var/vmail/ours.test/bob");
+	settings_free(s);
+}
+
+/* What is ours goes where its own section says, whoever sends it. */
+Test(route, a_sender_says_how_mail_for_others_goes)
+{
+	struct settings *s = load_table("Sender_Transport_Table",
+	    "joe@ours.test b.invalid\n"
+	    "* c.invalid\n");
+
+	cr_expect_str_eq(target(s, "eve@far.test", "JOE@ours.test"),
+	    "192.0.2.2:25");
+	cr_expect_str_eq(target(s, "eve@far.test", "x@y.test"), "unix:/run/c");
+	cr_expect_str_eq(target(s, "eve@far.test", ""), "192.0.2.1:25",
+	    "a report has no sender");
+	cr_expect_str_eq(target(s, "bob@ours.test", "joe@ours.test"),
+	    "/var/vmail/ours.test/bob");
+	settings_free(s);
+}
+
+Test(route, a_recipient_counts_more_than_a_sender)
+{
+	char err[SETTINGS_ERROR_MAX], options[128];
+	struct settings *s;
+
+	put("@far.test b.invalid\n@s.test c.invalid\n");
+	snprintf(options, sizeof(options), "Sender_Transport_Table = "
+	    "\"file:%s\" Transport_Table", file);
+	s = load_good_settings(sections, options, file);
+	cr_assert_eq(settings_load_transports(s, err, sizeof(err)), 0);
+	cr_expect_str_eq(target(s, "eve@far.test", "x@s.test"), "192.0.2.2:25");
+	cr_expect_str_eq(target(s, "eve@other.test", "x@s.test"),
+	    "unix:/run/c");
+	settings_free(s);
+}
+
+Test(route, a_line_of_a_table_that_cannot_be_is_an_error)
+{
+	static const char *const lines[][2] = {
+		{ "@far.test d.invalid\n", "there is no Domain section of that "
+		    "name" },
+		{ "@far.test\n", "expected the name of a Domain section" },
+		{ "@far.test b.invalid c.invalid\n", "more than one word" },
+		{ "far.test b.invalid\n", "expected an address, @domain or *" },
+		{ "@ b.invalid\n", "expected an address, @domain or *" },
+		{ "<a@far.test> b.invalid\n", "without < and >" },
+	};
+	char err[SETTINGS_ERROR_MAX], text[128], want[64];
+	struct settings *s;
+	size_t i, k;
+
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+			snprintf(text, sizeof(text), "# one\n%s", lines[i][0]);
+			put(text);
+			s = load_good_settings(sections, k == 0 ?
+			    "Transport_Table" : "Sender_Transport_Table", file);
+			cr_expect_eq(settings_load_transports(s, err,
+			    sizeof(err)), -1, "%s", lines[i][0]);
+			snprintf(want, sizeof(want), "%s:2: ", file);
+			cr_expect_not_null(strstr(err, want), "%s", err);
+			cr_expect_not_null(strstr(err, lines[i][1]), "%s", err);
+			cr_expect_eq(strncmp(err, "m.conf:6:", 9), 0, "%s", err);
+			cr_expect_not_null(strstr(err, k == 0 ?
+			    "option 'Transport_Table'" :
+			    "option 'Sender_Transport_Table'"),
+			    "%s", err);
+			settings_free(s);
+		}
+}
+
+/* A section that another configuration has not: nothing is guessed. */
+Test(route, mail_does_not_go_by_a_section_that_is_gone)
+{
+	struct settings *s = load_table("Transport_Table", "");
+	char text[JOB_TEXT];
+	struct route route;
+
+	cr_expect_eq(route_deliver(s, settings_section(s, "b.invalid")->number +
+	    1, "eve@far.test", &route, text), -1);
+	cr_expect_eq(errno, EAGAIN);
+	cr_expect_str_eq(text, "the settings have changed");
+	settings_free(s);
+}
+
+Test(route, without_memory_for_a_table_it_is_later)
+{
+	struct settings *s = load_table("Transport_Table",
+	    "gr\xc3\xbcn@far.test b.invalid\n* c.invalid\n");
+	const struct settings_domain *d;
+
+	utf8_fail(true);
+	cr_expect_eq(settings_transport(s, "gr\xc3\xbcn@far.test", "", &d), -1);
+	cr_expect_eq(errno, ENOMEM);
+	utf8_fail(false);
+	cr_expect_str_eq(target(s, "GR\xc3\x9cN@far.test", ""), "192.0.2.2:25");
 	settings_free(s);
 }
 

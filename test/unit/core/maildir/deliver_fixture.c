@@ -14,8 +14,8 @@
 struct df x;
 
 static int
-route(void *, const char *rcpt, struct deliver_route *route_r,
-    char *text_r)
+route(void *, const struct job *, const char *rcpt,
+    struct deliver_route *route_r, char *text_r)
 {
 	char whole[128];
 	const char *why;

@@ -67,11 +67,11 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 }
 
 static int
-op_route(void *closure, const char *rcpt, struct queue_route *route_r,
-    char *text_r)
+op_route(void *closure, const struct queue_addressee *to,
+    struct queue_route *route_r, char *text_r)
 {
 	const struct qf *f = closure;
-	const char *at = strchr(rcpt, '@');
+	const char *at = strchr(to->rcpt, '@');
 
 	if (at != NULL && strcmp(at, "@nowhere.test") == 0) {
 		strlcpy(text_r, "nowhere to go", JOB_TEXT);
@@ -90,6 +90,8 @@ op_route(void *closure, const char *rcpt, struct queue_route *route_r,
 		route_r->window_max = f->hop_max;
 		route_r->max_rate = f->hop_rate;
 	}
+	if (strncmp(to->sender, "section", 7) == 0)
+		route_r->section = 4711;
 	return 0;
 }
 

@@ -41,6 +41,26 @@ Test(queue, a_committed_message_becomes_one_job_for_each_recipient)
 	cr_assert_eq(qf_listed(&f), 0);
 }
 
+/* What the route of a sender says is in his jobs, also after a failure. */
+Test(queue, a_job_has_the_section_of_its_route)
+{
+	size_t i, n;
+
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "section@s.test", qf_three, 3, "body\r\n");
+	qf_append(&s, QF_ID(2), "other@s.test", qf_three, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	for (n = 0; n < 2; n++) {
+		qf_pass(&f, 70000);
+		cr_assert_eq(f.njobs, 6);
+		for (i = 0; i < 6; i++)
+			cr_expect_eq(f.jobs[i].job.section,
+			    (i < 3) == (f.jobs[0].job.section != 0) ? 4711 : 0,
+			    "%zu", i);
+		qf_finish(&f, EAGAIN);
+	}
+}
+
 Test(queue, only_what_the_writer_has_said_is_durable_is_read)
 {
 	struct qf_segment part;
