@@ -132,7 +132,7 @@ write_file(const struct maildir *md, const struct maildir_size *limit,
 	char text[LIMIT_MAX + 64], name[64];
 	int fd;
 
-	snprintf(name, sizeof(name), FILE_NAME ".%ld", (long)getpid());
+	snprintf(name, sizeof(name), MAILDIR_QUOTA_TMP, (long)getpid());
 	limit_line(limit, text);
 	snprintf(text + strlen(text), sizeof(text) - strlen(text),
 	    "%llu %llu\n", (unsigned long long)size->octets,

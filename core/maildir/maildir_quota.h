@@ -20,6 +20,9 @@
 #define MAILDIR_QUOTA_COUNT_MS	(60 * 1000)	/* not more often is one Maildir counted */
 #define MAILDIR_QUOTA_ENTRIES	2000000		/* not more of them are counted */
 
+/* A new file, in tmp/, by the pid of who writes it: a name that maildir_sweep() knows */
+#define MAILDIR_QUOTA_TMP	"0.maildirsize00R0.%ld"
+
 struct maildir_size {
 	uint64_t	octets, messages;
 };

@@ -1,6 +1,7 @@
 /* Maildirs with a quota. */
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -283,4 +284,20 @@ Test(deliver_quota, a_large_maildir_is_counted_once)
 		else
 			df_run("test ! -e d/a/maildirsize");
 	}
+}
+
+Test(deliver_quota, what_a_dead_agent_has_begun_to_write_is_removed)
+{
+	char cmd[256], name[64];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	snprintf(name, sizeof(name), MAILDIR_QUOTA_TMP, (long)pid);
+	snprintf(cmd, sizeof(cmd), "mkdir -p d/a/tmp && "
+	    "touch -d '1 hour ago' d/a/tmp/%s", name);
+	df_run(cmd);
+	expect("");
+	cr_expect_eq(df_count("d/a/tmp"), 0);
 }
