@@ -188,7 +188,7 @@ $(B)/fuzz $(B)/fuzzer: LDLIBS += -lpam
 # test/fuzz/role.h: a process of mailmilld in that of the fuzzer
 $(B)/fuzz $(B)/fuzzer: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,child_run \
 	  child_exit child_drop child_load_crypto privs_raise_nofile \
-	  spool_writer_drain monotonic_ms)
+	  socket spool_writer_drain monotonic_ms)
 $(B)/fuzz: $(call test_obj,fuzz) $(FUZZ_LIBS)
 $(B)/fuzzer: $(filter-out %/replay.o,$(call test_obj,fuzz)) $(FUZZ_LIBS)
 	$(call say,LD)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \

@@ -20,6 +20,7 @@ libgsasl-dev	pc:libgsasl
 libseccomp-dev	pc:libseccomp
 libidn2-dev	pc:libidn2
 libc-ares-dev	pc:libcares
+libcurl4-openssl-dev pc:libcurl
 libunistring-dev hdr:unistr.h
 libpam0g-dev	hdr:security/pam_appl.h
 libcrypt-dev	hdr:crypt.h

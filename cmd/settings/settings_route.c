@@ -71,6 +71,17 @@ settings_has_logins(const struct settings *s)
 	return false;
 }
 
+bool
+settings_wants_sts(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].mta_sts)
+			return true;
+	return false;
+}
+
 void
 settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX])
@@ -251,6 +262,17 @@ settings_route_check(struct conf *c, const struct settings *s,
 		return conf_error(c, &d->at, "option 'Login' of Domain \"%s\": "
 		    "only together with Route, which says where to log in",
 		    d->name);
+	if (d->mta_sts && !settings_is_mx(d))
+		return conf_error(c, &d->at, "option 'MTA_STS' of Domain "
+		    "\"%s\": only together with Delivery = \"smtp\" and without "
+		    "Route, since a policy is about the hosts in MX records",
+		    d->name);
+	/* as in Postfix, where a table of policies wins */
+	if (d->mta_sts && d->tls_level != SETTINGS_TLS_MAY &&
+	    d->tls_level != SETTINGS_TLS_DANE)
+		return conf_error(c, &d->at, "option 'MTA_STS' of Domain "
+		    "\"%s\": only together with TLS = dane or may, since "
+		    "each other value holds whatever a policy says", d->name);
 	if (!settings_is_relayed(d))
 		return d->route.n == 0 ? 0 : conf_error(c, &d->route_at,
 		    "option 'Route': only together with Delivery = \"lmtp\" or "

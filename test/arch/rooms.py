@@ -116,6 +116,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'
                                 ' cmd/mailmilld/lookup',
+    'cmd/mailmilld/sts':        LOOP + ' tls cmd/settings'
+                                ' cmd/mailmilld/role cmd/mailmilld/lookup',
     'cmd/mailmilld/logger':     LOOP + ' cmd/settings cmd/mailmilld/role',
     # with SASL: passwords for next hops do not leave it where they need not
     'cmd/mailmilld/keyd':       LOOP + ' core/table proto/auth proto/sasl tls'

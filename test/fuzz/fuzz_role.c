@@ -504,7 +504,8 @@ fuzz_role(const uint8_t *data, size_t len)
 {
 	static const enum role_id roles[] = { ROLE_KEYD, ROLE_QUEUE,
 		ROLE_DELIVER, ROLE_SPOOLD, ROLE_LOGGER, ROLE_AUTHD,
-		ROLE_WORKER, ROLE_RELAY, ROLE_RESOLVER, ROLE_PIPE };
+		ROLE_WORKER, ROLE_RELAY, ROLE_RESOLVER, ROLE_PIPE,
+		ROLE_STS };
 	static struct talk t;
 	struct fuzz_role r = { .files = files, .talk = talk,
 		.closure = &t };

@@ -2,8 +2,10 @@
 
 #include "test/fuzz/role.h"
 
+#include <sys/socket.h>
 #include <sys/time.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -39,6 +41,8 @@ static const char plain[] =
 static const char away[] =
     "Resolver = { \"127.0.0.1:1\" }\n"
     "Domain \"b\" { Delivery = lmtp Route = \"unix:%s/next\" }\n";
+/* and of a process that reads certificates: none */
+static const char lonely[] = "MTA_STS_CA_File = \"%s/none\"\n";
 static const char secure[] =
     "hostname = \"mx.example.test\"\n"
     "spool = \"%1$s\"\n"
@@ -60,6 +64,8 @@ void __wrap_child_exit(struct child *c);
 int __wrap_child_drop(struct child *c);
 int __wrap_child_load_crypto(const struct child *c);
 unsigned long __wrap_privs_raise_nofile(void);
+int __real_socket(int family, int type, int protocol);
+int __wrap_socket(int family, int type, int protocol);
 uint64_t __real_monotonic_ms(void);
 uint64_t __wrap_monotonic_ms(void);
 int __real_spool_writer_drain(struct spool_writer *w, int timeout_ms);
@@ -99,6 +105,16 @@ unsigned long
 __wrap_privs_raise_nofile(void)
 {
 	return 1024;
+}
+
+/* No process reaches the network, whatever address it has been told. */
+int
+__wrap_socket(int family, int type, int protocol)
+{
+	if (family == AF_UNIX)
+		return __real_socket(family, type, protocol);
+	errno = ENETUNREACH;
+	return -1;
 }
 
 /* --- time ----------------------------------------------------------------- */
@@ -216,6 +232,9 @@ role_settings(enum role_id id)
 	    snprintf(text, sizeof(text), plain, folder);
 	if (id == ROLE_RELAY || id == ROLE_RESOLVER)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, away, folder);
+	if (id == ROLE_STS)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, lonely,
+		    folder);
 	if ((fp = fmemopen(text, (size_t)n, "r")) == NULL)
 		abort();
 	s = settings_load(fp, "fuzz", NULL, 0, err, sizeof(err));
@@ -292,6 +311,7 @@ prepare(struct fuzz_role *r, struct chanev_ops *ops)
 	folder_make("incoming");
 	folder_make("queue");
 	folder_make("mail");
+	folder_make("sts");
 	folder_file("users", "alice:{PLAIN}secret\n", 20);
 	FUZZ_HOLDS((c->sched = scheduler_create(&backend)) != NULL);
 	FUZZ_HOLDS(role_link(r, ROLE_MASTER, &fd) == 0);

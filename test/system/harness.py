@@ -51,6 +51,7 @@ AUTHD_CONF = 'auth_user = "backup" ' if ROOT else ''
 
 # for tests that want a process of each role
 RELAYED = '''Domain "relayed.test" { Delivery = smtp Route = "127.0.0.1:1" }
+Domain "wants-policies.test" { Delivery = smtp MTA_STS = true }
 Domain "piped.test" { Delivery = pipe Command = "/bin/true" Pipe_User = "games" }
 '''
 

@@ -20,7 +20,7 @@ with open(f'{TOP}/cmd/mailmilld/role/role.def') as f:
     # the first is the master
     ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', f.read(), re.M)[1:]
 # those without a number in their title, and those that open files by their names
-SINGLE = 'queue', 'authd', 'logger', 'spoold'
+SINGLE = 'queue', 'authd', 'logger', 'spoold', 'sts'
 OPENS_FILES = 'queue', 'deliver', 'authd', 'spoold'
 
 
@@ -103,6 +103,10 @@ def test_messages_of_authd(d):
 
 def test_messages_of_the_resolver(d):
     fuzz(d, 'resolver 1')
+
+
+def test_messages_of_sts(d):
+    fuzz(d, 'sts')
 
 
 def test_messages_of_the_logger(d):
@@ -350,9 +354,9 @@ def test_calls_with_arguments_that_no_role_uses(d):
                     ('keyd 1', 'merge_memory'), ('authd', 'lock_priority'),
                     ('logger', 'filter'), ('worker 2', 'take_room'),
                     ('relay 1', 'make_mptcp'), ('resolver 1', 'make_ping'),
-                    ('pipe 1', 'make_unix')):
+                    ('pipe 1', 'make_unix'), ('sts', 'make_udp')):
                 attempted(s, title, name)
             t.wait(20)
         s.all_run()
         t.has_arrived()
-        assert s.stats()['sandbox_kills'] == 11
+        assert s.stats()['sandbox_kills'] == 12

@@ -19,10 +19,10 @@ with open(f'{TOP}/cmd/mailmilld/role/role.def') as table:
     # the first is the master
     ROLES = re.findall(r'^ROLE\(\w+,\s*(\w+)\)', table.read(), re.M)[1:]
 OWN_ROOTS = {'worker': 'empty', 'keyd': 'empty', 'logger': 'empty',
-             'resolver': 'empty', 'spoold': 'incoming'}
+             'resolver': 'empty', 'spoold': 'incoming', 'sts': 'sts'}
 # of a worker: twice the Max_Message_Size, and 1 MiB
 FILE_MAX = {'keyd': '0', 'authd': '0', 'relay': '0', 'resolver': '0', 'pipe': '0',
-            'spoold': '32768',
+            'spoold': '32768', 'sts': str(16 * 2 ** 20 + 20000 * 128 + 128),
             'worker': str(2 * 100 * 2 ** 20 + 2 ** 20)}
 CAPS = 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'
 
@@ -106,14 +106,14 @@ def in_manual():
     with open(f'{TOP}/man/mailmilld.8') as f:
         lines = f.read().splitlines()
     start, = [i for i, line in enumerate(lines)
-              if line.startswith('.It Em measure Ta ')]
-    roles = [x.removeprefix('Em ') for x in lines[start].split(' Ta ')[1:]]
-    found = {role: {} for role in roles}
+              if line.startswith('.It Em role Ta ')]
+    measures = [x.removeprefix('Em ') for x in lines[start].split(' Ta ')[1:]]
+    found = {}
     for line in lines[start + 1:lines.index('.El', start)]:
-        name, *said = line.removeprefix('.It ').split(' Ta ')
-        assert set(said) <= {'yes', '-', 'bound', '(PAM)'}, line
-        for role, word in zip(roles, said, strict=True):
-            found[role][name] = word != '-'
+        role, *said = line.removeprefix('.It ').split(' Ta ')
+        assert set(said) <= {'yes', '-', 'bound', 'PAM'}, line
+        found[role] = {m: word != '-' for m, word in zip(
+            measures, said, strict=True)}
     return found
 
 
@@ -175,7 +175,8 @@ def test_openssl_is_configured_in_all_that_compute_with_it(d):
         for role, pid in role_pids(s):
             with open(f'/proc/{pid}/maps') as f:
                 has = '/ossl-modules/legacy.so' in f.read()
-            assert has == (role in ('worker', 'keyd', 'authd', 'relay')), role
+            assert has == (role in ('worker', 'keyd', 'authd', 'relay',
+                                    'sts')), role
         with Client(s.port) as c:
             c.hello()
             c.cmd('STARTTLS', '220')
@@ -336,7 +337,8 @@ def test_a_call_of_another_role_kills_and_is_named(d):
              'deliver': ('execve',), 'queue': ('ptrace',), 'keyd': ('openat',),
              'authd': ('ioctl', 0, 0x5412),                  # TIOCSTI
              'logger': ('openat',), 'spoold': ('execve',), 'relay': ('openat',),
-             'resolver': ('ptrace',), 'pipe': ('execve',)}
+             'resolver': ('ptrace',), 'pipe': ('execve',),
+             'sts': ('openat',)}
     with server(d, workers=1) as s:
         for role in ROLES:
             killed_with(s, role, *calls[role])

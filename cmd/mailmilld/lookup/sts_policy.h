@@ -22,6 +22,15 @@ enum sts_mode {
 	STS_NMODES
 };
 
+/* Why a policy could not be had; in brackets, the result type of RFC 8460 4.3. */
+enum sts_failure {
+	STS_FETCHED,		/* it was */
+	STS_FETCH_ERROR,	/* [sts-policy-fetch-error] */
+	STS_INVALID,		/* [sts-policy-invalid] */
+	STS_WEBPKI_INVALID,	/* the server of HTTPS is not verified [sts-webpki-invalid] */
+	STS_NFAILURES
+};
+
 #define STS_MAX_AGE	31557600	/* seconds: a year; RFC 8461 3.2 */
 
 struct sts_policy {

@@ -195,6 +195,11 @@ on_peer(void *closure, const struct msg_peer *peer, int fd)
 			log_err("relay-connect", "peer=%s", "resolver");
 		return;
 	}
+	if (peer->role == ROLE_STS) {
+		if (sts_peer(s->env.sts, peer, fd) == -1)
+			log_err("relay-connect", "peer=%s", "sts");
+		return;
+	}
 	if (peer->role == ROLE_KEYD) {
 		if (relay_logins_peer(s->logins, peer, fd) == -1)
 			log_err("relay-connect", "peer=%s", "keyd");
@@ -263,10 +268,10 @@ open_env(struct role_state *s)
 {
 	s->env = (struct relay_env){ .settings = s->child->settings,
 		.tls = s->tls, .max = find_max_conns(),
-		.lookup = lookup_new(ROLE_RELAY) };
+		.lookup = lookup_new(ROLE_RELAY), .sts = sts_new(ROLE_RELAY) };
 	s->env.self = s->self = mx_self_new(s->child->settings);
 	s->env.logins = s->logins = relay_logins_new();
-	if (s->env.lookup != NULL && s->self != NULL && s->logins != NULL)
+	if (s->env.lookup != NULL && s->env.sts != NULL && s->self != NULL && s->logins != NULL)
 		return 0;
 	log_err("start", "role=%s", "relay");
 	return -1;
@@ -290,6 +295,7 @@ relay_main(struct child *c)
 	leave_queue(&s);
 out:
 	relay_logins_free(s.logins);
+	sts_free(s.env.sts);
 	lookup_free(s.env.lookup);
 	mx_self_free(s.self);
 	relay_tls_free(s.tls);
@@ -340,7 +346,8 @@ const struct role role_relay = {
 	ROLE_ACCOUNT(relay_user),
 	.count = settings_relayers,
 	.main = relay_main,
-	.peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_KEYD),
+	.peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_KEYD) |
+	    ROLE_BIT(ROLE_STS),
 	.profile = {
 		/* TCP and Unix sockets, streams alone.  It opens no file by its
 		 * name: a Unix socket is reached by connect(2), which Landlock

@@ -22,6 +22,25 @@
 
 /* --- the engine's host ---------------------------------------------------- */
 
+/* RFC 8461 5: what would fail if the policy's mode were "enforce". */
+static void
+log_testing(const struct relay_conn *conn, const struct smtp_client *c)
+{
+	enum relay_result result = RELAY_RESULT_NO_STARTTLS;
+	const char *why = "there is no TLS";
+
+	if (conn->state != CONN_OPENING || !conn->is_testing)
+		return;
+	if (smtp_client_is_tls(c)) {
+		result = relay_policy_result(
+		    tls_client_facts(conn->tls)->verdict);
+		why = tls_client_facts(conn->tls)->why;
+	}
+	if (result != RELAY_RESULT_GOOD)
+		log_event(LOG_LEVEL_INFO, "sts-testing", "remote=%s result=%s "
+		    "reason=%s", conn->remote, relay_result_name(result), why);
+}
+
 /* What TLS has come to, once for each connection.  One without it holds nothing
  * for it: that would be more than all else that an idle connection has. */
 static void
@@ -50,6 +69,7 @@ on_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 	struct relay_conn *conn = host;
 
 	see_tls(conn, c);
+	log_testing(conn, c);
 	if ((conn->mail = conn->ops->next(conn->closure, conn)) == NULL)
 		return conn->state == CONN_LEAVING ? SMTP_NEXT_QUIT :
 		    SMTP_NEXT_NONE;
@@ -340,6 +360,7 @@ prepare_tls(struct relay_conn *conn, const struct relay_conn_target *t)
 	conn->level = p->level;
 	conn->source = p->source;
 	conn->is_sure = p->is_sure;
+	conn->is_testing = p->is_testing;
 	if (t->tls == NULL)
 		return 0;
 	if (*p->name == '\0' && t->addr->kind == ROUTE_IP)

@@ -307,8 +307,9 @@ relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
 	h->conn_ops = &conn_ops;
 	h->sources = sources;
 	h->ways = (struct relay_ways){ .open = mx_open, .more = mx_more,
-		.close = mx_close, .now_ms = monotonic_ms,
-		.lookup = env->lookup, .self = env->self,
+		.close = mx_close, .ask_sts = sts_ask, .cancel_sts = sts_cancel,
+		.now_ms = monotonic_ms, .lookup = env->lookup, .sts = env->sts,
+		.self = env->self,
 		.found = relay_hop_found };
 	h->ops = ops;
 	h->closure = closure;

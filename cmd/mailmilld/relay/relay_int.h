@@ -7,6 +7,7 @@
 
 #include "cmd/mailmilld/lookup/lookup.h"
 #include "cmd/mailmilld/lookup/mx_self.h"
+#include "cmd/mailmilld/lookup/sts_ask.h"
 #include "cmd/mailmilld/relay/relay_policy.h"
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/route.h"
@@ -237,6 +238,7 @@ struct relay_conn {
 	enum relay_level	 level;		/* of its policy, as the next two */
 	enum relay_source	 source;
 	bool			 is_sure;
+	bool			 is_testing;
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c; with since_ms */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */
@@ -284,6 +286,7 @@ struct relay_env {
 	const struct relay_tls	*tls;
 	struct relay_logins	*logins;
 	struct lookup		*lookup;	/* where names are looked up */
+	struct sts		*sts;		/* and policies of MTA-STS */
 	const struct mx_self	*self;
 	size_t			 max;		/* connections in all */
 };

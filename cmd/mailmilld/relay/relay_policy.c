@@ -179,7 +179,8 @@ demand_dane(struct relay_policy *p, const struct relay_policy_facts *f,
 static bool
 choose_sts(struct relay_policy *p, const struct relay_policy_facts *f)
 {
-	if (f->hop == NULL || f->sts == RELAY_STS_NONE)
+	p->is_testing = f->sts == RELAY_STS_TESTING;
+	if (f->hop == NULL || f->sts == RELAY_STS_NONE || p->is_testing)
 		return false;
 	p->source = RELAY_BY_STS;
 	if (f->sts == RELAY_STS_NO_MATCH) {

@@ -49,7 +49,8 @@ enum relay_result {
 /* The policy of MTA-STS of the recipient's domain, as far as it is about one
  * host. */
 enum relay_sts {
-	RELAY_STS_NONE,		/* there is no policy, or its mode is none or testing */
+	RELAY_STS_NONE,		/* there is no policy, or its mode is none; or testing, and the host is none of its mx */
+	RELAY_STS_TESTING,	/* mode testing, and the host is one of its mx */
 	RELAY_STS_MATCH,	/* mode enforce, and the host is one of its mx */
 	RELAY_STS_NO_MATCH	/* mode enforce, and it is not */
 };
@@ -87,6 +88,7 @@ struct relay_policy {
 	size_t			 nnames;
 	struct tls_client_tlsa	*tlsa;		/* with RELAY_DANE: those that can be used */
 	size_t			 ntlsa;
+	bool			 is_testing;	/* tell what MTA-STS would not let pass */
 	bool			 is_dane_only;	/* of those records, one has to do */
 	/* with RELAY_SKIP: why, and in words without the name of the host */
 	enum relay_result	 result;

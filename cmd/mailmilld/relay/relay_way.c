@@ -13,6 +13,7 @@
 #include "core/util/array.h"
 
 #define SMTP_PORT	25
+#define STS_KEPT_MS	300000	/* a policy of MTA-STS is asked for again */
 
 void
 relay_way_route(const struct settings_domain *d, size_t i,
@@ -145,10 +146,19 @@ add_place(struct relay_way *w, const struct route_addr *addr,
 	return true;
 }
 
+static void
+free_sts(struct relay_way *w)
+{
+	free(w->sts);
+	w->sts = NULL;
+	w->has_sts = false;
+}
+
 /* Begin with the first route again. */
 static void
 forget(struct relay_way *w)
 {
+	free_sts(w);
 	free(w->was);
 	w->was = w->v;
 	w->nwas = w->n;
@@ -190,6 +200,32 @@ note_skipped(struct relay_way *w, const struct mx_hop *h,
 	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
 }
 
+/* RFC 8461 5: what would fail if the mode were "enforce". */
+static void
+note_testing(const struct relay_way *w, const char *host)
+{
+	log_event(LOG_LEVEL_INFO, "sts-testing", "name=%s host=%s result=%s "
+	    "reason=%s", w->mx, host,
+	    relay_result_name(RELAY_RESULT_VALIDATION),
+	    "it is none of the hosts in the MTA-STS policy of the domain");
+}
+
+/* What the domain's policy says of that host. */
+static enum relay_sts
+sts_of(const struct relay_way *w, const char *host)
+{
+	bool is_match;
+
+	if (w->sts == NULL)
+		return RELAY_STS_NONE;
+	is_match = sts_policy_matches(w->sts, host);
+	if (w->sts->mode == STS_ENFORCE)
+		return is_match ? RELAY_STS_MATCH : RELAY_STS_NO_MATCH;
+	if (!is_match)
+		note_testing(w, host);
+	return is_match ? RELAY_STS_TESTING : RELAY_STS_NONE;
+}
+
 /* The policy of the ${i}th hop; those before are of the same host, or of others.
  * NULL: there is none, and no connection. */
 static const struct relay_policy *
@@ -197,7 +233,7 @@ policy_of(struct relay_way *w, const struct mx_result *r, size_t i,
     const char *name, const struct relay_policy *before)
 {
 	const struct mx_hop *h = &r->hops[i];
-	const struct relay_policy_facts facts = { .domain = w->domain,
+	struct relay_policy_facts facts = { .domain = w->domain,
 		.name = name, .is_mx = w->mx != NULL, .alias = w->mx != NULL &&
 		r->alias != NULL ? r->alias : "", .hop = h,
 		.is_optional = w->is_optional };
@@ -205,6 +241,7 @@ policy_of(struct relay_way *w, const struct mx_result *r, size_t i,
 
 	if (i > 0 && strcmp(h->host, r->hops[i - 1].host) == 0)
 		return p;
+	facts.sts = sts_of(w, h->host);
 	if ((p = add_policy(w, &facts)) != NULL && p->level == RELAY_SKIP) {
 		note_skipped(w, h, p);
 		return NULL;
@@ -326,6 +363,70 @@ on_hops(void *closure, const struct mx_result *r)
 	w->ways->found(w->closure);
 }
 
+/* --- policies of MTA-STS ---------------------------------------------------- */
+
+/* Nobody knows whether the domain has a policy, and what it says. */
+static void
+take_no_sts(struct relay_way *w)
+{
+	w->why = (struct job_error){ .code = 0 };
+	strlcpy(w->why.enhanced, "4.7.5", sizeof(w->why.enhanced));
+	snprintf(w->why.text, sizeof(w->why.text), "%.100s: whether it has a "
+	    "policy of MTA-STS could not be learned: the process sts does not "
+	    "answer", w->mx);
+	w->errnum = EAGAIN;
+	w->flags = JOB_TARGET;
+	w->has_demand = true;
+	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
+	w->entry++;
+}
+
+/* Keep a copy without the room that it does not need.  Return 0, or -1 (ENOMEM). */
+static int
+keep_sts(struct relay_way *w, const struct sts_policy *p)
+{
+	size_t octets = offsetof(struct sts_policy, mx) + p->len;
+
+	if (p->mode != STS_NONE) {
+		if ((w->sts = malloc(octets)) == NULL)
+			return -1;
+		memcpy(w->sts, p, octets);
+	}
+	w->has_sts = true;
+	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + STS_KEPT_MS);
+	return 0;
+}
+
+static void
+on_sts(void *closure, const struct sts_policy *p, enum sts_failure)
+{
+	struct relay_way *w = closure;
+
+	w->sts_ask = NULL;
+	if (p == NULL || keep_sts(w, p) == -1)
+		take_no_sts(w);
+	w->ways->found(w->closure);
+}
+
+/* Ask for the policy of the domain, unless it is known.  Return whether the search
+ * has to wait for it.  It is not one of RELAY_SEARCHES: who has many domains with
+ * slow HTTPS servers does not keep other mail waiting. */
+static bool
+ask_sts(struct relay_way *w)
+{
+	if (w->mx == NULL || !w->domain->mta_sts || w->has_sts ||
+	    w->is_optional)
+		return false;
+	w->sts_ask = w->ways->ask_sts(w->ways->sts, w->mx, on_sts, w);
+	if (w->sts_ask == NULL && errno == EINVAL)
+		w->has_sts = true;	/* an address literal has none */
+	else if (w->sts_ask == NULL)
+		take_no_sts(w);
+	return !w->has_sts;
+}
+
+/* --- searches, when nothing else has to come first ----------------------------- */
+
 /* Begin a search, when there may be one more. */
 static void
 search(struct relay_way *w)
@@ -337,6 +438,8 @@ search(struct relay_way *w)
 
 	want.port = w->mx == NULL ? ntohs(addr.port) :
 	    (unsigned int)w->domain->mx_port;
+	if (ask_sts(w))
+		return;
 	if (w->ways->nsearches == RELAY_SEARCHES) {
 		w->ways->is_short = true;
 		return;
@@ -392,6 +495,9 @@ void
 relay_way_close(struct relay_way *w)
 {
 	end_search(w);
+	if (w->sts_ask != NULL)
+		w->ways->cancel_sts(&w->sts_ask);
+	free_sts(w);
 	free_policies(w);
 	free(w->v);
 	free(w->was);
@@ -405,7 +511,7 @@ relay_way_begin(struct relay_way *w)
 	size_t i;
 
 	/* without an address the DNS is asked each time */
-	if (w->search == NULL && (w->n == 0 ||
+	if (w->search == NULL && w->sts_ask == NULL && (w->n == 0 ||
 	    w->ways->now_ms() >= w->end_ms))
 		forget(w);
 	for (i = 0; i < w->n; i++)
@@ -433,7 +539,7 @@ go_on(struct relay_way *w)
 	const struct relay_policy *policy;
 	struct route_addr addr;
 
-	if (w->search != NULL || entry >= n)
+	if (w->search != NULL || w->sts_ask != NULL || entry >= n)
 		return false;
 	if (w->mx == NULL)
 		relay_way_route(w->domain, entry, &addr);

@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "cmd/mailmilld/lookup/mx.h"
+#include "cmd/mailmilld/lookup/sts_ask.h"
 #include "cmd/mailmilld/relay/relay_policy.h"
 #include "cmd/settings/route_addr.h"
 #include "cmd/settings/settings.h"
@@ -60,14 +61,18 @@ struct relay_place {
 
 /* What all ways of a process share. */
 struct relay_ways {
-	/* mx_open(), mx_more(), mx_close(), monotonic_ms(), or what a test has in
-	 * their places */
+	/* mx_open(), mx_more(), mx_close(), sts_ask(), sts_cancel(),
+	 * monotonic_ms(), or what a test has in their places */
 	struct mx	*(*open)(struct lookup *l, const struct mx_want *want,
 			    mx_fn *fn, void *closure);
 	void		 (*more)(struct mx *x);
 	void		 (*close)(struct mx **x);
+	struct sts_ask	*(*ask_sts)(struct sts *t, const char *domain,
+			    sts_ask_fn *fn, void *closure);
+	void		 (*cancel_sts)(struct sts_ask **a);
 	uint64_t	 (*now_ms)(void);
 	struct lookup	*lookup;
+	struct sts	*sts;
 	const struct mx_self *self;
 	/* found(closure): of relay_way_open(): what that way waited for */
 	void		 (*found)(void *closure);
@@ -102,6 +107,10 @@ struct relay_way {
 	struct mx	*search;	/* NULL: there is none */
 	uint64_t	 search_ms;	/* its beginning */
 	LIST_ENTRY(relay_way) searching;	/* while there is one */
+	/* with MTA_STS, before the search: */
+	struct sts_ask	*sts_ask;	/* NULL: nothing is asked */
+	bool		 has_sts;	/* it was answered: */
+	struct sts_policy *sts;		/* as long as it is; NULL: none */
 	/* why there is none, and the result of what waits */
 	struct job_error why;
 	int		 errnum;

@@ -17,6 +17,7 @@
 #include "cmd/mailmilld/master/needs/daemon.h"
 #include "cmd/mailmilld/master/needs/listen.h"
 #include "cmd/mailmilld/master/needs/own_account.h"
+#include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/procs/procs.h"
 #include "cmd/mailmilld/master/sessions/sessions.h"
 #include "cmd/mailmilld/master/state/note.h"
@@ -158,9 +159,11 @@ start(struct master *m, struct config *config, char *err_r, size_t errlen)
 {
 	char why[LOG_ERROR_MAX];
 
-	/* a role that the old configuration did not need has no account yet */
+	/* a role that the old configuration did not need has no account yet, and
+	 * its folder in the spool is not that account's */
 	if (accounts_find(config->settings, m->is_trial, m->accounts) == -1 ||
 	    own_accounts_find(m, config->settings) == -1 ||
+	    spooldir_make(config->settings->spool, m->accounts) == -1 ||
 	    listeners_bind(m, config->settings) == -1) {
 		snprintf(err_r, errlen, "%s: %s", config_filename(),
 		    log_last_error(why, sizeof(why)));

@@ -171,6 +171,32 @@ Test(settings_route, names_and_mx_records_need_a_resolver)
 	    "Route, and somebody has to look up MX records, found 0");
 }
 
+Test(settings_route, policies_of_mta_sts_are_for_hosts_of_mx_records)
+{
+	static const char conf[] = LISTEN "Domain \"a.test\" { MTA_STS = true "
+	    "%s }\n";
+	struct settings *s = load_good_settings(conf, "Delivery = smtp");
+
+	cr_expect(settings_wants_sts(s));
+	settings_free(s);
+	s = load_good_settings(conf, "Delivery = smtp TLS = may");
+	settings_free(s);
+	s = load_good_settings(LISTEN "Domain \"a.test\" { Delivery = smtp }\n");
+	cr_expect_not(settings_wants_sts(s));
+	settings_free(s);
+	cr_expect_null(load_settings(NULL, conf, "Delivery = smtp "
+	    "Route = \"192.0.2.1\""));
+	cr_expect_str_eq(load_error, "m.conf:2:1: option 'MTA_STS' of Domain "
+	    "\"a.test\": only together with Delivery = \"smtp\" and without "
+	    "Route, since a policy is about the hosts in MX records");
+	cr_expect_null(load_settings(NULL, conf, "Maildir = \"/m/%u\""));
+	cr_expect_null(load_settings(NULL, conf, "Delivery = smtp "
+	    "TLS = encrypt"));
+	cr_expect_str_eq(load_error, "m.conf:2:1: option 'MTA_STS' of Domain "
+	    "\"a.test\": only together with TLS = dane or may, since each "
+	    "other value holds whatever a policy says");
+}
+
 Test(settings_route, a_section_for_more_than_one_domain_needs_no_maildir)
 {
 	settings_free(load_good_settings(LISTEN "Domain \"*\" { Delivery = smtp "

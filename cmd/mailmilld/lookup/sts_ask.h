@@ -1,0 +1,46 @@
+/* The asker's side of the role sts: which policy of MTA-STS a domain has, for a role
+ * that has ROLE_STS among its peers.  As lookup.h is used, this is.
+ *
+ * Owns: the channel to that process, the questions that wait for it.
+ * An answer has been checked (sts_policy_check()) before it is given to the
+ * callback.
+ *
+ * A process that dies is followed by another, which is asked again.  A question that
+ * is not answered within LIM_STS_SECONDS fails: nobody knows then whether a policy
+ * is in force, so that mail has to wait. */
+
+#ifndef CMD_MAILMILLD_LOOKUP_STS_ASK_H
+#define CMD_MAILMILLD_LOOKUP_STS_ASK_H
+
+#include "cmd/mailmilld/lookup/sts_policy.h"
+#include "cmd/mailmilld/role/msg.h"
+
+struct sts;
+struct sts_ask;
+
+/* sts_ask_fn(closure, policy, failure): The policy of the domain; one with the mode
+ * STS_NONE: it has none; NULL: it could not be learned.  ${failure} says why there
+ * is no newer one.  The question is over; valid until the callback returns, which
+ * may ask and cancel, but not call sts_free(). */
+typedef void sts_ask_fn(void *closure, const struct sts_policy *policy,
+    enum sts_failure failure);
+
+/* sts_new(self): For a process of the role ${self}.  NULL: ENOMEM.
+ * sts_peer(t, who, fd): ${fd} is the channel to the process; it replaces the one
+ * before.  takes ${fd}.  Return 0, or -1 with errno. */
+struct sts *sts_new(enum role_id self);
+int sts_peer(struct sts *t, const struct msg_peer *who, int fd);
+
+/* sts_ask(t, domain, fn, closure): ${fn} is called once, never from within this
+ * call.  NULL with errno EINVAL: no such name can be in the DNS; EAGAIN:
+ * LIM_LOOKUPS questions wait already; ENOMEM.
+ * sts_cancel(&a): Forget the question; *a is NULL afterwards; NULL there does
+ * nothing. */
+struct sts_ask *sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn,
+    void *closure);
+void sts_cancel(struct sts_ask **a);
+
+/* sts_free(t): Also the questions; no callback is made.  NULL does nothing. */
+void sts_free(struct sts *t);
+
+#endif

@@ -1,0 +1,57 @@
+/* libcurl; see sts_curl.h. */
+
+#include "cmd/mailmilld/sts/sts_curl.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+struct sts_curl sts_curl;
+
+static const struct {
+	const char	*name;
+	size_t		 offset;
+} functions[] = {
+#define CURL_FN(name) { "curl_" #name, offsetof(struct sts_curl, name) },
+#include "cmd/mailmilld/sts/sts_curl.def"
+#undef CURL_FN
+};
+
+/* It stays loaded: its libraries have functions that are called at exit. */
+int
+sts_curl_load(char *err_r, size_t errlen)
+{
+	static void *library;
+	void *f;
+	size_t i;
+
+	if (library != NULL)
+		return 0;
+	if ((library = dlopen(STS_CURL_SONAME, RTLD_NOW | RTLD_LOCAL)) == NULL) {
+		snprintf(err_r, errlen, "%s: install the Debian package "
+		    "libcurl4", dlerror());
+		return -1;
+	}
+	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		if ((f = dlsym(library, functions[i].name)) == NULL) {
+			snprintf(err_r, errlen, "%s", dlerror());
+			return -1;
+		}
+		memcpy((char *)&sts_curl + functions[i].offset, &f, sizeof(f));
+	}
+	if (sts_curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		snprintf(err_r, errlen, "%s cannot be set up", STS_CURL_SONAME);
+		return -1;
+	}
+	return 0;
+}
+
+CURLM *
+sts_curl_multi(void)
+{
+	static CURLM *multi;
+
+	if (multi == NULL)
+		multi = sts_curl.multi_init();
+	return multi;
+}

@@ -1,0 +1,549 @@
+/* Fetching policies; see sts_fetch.h.
+ *
+ * The sockets of all transfers are in one epoll(7) set, which is one descriptor of
+ * the loop: libcurl says what each waits for, and closes it when it likes. */
+
+#include "cmd/mailmilld/sts/sts_fetch.h"
+
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/sts/sts_curl.h"
+#include "core/loop/after.h"
+#include "core/loop/watch.h"
+
+#define HOST_PREFIX	"mta-sts."
+#define URL_MAX		(LIM_DOMAIN + 64)
+#define EVENTS		32		/* of one pass */
+#define ADDRESSES_MAX	8		/* that are tried */
+#define RESOLVE_MAX	(LIM_DOMAIN + 16 + ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3))
+#define WHY_MAX		(CURL_ERROR_SIZE + 32)
+
+enum state { LOOKING, WAITING, RUNNING, OVER };
+
+struct sts_fetch {
+	TAILQ_ENTRY(sts_fetch)	 link;		/* of those in its state */
+	struct sts_fetches	*fs;
+	enum state		 state;
+	char			 host[LIM_DOMAIN + 1];
+	struct lookup_ask	*ask;		/* with LOOKING */
+	union addr		 addrs[ADDRESSES_MAX];
+	size_t			 naddrs;
+	CURL			*easy;		/* with RUNNING */
+	struct curl_slist	*resolve;
+	char			 error[CURL_ERROR_SIZE];
+	bool			 is_too_long;
+	char			*text;		/* of the answer */
+	size_t			 len;
+	/* with OVER */
+	enum sts_failure	 failure;
+	char			 why[WHY_MAX];
+	struct sts_policy	 policy;
+	sts_fetch_fn		*fn;
+	void			*closure;
+};
+TAILQ_HEAD(fetch_list, sts_fetch);
+
+struct sts_fetches {
+	CURLM			*multi;
+	struct curl_blob	 authorities;
+	unsigned int		 port;
+	struct lookup		*lookup;
+	int			 epoll;
+	Event			*event;		/* of epoll */
+	Event			*timer;		/* libcurl's */
+	Event			*turn;		/* set while some are OVER */
+	struct fetch_list	 lists[OVER + 1];
+	unsigned int		 nrunning;
+};
+
+/* --- states --------------------------------------------------------------- */
+
+static void on_turn(void *closure);
+
+static void
+set_state(struct sts_fetch *f, enum state state)
+{
+	struct sts_fetches *fs = f->fs;
+
+	TAILQ_REMOVE(&fs->lists[f->state], f, link);
+	fs->nrunning -= f->state == RUNNING;
+	f->state = state;
+	fs->nrunning += state == RUNNING;
+	TAILQ_INSERT_TAIL(&fs->lists[state], f, link);
+}
+
+static void
+stop(struct sts_fetch *f)
+{
+	if (f->easy != NULL) {
+		(void)sts_curl.multi_remove_handle(f->fs->multi, f->easy);
+		sts_curl.easy_cleanup(f->easy);
+	}
+	sts_curl.slist_free_all(f->resolve);
+	free(f->text);
+	f->easy = NULL;
+	f->resolve = NULL;
+	f->text = NULL;
+}
+
+static void
+fetch_free(struct sts_fetch *f)
+{
+	lookup_cancel(&f->ask);
+	stop(f);
+	TAILQ_REMOVE(&f->fs->lists[f->state], f, link);
+	f->fs->nrunning -= f->state == RUNNING;
+	free(f);
+}
+
+/* Its function is called from the loop, not from within a call of ours or of
+ * libcurl's.  Without memory for that it is when the next one is over. */
+static void
+finish(struct sts_fetch *f, enum sts_failure failure, const char *why)
+{
+	struct sts_fetches *fs = f->fs;
+
+	f->failure = failure;
+	strlcpy(f->why, why, sizeof(f->why));
+	stop(f);
+	set_state(f, OVER);
+	if (fs->turn == NULL)
+		fs->turn = after_ms(0, on_turn, fs);
+}
+
+/* --- the answer ----------------------------------------------------------- */
+
+static size_t
+on_octets(char *octets, size_t, size_t n, void *closure)
+{
+	struct sts_fetch *f = closure;
+
+	if (n > LIM_STS_TEXT - f->len) {
+		f->is_too_long = true;
+		return 0;
+	}
+	if (f->text == NULL && (f->text = malloc(LIM_STS_TEXT)) == NULL)
+		return 0;
+	memcpy(f->text + f->len, octets, n);
+	f->len += n;
+	return n;
+}
+
+/* RFC 8461 3.2: "text/plain", with parameters or not. */
+static bool
+is_plain_text(const char *type)
+{
+	static const char plain[] = "text/plain";
+
+	if (type == NULL || strncasecmp(type, plain, strlen(plain)) != 0)
+		return false;
+	type += strlen(plain);
+	return *type == '\0' || strchr("; \t", *type) != NULL;
+}
+
+static void
+take_answer(struct sts_fetch *f)
+{
+	char why[STS_ERROR_MAX];
+	const char *type = NULL;
+	long status = 0;
+
+	(void)sts_curl.easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)sts_curl.easy_getinfo(f->easy, CURLINFO_CONTENT_TYPE, &type);
+	/* RFC 8461 3.3: no redirect is followed */
+	if (status != 200) {
+		snprintf(why, sizeof(why), "its status is %ld, not 200",
+		    status);
+		finish(f, STS_FETCH_ERROR, why);
+	} else if (!is_plain_text(type))
+		finish(f, STS_FETCH_ERROR, "its media type is not text/plain");
+	else if (sts_policy_parse(f->text == NULL ? "" : f->text, f->len,
+	    &f->policy, why, sizeof(why)) == -1)
+		finish(f, STS_INVALID, why);
+	else
+		finish(f, STS_FETCHED, "");
+}
+
+static bool
+is_not_verified(CURLcode code)
+{
+	return code == CURLE_PEER_FAILED_VERIFICATION ||
+	    code == CURLE_SSL_ISSUER_ERROR ||
+	    code == CURLE_SSL_INVALIDCERTSTATUS;
+}
+
+static void
+take_result(struct sts_fetch *f, CURLcode code)
+{
+	if (code == CURLE_OK)
+		take_answer(f);
+	else if (f->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
+		finish(f, STS_INVALID, "it is longer than 64 KiB");
+	else
+		finish(f, is_not_verified(code) ? STS_WEBPKI_INVALID :
+		    STS_FETCH_ERROR, *f->error != '\0' ? f->error :
+		    "the transfer has failed");
+}
+
+/* --- libcurl on the loop -------------------------------------------------- */
+
+/* The transfers that have ended. */
+static void
+take_results(struct sts_fetches *fs)
+{
+	struct sts_fetch *f;
+	CURLMsg *msg;
+	CURL *easy;
+	CURLcode code;
+	int left;
+
+	while ((msg = sts_curl.multi_info_read(fs->multi, &left)) != NULL) {
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		easy = msg->easy_handle;
+		code = msg->data.result;
+		TAILQ_FOREACH(f, &fs->lists[RUNNING], link)
+			if (f->easy == easy)
+				break;
+		if (f != NULL)
+			take_result(f, code);
+	}
+}
+
+static void
+act(struct sts_fetches *fs, curl_socket_t fd, int what)
+{
+	int running;
+
+	(void)sts_curl.multi_socket_action(fs->multi, fd, what, &running);
+}
+
+static int
+on_sockets(Event *, int, void *closure, struct timeval *)
+{
+	struct sts_fetches *fs = closure;
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(fs->epoll, events, EVENTS, 0), i, what;
+
+	for (i = 0; i < n; i++) {
+		what = 0;
+		if ((events[i].events & EPOLLIN) != 0)
+			what |= CURL_CSELECT_IN;
+		if ((events[i].events & EPOLLOUT) != 0)
+			what |= CURL_CSELECT_OUT;
+		if ((events[i].events & (EPOLLERR | EPOLLHUP)) != 0)
+			what |= CURL_CSELECT_ERR;
+		act(fs, events[i].data.fd, what);
+	}
+	take_results(fs);
+	return E_READ;
+}
+
+static int
+on_socket(CURL *, curl_socket_t fd, int what, void *closure, void *)
+{
+	struct sts_fetches *fs = closure;
+	struct epoll_event event = { .data.fd = fd };
+
+	if (what == CURL_POLL_REMOVE) {
+		(void)epoll_ctl(fs->epoll, EPOLL_CTL_DEL, fd, &event);
+		return 0;
+	}
+	if ((what & CURL_POLL_IN) != 0)
+		event.events |= EPOLLIN;
+	if ((what & CURL_POLL_OUT) != 0)
+		event.events |= EPOLLOUT;
+	if (epoll_ctl(fs->epoll, EPOLL_CTL_MOD, fd, &event) == -1)
+		/* without memory the time limit of the transfer ends it */
+		(void)epoll_ctl(fs->epoll, EPOLL_CTL_ADD, fd, &event);
+	return 0;
+}
+
+static void
+on_timer(void *closure)
+{
+	struct sts_fetches *fs = closure;
+
+	fs->timer = NULL;
+	act(fs, CURL_SOCKET_TIMEOUT, 0);
+	take_results(fs);
+}
+
+static int
+set_timer(CURLM *, long ms, void *closure)
+{
+	struct sts_fetches *fs = closure;
+
+	after_cancel(&fs->timer);
+	if (ms < 0)
+		return 0;
+	fs->timer = after_ms((unsigned int)ms, on_timer, fs);
+	return fs->timer == NULL ? -1 : 0;
+}
+
+/* A socket to one of the addresses that the resolver has told, and to no other. */
+static curl_socket_t
+open_socket(void *closure, curlsocktype, struct curl_sockaddr *to)
+{
+	const struct sts_fetch *f = closure;
+	union addr addr = { .sa.sa_family = AF_UNSPEC };
+	size_t i;
+
+	if (to->addrlen <= sizeof(addr))
+		memcpy(&addr, &to->addr, to->addrlen);
+	for (i = 0; i < f->naddrs; i++)
+		if (addr_is_same(&addr.sa, &f->addrs[i].sa))
+			return socket(addr.sa.sa_family, SOCK_STREAM |
+			    SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return CURL_SOCKET_BAD;
+}
+
+/* --- one transfer --------------------------------------------------------- */
+
+/* "+HOST:PORT:ADDRESS,[ADDRESS]", as CURLOPT_RESOLVE(3) has it; "+": not for
+ * longer than other answers. */
+static int
+set_addresses(struct sts_fetch *f)
+{
+	char text[RESOLVE_MAX], addr[INET6_ADDRSTRLEN];
+	const union addr *a;
+	size_t i, len;
+
+	len = (size_t)snprintf(text, sizeof(text), "+%s:%u:", f->host,
+	    f->fs->port);
+	for (i = 0; i < f->naddrs; i++) {
+		a = &f->addrs[i];
+		if (a->sa.sa_family == AF_INET6)
+			inet_ntop(AF_INET6, &a->in6.sin6_addr, addr,
+			    sizeof(addr));
+		else
+			inet_ntop(AF_INET, &a->in.sin_addr, addr,
+			    sizeof(addr));
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+		    a->sa.sa_family == AF_INET6 ? "%s[%s]" : "%s%s",
+		    i > 0 ? "," : "", addr);
+	}
+	f->resolve = sts_curl.slist_append(NULL, text);
+	return f->resolve == NULL ? -1 : 0;
+}
+
+#define SET(opt, value) \
+	(is_good = is_good && sts_curl.easy_setopt(f->easy, opt, value) == \
+	    CURLE_OK)
+
+/* What is allowed of all that libcurl can do.  Return whether it can be set. */
+static bool
+set_bounds(struct sts_fetch *f)
+{
+	bool is_good = true;
+
+	SET(CURLOPT_PROTOCOLS_STR, "https");
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_TIMEOUT, (long)STS_FETCH_SECONDS);
+	SET(CURLOPT_CONNECTTIMEOUT, (long)STS_FETCH_SECONDS);
+	SET(CURLOPT_MAXFILESIZE, (long)LIM_STS_TEXT);
+	SET(CURLOPT_FRESH_CONNECT, 1L);
+	SET(CURLOPT_FORBID_REUSE, 1L);
+	/* what is verified, and by whom: no file and no folder */
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	SET(CURLOPT_CAPATH, NULL);
+	SET(CURLOPT_CAINFO, NULL);
+	SET(CURLOPT_CAINFO_BLOB, &f->fs->authorities);
+	return is_good;
+}
+
+static bool
+set_options(struct sts_fetch *f)
+{
+	char url[URL_MAX];
+	bool is_good = true;
+
+	if (f->fs->port == 443)
+		snprintf(url, sizeof(url), "https://%s/.well-known/mta-sts.txt",
+		    f->host);
+	else
+		snprintf(url, sizeof(url), "https://%s:%u/.well-known/"
+		    "mta-sts.txt", f->host, f->fs->port);
+	SET(CURLOPT_URL, url);
+	SET(CURLOPT_RESOLVE, f->resolve);
+	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, f);
+	SET(CURLOPT_WRITEFUNCTION, on_octets);
+	SET(CURLOPT_WRITEDATA, f);
+	SET(CURLOPT_ERRORBUFFER, f->error);
+	return is_good && set_bounds(f);
+}
+#undef SET
+
+static void
+start(struct sts_fetch *f)
+{
+	set_state(f, RUNNING);
+	if (set_addresses(f) == -1 ||
+	    (f->easy = sts_curl.easy_init()) == NULL || !set_options(f) ||
+	    sts_curl.multi_add_handle(f->fs->multi, f->easy) != CURLM_OK)
+		finish(f, STS_FETCH_ERROR, "out of memory");
+}
+
+static void
+start_more(struct sts_fetches *fs)
+{
+	struct sts_fetch *f;
+
+	while (fs->nrunning < STS_FETCHES_MAX &&
+	    (f = TAILQ_FIRST(&fs->lists[WAITING])) != NULL)
+		start(f);
+}
+
+/* Those that are over, and the next ones. */
+static void
+on_turn(void *closure)
+{
+	struct sts_fetches *fs = closure;
+	struct sts_fetch *f;
+
+	fs->turn = NULL;
+	while ((f = TAILQ_FIRST(&fs->lists[OVER])) != NULL) {
+		f->fn(f->closure, f->failure, f->why,
+		    f->failure == STS_FETCHED ? &f->policy : NULL);
+		fetch_free(f);
+	}
+	start_more(fs);
+}
+
+static void
+on_addresses(void *closure, const struct lookup_answer *a)
+{
+	struct sts_fetch *f = closure;
+	struct lookup_record r;
+	char why[WHY_MAX];
+	size_t at = 0;
+
+	f->ask = NULL;
+	while (f->naddrs < ADDRESSES_MAX &&
+	    lookup_record_next(a, &at, &r) == 1)
+		f->addrs[f->naddrs++] = r.addr;
+	if (f->naddrs > 0) {
+		set_state(f, WAITING);
+		start_more(f->fs);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s has no address: %s", f->host,
+	    lookup_status_name(a->status));
+	finish(f, STS_FETCH_ERROR, why);
+}
+
+struct sts_fetch *
+sts_fetch_begin(struct sts_fetches *fs, const char *domain, sts_fetch_fn *fn,
+    void *closure)
+{
+	struct sts_fetch *f = calloc(1, sizeof(*f));
+	int errnum;
+
+	if (f == NULL)
+		return NULL;
+	f->fs = fs;
+	f->fn = fn;
+	f->closure = closure;
+	snprintf(f->host, sizeof(f->host), HOST_PREFIX "%s", domain);
+	if (strlen(domain) + strlen(HOST_PREFIX) < sizeof(f->host))
+		f->ask = lookup_ask(fs->lookup, LOOKUP_HOST, f->host,
+		    on_addresses, f);
+	else
+		errno = EINVAL;
+	if (f->ask == NULL) {
+		errnum = errno;
+		free(f);
+		errno = errnum;
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&fs->lists[LOOKING], f, link);
+	return f;
+}
+
+void
+sts_fetch_cancel(struct sts_fetch **f)
+{
+	if (*f != NULL)
+		fetch_free(*f);
+	*f = NULL;
+}
+
+/* --- all of them ---------------------------------------------------------- */
+
+static int
+open_multi(struct sts_fetches *fs)
+{
+	if ((fs->epoll = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
+	    (fs->event = watch_fd(fs->epoll, E_READ, on_sockets, fs)) == NULL ||
+	    (fs->multi = sts_curl_multi()) == NULL)
+		return -1;
+	return sts_curl.multi_setopt(fs->multi, CURLMOPT_SOCKETFUNCTION,
+	    on_socket) == CURLM_OK &&
+	    sts_curl.multi_setopt(fs->multi, CURLMOPT_SOCKETDATA, fs) ==
+	    CURLM_OK &&
+	    sts_curl.multi_setopt(fs->multi, CURLMOPT_TIMERFUNCTION,
+	    set_timer) == CURLM_OK &&
+	    sts_curl.multi_setopt(fs->multi, CURLMOPT_TIMERDATA, fs) ==
+	    CURLM_OK ? 0 : -1;
+}
+
+struct sts_fetches *
+sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
+    size_t errlen)
+{
+	struct sts_fetches *fs = calloc(1, sizeof(*fs));
+	unsigned int i;
+
+	snprintf(err_r, errlen, "out of memory or descriptors");
+	if (fs == NULL)
+		return NULL;
+	fs->epoll = -1;
+	fs->port = config->port;
+	fs->lookup = config->lookup;
+	for (i = 0; i <= OVER; i++)
+		TAILQ_INIT(&fs->lists[i]);
+	fs->authorities = (struct curl_blob){
+		.data = malloc(config->authorities_len + 1),
+		.len = config->authorities_len, .flags = CURL_BLOB_NOCOPY };
+	if (fs->authorities.data == NULL || open_multi(fs) == -1) {
+		sts_fetches_free(fs);
+		return NULL;
+	}
+	if (config->authorities_len > 0)
+		memcpy(fs->authorities.data, config->authorities,
+		    config->authorities_len);
+	return fs;
+}
+
+void
+sts_fetches_free(struct sts_fetches *fs)
+{
+	if (fs == NULL)
+		return;
+	after_cancel(&fs->timer);
+	after_cancel(&fs->turn);
+	if (fs->event != NULL)
+		watch_close(&fs->event);
+	else if (fs->epoll != -1)
+		close(fs->epoll);
+	free(fs->authorities.data);
+	free(fs);
+}

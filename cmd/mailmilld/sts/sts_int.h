@@ -1,0 +1,43 @@
+/* What the files of the role sts share: sts.c has the process, sts_asker.c its
+ * askers; sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
+
+#ifndef CMD_MAILMILLD_STS_STS_INT_H
+#define CMD_MAILMILLD_STS_STS_INT_H
+
+#include <sys/queue.h>
+
+#include "cmd/mailmilld/role/chanev.h"
+#include "cmd/mailmilld/sts/sts_cache.h"
+#include "core/util/log_bound.h"
+
+struct sts_question;
+
+/* A process that asks. */
+struct sts_asker {
+	TAILQ_ENTRY(sts_asker)	 link;
+	struct sts_askers	*askers;
+	struct chanev		*ce;
+	struct msg_peer		 who;
+	TAILQ_HEAD(, sts_question) questions;
+	unsigned int		 n;
+	struct log_bound	 complaints;
+};
+
+struct sts_askers {
+	TAILQ_HEAD(, sts_asker)	 list;
+	struct sts_cache	*cache;
+	bool			 is_open;	/* questions are read */
+	/* done(closure): the last of them has gone */
+	void			(*done)(void *closure);
+	void			*closure;
+};
+
+/* sts_asker_open(as, who, fd): Answer that process; takes ${fd}.  Return 0, or -1
+ * with errno.
+ * sts_askers_answer(as): From now on questions are read; those before wait.
+ * sts_askers_close(as): All of them, without done(). */
+int sts_asker_open(struct sts_askers *as, const struct msg_peer *who, int fd);
+void sts_askers_answer(struct sts_askers *as);
+void sts_askers_close(struct sts_askers *as);
+
+#endif

@@ -1,0 +1,284 @@
+/* Which hosts of a domain with a policy of MTA-STS are tried.  The policy, the hosts
+ * and the time are the test's. */
+
+#include "cmd/mailmilld/relay/relay_way_int.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test/unit/cmd/settings/load.h"
+
+#define CONF \
+	"ESMTP_Listener { Listen \"127.0.0.1:2525\" { } }\n" \
+	"Domain \"*\" { Delivery = smtp MTA_STS = %s }\n"
+
+/* The one question and the one search under way; NULL: none. */
+static sts_ask_fn *asked;
+static void *asked_closure;
+static char asked_name[LIM_DOMAIN + 1];
+static mx_fn *searched;
+static void *searched_closure;
+static unsigned int nasked, nsearched, nfound;
+static int ask_errno;
+static uint64_t now_ms;
+static char token;
+
+static struct sts_ask *
+ask(struct sts *, const char *domain, sts_ask_fn *fn, void *closure)
+{
+	if (ask_errno != 0) {
+		errno = ask_errno;
+		return NULL;
+	}
+	cr_assert_null(asked);
+	cr_assert_null(searched);
+	nasked++;
+	asked = fn;
+	asked_closure = closure;
+	strcpy(asked_name, domain);
+	return (struct sts_ask *)(void *)&token;
+}
+
+static void
+cancel(struct sts_ask **a)
+{
+	asked = NULL;
+	*a = NULL;
+}
+
+static struct mx *
+search_open(struct lookup *, const struct mx_want *, mx_fn *fn, void *closure)
+{
+	cr_assert_null(asked);
+	nsearched++;
+	searched = fn;
+	searched_closure = closure;
+	return (struct mx *)(void *)&token;
+}
+
+static void
+search_more(struct mx *)
+{
+}
+
+static void
+search_close(struct mx **x)
+{
+	searched = NULL;
+	*x = NULL;
+}
+
+static uint64_t
+now(void)
+{
+	return now_ms;
+}
+
+static void
+on_found(void *)
+{
+	nfound++;
+}
+
+static struct relay_ways ways;
+static struct relay_way way;
+static struct settings *settings;
+
+static void
+begin(const char *mta_sts, const char *mx)
+{
+	now_ms = 1000000;
+	ask_errno = 0;
+	nasked = nsearched = nfound = 0;
+	ways = (struct relay_ways){ .open = search_open, .more = search_more,
+		.close = search_close, .ask_sts = ask, .cancel_sts = cancel,
+		.now_ms = now, .found = on_found };
+	settings = load_good_settings(CONF, mta_sts);
+	relay_way_open(&way, &ways, &settings->domains[0], mx, NULL);
+	relay_way_begin(&way);
+}
+
+static void
+end(void)
+{
+	relay_way_close(&way);
+	cr_expect_eq(ways.nsearches, 0);
+	cr_expect_null(asked);
+	settings_free(settings);
+}
+
+TestSuite(relay_way_sts, .fini = end);
+
+/* The domain has a policy that allows "good.test". */
+static void
+say(enum sts_mode mode)
+{
+	const struct sts_policy p = { .mode = mode, .max_age_s = 1,
+		.len = sizeof("good.test"), .mx = "good.test" };
+	sts_ask_fn *fn = asked;
+
+	cr_assert_not_null(fn);
+	asked = NULL;
+	fn(asked_closure, &p, STS_FETCHED);
+}
+
+/* Its hosts are two, of one preference, and then no more. */
+static void
+find_hosts(void)
+{
+	struct mx_hop hops[2] = { { .host = "bad.test" },
+		{ .host = "good.test" } };
+	struct mx_result r = { .hops = hops, .n = 2, .ttl_s = 3600 };
+	const struct relay_place *p;
+
+	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_WAITS);
+	cr_assert_not_null(searched);
+	cr_assert_eq(addr_parse("192.0.2.1:25", &hops[0].addr), 0);
+	cr_assert_eq(addr_parse("192.0.2.2:25", &hops[1].addr), 0);
+	searched(searched_closure, &r);
+}
+
+static const struct relay_place *
+next(void)
+{
+	const struct relay_place *p;
+
+	return relay_way_find(&way, &p) == RELAY_WAY_PLACE ? p : NULL;
+}
+
+Test(relay_way_sts, the_policy_comes_first_and_leaves_hosts_out)
+{
+	const struct relay_place *p;
+
+	begin("true", "a.test");
+	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_WAITS);
+	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_WAITS);
+	cr_expect_eq(nasked, 1);
+	cr_expect_str_eq(asked_name, "a.test");
+	cr_expect_eq(nsearched, 0);
+	say(STS_ENFORCE);
+	cr_expect_eq(nfound, 1);
+	find_hosts();
+	cr_assert_not_null(p = next());
+	cr_expect_str_eq(p->addr.name, "good.test");
+	cr_expect_eq(p->policy->level, RELAY_VERIFY);
+	cr_expect_eq(p->policy->source, RELAY_BY_STS);
+	cr_expect_str_eq(p->policy->name, "good.test");
+}
+
+Test(relay_way_sts, a_policy_that_is_tested_changes_nothing)
+{
+	const struct relay_place *p;
+
+	begin("true", "a.test");
+	cr_assert_null(next());
+	say(STS_TESTING);
+	find_hosts();
+	cr_assert_not_null(p = next());
+	cr_expect_str_eq(p->addr.name, "bad.test");
+	cr_expect_eq(p->policy->level, RELAY_MAY);
+	cr_expect_not(p->policy->is_testing);
+	p++;
+	cr_expect_str_eq(p->addr.name, "good.test");
+	cr_expect_eq(p->policy->level, RELAY_MAY);
+	cr_expect(p->policy->is_testing);
+}
+
+Test(relay_way_sts, without_a_policy_all_hosts_are_tried)
+{
+	begin("true", "a.test");
+	cr_assert_null(next());
+	say(STS_NONE);
+	find_hosts();
+	cr_assert_not_null(next());
+	cr_expect_str_eq(next()->addr.name, "bad.test");
+}
+
+Test(relay_way_sts, who_does_not_want_policies_asks_for_none)
+{
+	begin("false", "a.test");
+	find_hosts();
+	cr_expect_not_null(next());
+	cr_expect_eq(nasked, 0);
+}
+
+/* RFC 8689 4.2.2: for messages whose sender says so */
+Test(relay_way_sts, where_tls_is_optional_no_policy_is_asked_for)
+{
+	begin("true", "a.test");
+	way.is_optional = true;
+	find_hosts();
+	cr_expect_not_null(next());
+	cr_expect_eq(nasked, 0);
+}
+
+Test(relay_way_sts, an_address_literal_has_none)
+{
+	begin("true", "[192.0.2.1]");
+	ask_errno = EINVAL;
+	find_hosts();
+	cr_expect_not_null(next());
+}
+
+/* RFC 8461 10.2: what is not known is not taken for none. */
+Test(relay_way_sts, if_nobody_knows_the_policy_mail_waits)
+{
+	const struct relay_place *p;
+	sts_ask_fn *fn;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		begin("true", "a.test");
+		ask_errno = i == 1 ? EAGAIN : 0;
+		if (i == 0) {
+			cr_assert_eq(relay_way_find(&way, &p),
+			    RELAY_WAY_WAITS);
+			fn = asked;
+			asked = NULL;
+			fn(asked_closure, NULL, STS_FETCH_ERROR);
+			cr_expect_eq(nfound, 1);
+		}
+		cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_END);
+		cr_expect_eq(nsearched, 0);
+		cr_expect_str_eq(way.why.enhanced, "4.7.5");
+		cr_expect(way.has_demand);
+		cr_expect_eq(way.flags, JOB_TARGET);
+		cr_expect_not_null(strstr(way.why.text, "a.test: "));
+		if (i == 0)
+			end();
+	}
+}
+
+Test(relay_way_sts, a_policy_is_asked_for_again_after_some_minutes)
+{
+	begin("true", "a.test");
+	cr_assert_null(next());
+	say(STS_NONE);
+	find_hosts();
+	relay_way_begin(&way);
+	cr_expect_not_null(next());
+	now_ms += 299999;
+	relay_way_begin(&way);
+	cr_expect_not_null(next());
+	cr_expect_eq(nasked, 1);
+	now_ms++;
+	relay_way_begin(&way);
+	cr_expect_null(next());
+	cr_expect_eq(nasked, 2);
+	say(STS_ENFORCE);
+	find_hosts();
+	cr_assert_not_null(next());
+	cr_expect_str_eq(next()->addr.name, "good.test");
+}
+
+Test(relay_way_sts, a_question_ends_with_its_way)
+{
+	begin("true", "a.test");
+	cr_assert_null(next());
+	cr_expect_not_null(asked);
+	/* it keeps no search of others waiting */
+	cr_expect_eq(ways.nsearches, 0);
+}
