@@ -81,6 +81,8 @@ libclang-rt-dev	file:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan*.a
 "
 bench="
 python3		cmd:python3
+dovecot-core	cmd:dovecot
+dovecot-lmtpd	file:/usr/lib/dovecot/lmtp
 e2fsprogs	cmd:mkfs.ext4
 mount		cmd:losetup
 "
