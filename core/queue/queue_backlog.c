@@ -101,3 +101,19 @@ queue_backlogs_due(const struct queue *q)
 {
 	return MAX(q->targets.scan_ms, q->store_ms);
 }
+
+void
+queue_target_hurry_to(struct queue *q, const struct queue_addressee *to)
+{
+	struct queue_route route = { .target = "" };
+	char text[JOB_TEXT], name[QUEUE_TARGET_NAME];
+	struct queue_target *t;
+
+	/* without a server there are no routes, and nothing rests */
+	if (q->ops->route == NULL ||
+	    q->ops->route(q->closure, to, &route, text) == -1)
+		return;
+	queue_target_name(q, &route, name);
+	if ((t = queue_target_find(q, name)) != NULL)
+		queue_target_hurry(q, t);
+}

@@ -255,22 +255,22 @@ void queue_target_result(struct queue *q, struct queue_target *t,
  * queue_target_backlog(q): One that may be loaded now, or NULL; each once in a
  * pass.  queue_target_backlog_room(q, t): So many messages of it.
  * queue_target_backlog_over(q, t): It has no more.
- * queue_target_hurry(q, t): It rests no more: there is a probe now.
- * queue_target_hurry_to(q, to): The same for the target of ${to}, if there is one. */
+ * queue_target_hurry(q, t): It rests no more: there is a probe now. */
 void queue_target_parked(struct queue *q, struct queue_target *t);
 struct queue_target *queue_target_backlog(struct queue *q);
 unsigned int queue_target_backlog_room(const struct queue *q,
     const struct queue_target *t);
 void queue_target_backlog_over(struct queue *q, struct queue_target *t);
 void queue_target_hurry(struct queue *q, struct queue_target *t);
-void queue_target_hurry_to(struct queue *q, const struct queue_addressee *to);
 
 /* core/queue/queue_backlog.c
  * queue_backlogs_scan(q): See which targets have rows that are parked: those that
  * are not in memory.
- * queue_backlogs_due(q): When to go on with that; INT64_MAX: all are known. */
+ * queue_backlogs_due(q): When to go on with that; INT64_MAX: all are known.
+ * queue_target_hurry_to(q, to): The target of ${to} rests no more, if there is one. */
 void queue_backlogs_scan(struct queue *q);
 int64_t queue_backlogs_due(const struct queue *q);
+void queue_target_hurry_to(struct queue *q, const struct queue_addressee *to);
 
 /* Of these files alone
  * queue_target_rest_ms(q, t): How long it rests now.

@@ -431,19 +431,3 @@ queue_target_hurry(struct queue *q, struct queue_target *t)
 	t->rest_ms = MIN(q->now_ms, MAX(t->rest_ms, 1));
 	q->targets.wake_ms = 0;
 }
-
-void
-queue_target_hurry_to(struct queue *q, const struct queue_addressee *to)
-{
-	struct queue_route route = { .target = "" };
-	char text[JOB_TEXT], name[QUEUE_TARGET_NAME];
-	struct queue_target *t;
-
-	/* without a server there are no routes, and nothing rests */
-	if (q->ops->route == NULL ||
-	    q->ops->route(q->closure, to, &route, text) == -1)
-		return;
-	queue_target_name(q, &route, name);
-	if ((t = queue_target_find(q, name)) != NULL)
-		queue_target_hurry(q, t);
-}
