@@ -66,6 +66,7 @@ struct queue_answer {
 	bool		 is_found;
 	/* what was changed */
 	uint64_t	 nchanged, nbusy;	/* recipients */
+	uint64_t	 began_us;	/* by the wall clock */
 	struct queue_top top;
 	bool		 is_settling;	/* messages in memory have recipients to be stored */
 	struct queue_answer_changes changes;

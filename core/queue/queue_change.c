@@ -351,6 +351,16 @@ is_to_change(struct queue_answer *a, const struct deferred_row *row,
 	}
 }
 
+/* Is it a report that came while this request gives messages up?  It may be about one
+ * of them, and nobody would be told. */
+static bool
+is_own_report(const struct queue_answer *a, const struct deferred_row *row)
+{
+	return a->action == ACTION_BOUNCE && a->id == 0 &&
+	    row->sender[0] == '\0' && row->notify == SPOOL_NOTIFY_NEVER &&
+	    row->received_us >= a->began_us;
+}
+
 static int
 take_row(void *closure, const struct deferred_row *row)
 {
@@ -359,7 +369,7 @@ take_row(void *closure, const struct deferred_row *row)
 	struct queue_rcpt *r;
 
 	queue_answer_at(a, row);
-	if (!queue_answer_has_row(a, row, &m, &r))
+	if (!queue_answer_has_row(a, row, &m, &r) || is_own_report(a, row))
 		return 0;
 	a->is_found = true;
 	if (is_busy(a, m)) {

@@ -334,6 +334,7 @@ do_begin(struct queue_answer *a)
 	}
 	if (a->action == ACTION_LIST)
 		queue_answer_put(a, "{\"messages\":[");
+	a->began_us = (uint64_t)a->q->wall_ms * 1000;
 	a->stage = STAGE_NEW;
 	if (a->action == ACTION_IMPORT) {
 		queue_answer_put(a, "{\"ready\":true}\n");

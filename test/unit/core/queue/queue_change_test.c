@@ -407,6 +407,47 @@ Test(queue_change, what_may_be_delivered_is_not_given_up)
 	cr_expect_null(strstr(listed(""), "x.test"));
 }
 
+/* The queue goes on between two pieces of a long answer, and reports what it has given
+ * up until then: these reports are rows like those that are to come. */
+Test(queue_change, reports_of_what_is_given_up_are_not_given_up_with_it)
+{
+	static const char request[] = "{\"action\":\"bounce\",\"id\":\"all\"}";
+	const unsigned int n = 600;
+	const char *piece;
+	char rcpt[64];
+	struct queue_answer *a;
+	size_t len, i, told = 0;
+
+	qf_segment(&f, &s, 1);
+	for (i = 0; i < n; i++)
+		qf_append(&s, QF_ID(i), "one@s.test", abc, 1, "body\r\n");
+	qf_committed(&f, &s, true);
+	for (i = 0; i < 10; i++) {
+		qf_pass(&f, 0);
+		qf_finish(&f, EAGAIN);
+	}
+	f.is_deaf = true;
+	a = queue_control(f.q, request, strlen(request));
+	cr_assert_not_null(a);
+	while (queue_answer_next(a, &f.now, &piece, &len) == 1)
+		qf_pass(&f, 100);
+	queue_answer_free(a);
+	f.is_deaf = false;
+	f.njobs = 0;
+	for (i = 0; i < 100; i++) {
+		qf_pass(&f, 100);
+		while (f.njobs > 0) {
+			qf_rcpt(&f, f.njobs - 1, rcpt, sizeof(rcpt));
+			told += strcmp(rcpt, "one@s.test") == 0;
+			qf_done(&f, f.agent, f.jobs[f.njobs - 1].job.job, 0);
+			f.njobs--;
+		}
+	}
+	cr_expect_eq(f.nreports, n);
+	cr_expect_eq(told, n, "%zu", told);
+	cr_expect_str_eq(listed(""), "");
+}
+
 Test(queue_change, without_room_nothing_is_given_up)
 {
 	struct rlimit was, none;
