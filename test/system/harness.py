@@ -600,7 +600,10 @@ def leftovers():
     for _ in range(3):
         reap()
         for p in descendants(os.getpid()):
-            left.append(f'{p} {cmdline(p)}')
+            title = cmdline(p)
+            if not title and p not in descendants(os.getpid()):
+                continue        # it was ending by itself
+            left.append(f'{p} {title}')
             with contextlib.suppress(ProcessLookupError):
                 os.kill(p, signal.SIGKILL)
         time.sleep(0.05)
