@@ -343,7 +343,8 @@ relent(struct relay_hop *hop, struct relay_mail *m)
 	    find_route(h, hop->domain, hop->target, true);
 	if (other == NULL)
 		return false;
-	h->nmails--;		/* it is counted once more */
+	h->nmails--;		/* it is counted once more, with its jobs */
+	h->njobs -= m->njobs;
 	relay_hop_put(other, m, false);
 	return true;
 }

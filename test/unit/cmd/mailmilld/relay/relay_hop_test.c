@@ -1,0 +1,136 @@
+/* Mail that waits for next hops: how much of it there is. */
+
+#include "cmd/mailmilld/relay/relay_hop_int.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "test/unit/cmd/settings/load.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+enum { SEGMENT = 1 };
+
+static struct qf f;
+static struct qf_segment s;
+static struct spool_sources *sources;
+static struct settings *settings;
+static struct relay_env env;
+static struct relay_hops *hops;
+static unsigned int nerrors, nresults;
+
+static void
+on_error(void *, const struct job_error *)
+{
+	nerrors++;
+}
+
+static void
+on_done(void *, const struct job_result *, unsigned int n)
+{
+	nresults += n;
+}
+
+static void
+on_idle(void *)
+{
+}
+
+static const struct relay_ops ops = { .error = on_error, .done = on_done,
+	.idle = on_idle };
+
+static void
+setup(void)
+{
+	struct spool_header header;
+
+	qf_init(&f);
+	qf_segment(&f, &s, 1);
+	cr_assert_not_null(sources = spool_sources_new());
+	cr_assert_eq(spool_sources_add(sources, SEGMENT,
+	    spool_segment_open(f.incoming, QF_SEGMENT(1), &header)), 0);
+	settings = load_good_settings(
+	    "ESMTP_Listener { Listen \"127.0.0.1:2525\" { } }\n"
+	    "Domain \"hop.test\" { Delivery = smtp "
+	    "Route = \"192.0.2.1:25\" }\n"
+	    "Domain \"*\" { Delivery = smtp }\n");
+	env = (struct relay_env){ .settings = settings, .max = 10 };
+	cr_assert_not_null(hops = relay_hops_new(&env, sources, &ops, NULL));
+	nerrors = nresults = 0;
+}
+
+static void
+teardown(void)
+{
+	relay_hops_free(hops);
+	settings_free(settings);
+	spool_sources_free(sources);
+	spool_segment_close(&s.file);
+	qf_free(&f);
+}
+
+TestSuite(relay_hop, .init = setup, .fini = teardown);
+
+/* The next hop of ${rcpt}, for which a message with three recipients waits, which
+ * has ${flags}. */
+static struct relay_hop *
+hop_with_mail(const char *rcpt, unsigned int flags)
+{
+	const struct spool_envelope said = { .flags = flags };
+	struct job job = { .source = SEGMENT, .body_source = SEGMENT,
+		.offset = qf_append_said(&s, QF_ID(1), &said) };
+	struct relay_hop *hop;
+	struct route route;
+
+	route_find(settings, rcpt, &route);
+	cr_assert_eq(route.verdict, ROUTE_DELIVER);
+	cr_assert_not_null(hop = relay_hop_find(hops, &route));
+	for (job.origin.rcpt = 0; job.origin.rcpt < 3; job.origin.rcpt++) {
+		job.job = 100 + job.origin.rcpt;
+		cr_assert_eq(relay_hop_add(hop, &job, 1), 0);
+	}
+	return hop;
+}
+
+static void
+expect_waiting(size_t nmails, size_t njobs)
+{
+	cr_expect_eq(hops->nmails, nmails, "%zu", hops->nmails);
+	cr_expect_eq(hops->njobs, njobs, "%zu", hops->njobs);
+}
+
+/* RFC 8689 4.2.2: it waits for the same next hop once more, and is no more mail
+ * than before. */
+Test(relay_hop, mail_that_does_without_what_others_demand_is_counted_once)
+{
+	static const char *const rcpts[] = { "a@hop.test", "a@mx.test" };
+	struct relay_hop *hop, *other;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		nresults = 0;
+		hop = hop_with_mail(rcpts[i], SPOOL_ENV_TLS_OPTIONAL);
+		expect_waiting(1, 3);
+		hop->way.has_demand = true;
+		cr_expect(relay_hop_fail_waiting(hop));
+		cr_expect_eq(nresults, 0);
+		expect_waiting(1, 3);
+		cr_assert_not_null(other = TAILQ_FIRST(&hops->wanting));
+		cr_expect(other->is_optional);
+		/* that is all that it can do without */
+		other->way.has_demand = true;
+		cr_expect_not(relay_hop_fail_waiting(other));
+		cr_expect_eq(nresults, 3);
+		expect_waiting(0, 0);
+	}
+}
+
+Test(relay_hop, other_mail_fails_where_others_demand_what_cannot_be_had)
+{
+	struct relay_hop *hop = hop_with_mail("a@mx.test", 0);
+
+	hop->way.has_demand = true;
+	cr_expect_not(relay_hop_fail_waiting(hop));
+	cr_expect_eq(nresults, 3);
+	cr_expect_eq(nerrors, 3);
+	expect_waiting(0, 0);
+}
