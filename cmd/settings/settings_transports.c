@@ -88,7 +88,15 @@ settings_transport(const struct settings *s, const char *rcpt,
     const char *sender, const struct settings_domain **section_r)
 {
 	const char *at = strrchr(rcpt, '@');
+	char whole[ROUTE_ADDRESS_MAX];
 
+	if (at == NULL && s->default_domain != NULL) {
+		/* <postmaster> is that of a domain of ours, and its lines count */
+		snprintf(whole, sizeof(whole), "%s@%s", rcpt,
+		    s->default_domain->name);
+		rcpt = whole;
+		at = strrchr(rcpt, '@');
+	}
 	if (find(s, s->transports, rcpt, section_r) == -1)
 		return -1;
 	if (*section_r != NULL || *sender == '\0' || at == NULL ||

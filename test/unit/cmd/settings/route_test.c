@@ -264,6 +264,8 @@ Test(route, the_most_exact_line_of_a_table_says_how_mail_goes)
 	cr_expect_str_eq(target(s, "eve@any.test", ""), "unix:/run/c");
 	cr_expect_str_eq(target(s, "bob@ours.test", ""),
 	    "/var/vmail/ours.test/bob");
+	cr_expect_str_eq(target(s, "postmaster", ""),
+	    "/var/vmail/ours.test/postmaster");
 	settings_free(s);
 }
 
