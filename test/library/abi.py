@@ -12,8 +12,10 @@ from tree import (BUILD, SANITIZE, TOP, Skip, install, make_status, run)
 # what programs make, and what the library makes: both may get members at the
 # end, which libmailmill.abignore tells abidiff
 SIZED = {'esmtp_host_ops', 'spool_ops', 'esmtp_tls', 'esmtp_moved',
-         'scheduler_backend', 'validate_module'}
+         'scheduler_backend', 'validate_module', 'mailmill_client_tls_ops',
+         'mailmill_client_login_ops'}
 MADE = {'_accept_construct', 'esmtp_report', 'spool_envelope',
+        'mailmill_client_result', 'mailmill_client_login_offer',
         '_netlistener_def', '_netlistener_instance', '_ec_config_value',
         '_io_job', '_ec_ssl_ctx', 'ec_async_module'}
 # what programs do not see, with a member in front
