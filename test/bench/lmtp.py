@@ -7,6 +7,7 @@ import time
 
 import peer
 import proc
+import relay
 import server
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'system'))
@@ -83,27 +84,17 @@ def one(a, c, dovecot, n, sessions):
             'iowait': 100 * (last[1] - host[1]) / ticks, 'error': err}
 
 
-def calibrate(a, c, dovecot, sessions):
-    n = 10 * sessions
-    for _ in range(3):
-        r = one(a, c, dovecot, n, sessions)
-        if r['error']:
-            raise RuntimeError(f'{c.name}: {r["error"]}')
-        last, n = n, int(min(a.max_n, max(10 * sessions,
-                                          min(10 * n, a.secs * r['lmtp']))))
-        if n < 2 * last:
-            break
-    return n
-
-
 def measure(a, name, both, dovecot, note):
     """The pairs of figures of one row, ours and Postfix's."""
     pairs = []
-    ns = [calibrate(a, c, dovecot, SESSIONS[name]) for c in both]
+    sessions = SESSIONS[name]
+    ns = [relay.calibrate(a, c.name, lambda n, c=c: one(a, c, dovecot, n,
+                                                        sessions),
+                          sessions, 'lmtp') for c in both]
     for _ in range(a.repeats):
         pair = []
         for c, n in zip(both, ns):
-            r = one(a, c, dovecot, n, SESSIONS[name])
+            r = one(a, c, dovecot, n, sessions)
             note(a, name, **r)
             print(f'{name:10s} {c.name:9s} n={n:<6d} accepted '
                   f'{r["accepted"]:6.0f}/s delivered {r["lmtp"]:6.0f}/s '

@@ -44,14 +44,16 @@ def one(a, c, sink, n, sessions):
             'cpu': (c.cpu() - cpu) * 1e6 / n, 'error': err}
 
 
-def calibrate(a, c, sink, sessions):
+def calibrate(a, name, run, sessions, rate):
+    """How many messages run(n) is to have, so that it takes about a.secs; its
+    result has their rate under that key."""
     n = 10 * sessions
     for _ in range(3):
-        r = one(a, c, sink, n, sessions)
+        r = run(n)
         if r['error']:
-            raise RuntimeError(f'{c.name}: {r["error"]}')
+            raise RuntimeError(f'{name}: {r["error"]}')
         last, n = n, int(min(a.max_n, max(10 * sessions,
-                                          min(10 * n, a.secs * r['relayed']))))
+                                          min(10 * n, a.secs * r[rate]))))
         if n < 2 * last:
             break
     return n
@@ -60,7 +62,8 @@ def calibrate(a, c, sink, sessions):
 def measure(a, name, both, sink, note):
     """The pairs of figures of one row, ours and Postfix's."""
     sessions, pairs = SESSIONS[name], []
-    ns = [calibrate(a, c, sink, sessions) for c in both]
+    ns = [calibrate(a, c.name, lambda n, c=c: one(a, c, sink, n, sessions),
+                    sessions, 'relayed') for c in both]
     for _ in range(a.repeats):
         pair = []
         for c, n in zip(both, ns):
