@@ -39,7 +39,7 @@ ifdef SANITIZE
 B	:= build/sanitize
 endif
 
-PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl libseccomp libidn2 libcares
+PKGS	= libbsd-overlay openssl libxxhash sqlite3 jansson libgsasl libseccomp libidn2 libcares zlib
 CC	?= cc
 OPT	?= -O2
 WARN	= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

@@ -21,6 +21,7 @@ libseccomp-dev	pc:libseccomp
 libidn2-dev	pc:libidn2
 libc-ares-dev	pc:libcares
 libcurl4-openssl-dev pc:libcurl
+zlib1g-dev	pc:zlib
 libunistring-dev hdr:unistr.h
 libpam0g-dev	hdr:security/pam_appl.h
 libcrypt-dev	hdr:crypt.h
