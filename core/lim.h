@@ -73,6 +73,8 @@
 #define LIM_STS_SECONDS		200	/* for the answer about one domain: two look-ups of LIM_LOOKUP_SECONDS each, a transfer of a minute */
 #define LIM_TLSRPT_URIS		4	/* to which a report of TLS is sent, of those that a domain names (RFC 8460 3); most name one */
 #define LIM_TLSRPT_URI		1024	/* octets of one; an address of the greatest length with each octet encoded fits */
+#define LIM_TLSRPT_DOMAINS	10000	/* of which a day's connections are counted: those that come first */
+#define LIM_TLSRPT_ROWS		100	/* of a domain and day: connections that differ in policy, host, address or words; others are counted without these */
 #define LIM_SENDMAIL_HEADER	(1 << 20) /* octets of the header of a message that a program on this host sends; 20,000 recipients */
 #define LIM_MAILDROP_FILES	1000	/* messages of one account that wait for the server to be started */
 #define LIM_MAILDROP_OCTETS	(256 << 20) /* of them together, two of the default of Max_Message_Size among them */

@@ -18,6 +18,8 @@ enum deferred_statement {
 	ST_HOLD, ST_RELEASE, ST_GIVE_UP, ST_HURRY_SOME, ST_DOMAIN, ST_DOMAIN_END, ST_SHIFT,
 	ST_HOLDERS, ST_CAME_DROP, ST_CAME_GONE, ST_DUE, ST_PAGE, ST_PAGE_DOMAIN,
 	ST_OF, ST_WAITS, ST_WAITED_FOR, ST_NEXT, ST_HAS, ST_FIND, ST_LAST_OF,
+	ST_TLS_MORE, ST_TLS_ROOM, ST_TLS_OPEN, ST_TLS_PUT, ST_TLS_NEXT,
+	ST_TLS_ROWS, ST_TLS_DROP, ST_TLS_CLOSE,
 	DEFERRED_NSTATEMENTS
 };
 
@@ -63,6 +65,14 @@ int deferred_prepare(struct deferred *d);
  * origin.  Return 1; 0: no row has the origin; -1 with errno. */
 int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r);
+
+/* deferred_end(d, which, rc): What sqlite3_step() has said of a statement: make
+ * it ready for the next time.  Return 1: it has a row; 0: no more; -1 with
+ * errno, having logged why.
+ * deferred_run(d, which): A statement that gives no rows.  Return 0, or -1
+ * likewise. */
+int deferred_end(struct deferred *d, enum deferred_statement which, int rc);
+int deferred_run(struct deferred *d, enum deferred_statement which);
 
 /* core/deferred/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with

@@ -14,10 +14,8 @@
 
 #define LOOK_ROWS	100	/* of one domain, at a time */
 
-/* What sqlite3_step() has said of a statement: make it ready for the next
- * time.  Return 1: it has a row; 0: no more; -1 with errno. */
-static int
-end(struct deferred *d, enum deferred_statement which, int rc)
+int
+deferred_end(struct deferred *d, enum deferred_statement which, int rc)
 {
 	sqlite3_stmt *st = d->st[which];
 	bool is_failed = rc != SQLITE_DONE && rc != SQLITE_ROW;
@@ -34,11 +32,10 @@ end(struct deferred *d, enum deferred_statement which, int rc)
 	return is_failed ? -1 : rc == SQLITE_ROW;
 }
 
-/* A statement that gives no rows */
-static int
-run(struct deferred *d, enum deferred_statement which)
+int
+deferred_run(struct deferred *d, enum deferred_statement which)
 {
-	if (end(d, which, sqlite3_step(d->st[which])) == -1)
+	if (deferred_end(d, which, sqlite3_step(d->st[which])) == -1)
 		return -1;
 	d->last_logged = 0;
 	return 0;
@@ -64,7 +61,7 @@ bind_id(sqlite3_stmt *st, int column, uint64_t id)
 int
 deferred_begin(struct deferred *d)
 {
-	return run(d, ST_BEGIN);
+	return deferred_run(d, ST_BEGIN);
 }
 
 int
@@ -72,7 +69,7 @@ deferred_commit(struct deferred *d)
 {
 	int saved;
 
-	if (run(d, ST_COMMIT) == 0)
+	if (deferred_run(d, ST_COMMIT) == 0)
 		return 0;
 	saved = errno;
 	deferred_rollback(d);
@@ -85,7 +82,7 @@ deferred_rollback(struct deferred *d)
 {
 	/* a full disk may have rolled it back already */
 	if (sqlite3_get_autocommit(d->db) == 0)
-		run(d, ST_ROLLBACK);
+		deferred_run(d, ST_ROLLBACK);
 }
 
 /* The column "segment" is text: the hexadecimal number in the file's name. */
@@ -152,7 +149,7 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	bind_told(st, 23, row);
 	sqlite3_bind_text(st, 29, row->waits_for != NULL ? row->waits_for : "",
 	    -1, SQLITE_STATIC);
-	if (run(d, ST_PUT) == -1)
+	if (deferred_run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
 		return 0;
@@ -174,7 +171,7 @@ int
 deferred_drop(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
 	bind_rcpts(d->st[ST_DROP], id, rcpt_index);
-	return run(d, ST_DROP);
+	return deferred_run(d, ST_DROP);
 }
 
 int
@@ -191,7 +188,7 @@ deferred_touch(struct deferred *d, const struct deferred_row *row)
 	bind_told(st, 7, row);
 	sqlite3_bind_text(st, 13, row->waits_for != NULL ? row->waits_for : "",
 	    -1, SQLITE_STATIC);
-	return run(d, ST_TOUCH);
+	return deferred_run(d, ST_TOUCH);
 }
 
 int
@@ -200,14 +197,14 @@ deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
 {
 	bind_rcpts(d->st[ST_HURRY], id, rcpt_index);
 	sqlite3_bind_int64(d->st[ST_HURRY], 4, now);
-	return run(d, ST_HURRY) == -1 ? -1 : sqlite3_changes(d->db);
+	return deferred_run(d, ST_HURRY) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 int
 deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
 	bind_rcpts(d->st[ST_HOLD], id, rcpt_index);
-	return run(d, ST_HOLD) == -1 ? -1 : sqlite3_changes(d->db);
+	return deferred_run(d, ST_HOLD) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 int
@@ -216,7 +213,7 @@ deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
 {
 	bind_rcpts(d->st[ST_RELEASE], id, rcpt_index);
 	sqlite3_bind_int64(d->st[ST_RELEASE], 4, now);
-	return run(d, ST_RELEASE) == -1 ? -1 : sqlite3_changes(d->db);
+	return deferred_run(d, ST_RELEASE) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 int
@@ -230,7 +227,7 @@ deferred_give_up(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_int64(st, 4, row->next_attempt);
 	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 6, row->enhanced, -1, SQLITE_STATIC);
-	return run(d, ST_GIVE_UP) == -1 ? -1 : sqlite3_changes(d->db);
+	return deferred_run(d, ST_GIVE_UP) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 /* Go to the next domain that has rows; or to ${domain}, once. */
@@ -259,7 +256,7 @@ next_domain(struct deferred *d, const char *domain, bool has_subdomains,
 	at->is_in = !at->is_over && len >= n &&
 	    strcmp(at->name + len - n, domain) == 0 &&
 	    (len == n || at->name[len - n - 1] == '.');
-	return end(d, ST_DOMAIN, rc) == -1 ? -1 : 0;
+	return deferred_end(d, ST_DOMAIN, rc) == -1 ? -1 : 0;
 }
 
 static void
@@ -298,7 +295,7 @@ find_last(struct deferred *d, const struct deferred_domain *at,
 	 * begin behind: all that are left */
 	if ((rc = sqlite3_step(st)) == SQLITE_ROW && !read_place(st, last))
 		rc = SQLITE_DONE;
-	return end(d, ST_DOMAIN_END, rc);
+	return deferred_end(d, ST_DOMAIN_END, rc);
 }
 
 /* Hurry the next ${limit} rows of the domain that ${at} is in.  Return rows
@@ -320,7 +317,7 @@ hurry_some(struct deferred *d, struct deferred_domain *at, unsigned int limit,
 		sqlite3_bind_zeroblob(st, 4, 0);	/* behind each text */
 	sqlite3_bind_int64(st, 5, last.rcpt_index);
 	sqlite3_bind_int64(st, 6, now);
-	if (run(d, ST_HURRY_SOME) == -1)
+	if (deferred_run(d, ST_HURRY_SOME) == -1)
 		return -1;
 	*at = last;
 	at->is_in = rc == 1;
@@ -369,7 +366,7 @@ deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
 	sqlite3_bind_int64(d->st[ST_SHIFT], 1, seconds);
 	sqlite3_bind_int64(d->st[ST_SHIFT], 2, latest);
 	sqlite3_bind_int64(d->st[ST_SHIFT], 3, held);
-	return run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
+	return deferred_run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 /* Read a row, which may have been edited by hand.  Return 0, or -1: it is not
@@ -468,7 +465,7 @@ deferred_rows(struct deferred *d, const struct deferred_query *query,
 		    each(closure, &row) != 0)
 			break;
 	}
-	return end(d, which, rc) == -1 ? -1 : n;
+	return deferred_end(d, which, rc) == -1 ? -1 : n;
 }
 
 int
@@ -478,7 +475,7 @@ deferred_next(struct deferred *d, int64_t *next_r)
 
 	if (rc == SQLITE_ROW)
 		*next_r = sqlite3_column_int64(d->st[ST_NEXT], 0);
-	return end(d, ST_NEXT, rc);
+	return deferred_end(d, ST_NEXT, rc);
 }
 
 int
@@ -492,7 +489,7 @@ deferred_waited_for(struct deferred *d, const char *behind, char *name_r,
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)len - 1);
 	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		strlcpy(name_r, column_text(st, 0), len);
-	return end(d, ST_WAITED_FOR, rc);
+	return deferred_end(d, ST_WAITED_FOR, rc);
 }
 
 static uint64_t
@@ -511,7 +508,8 @@ deferred_holders(struct deferred *d, unsigned int limit,
 	int n = 0, rc;
 
 	/* of these the last call has said that nothing is held any more */
-	if (end(d, ST_CAME_DROP, sqlite3_step(d->st[ST_CAME_DROP])) == -1)
+	if (deferred_end(d, ST_CAME_DROP,
+	    sqlite3_step(d->st[ST_CAME_DROP])) == -1)
 		return -1;
 	sqlite3_bind_int64(st, 1, limit);
 	sqlite3_bind_int64(st, 2, DEFERRED_HOLDERS_MAX);
@@ -522,8 +520,9 @@ deferred_holders(struct deferred *d, unsigned int limit,
 		    column_octets(st, 2), column_octets(st, 3)) != 0)
 			break;
 	}
-	if (end(d, ST_HOLDERS, rc) == -1 ||
-	    end(d, ST_CAME_GONE, sqlite3_step(d->st[ST_CAME_GONE])) == -1)
+	if (deferred_end(d, ST_HOLDERS, rc) == -1 ||
+	    deferred_end(d, ST_CAME_GONE,
+	    sqlite3_step(d->st[ST_CAME_GONE])) == -1)
 		return -1;
 	return n;
 }
@@ -532,7 +531,7 @@ int
 deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 {
 	bind_rcpts(d->st[ST_HAS], id, rcpt_index);
-	return end(d, ST_HAS, sqlite3_step(d->st[ST_HAS]));
+	return deferred_end(d, ST_HAS, sqlite3_step(d->st[ST_HAS]));
 }
 
 int
@@ -551,7 +550,7 @@ deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
 		if (spool_id_parse(id, strlen(id), id_r) == -1)
 			rc = SQLITE_DONE;	/* an invalid row, edited by hand */
 	}
-	return end(d, ST_FIND, rc);
+	return deferred_end(d, ST_FIND, rc);
 }
 
 int
@@ -563,5 +562,5 @@ deferred_last_of(struct deferred *d, uint64_t segment, uint64_t *generation_r)
 	bind_segment(st, 1, segment);
 	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		*generation_r = (uint64_t)sqlite3_column_int64(st, 0);
-	return end(d, ST_LAST_OF, rc);
+	return deferred_end(d, ST_LAST_OF, rc);
 }

@@ -1,6 +1,6 @@
 /* The statements of the deferred store.
  * Owns: their text.  The tables: deferred_table.c; who runs them:
- * deferred_rows.c. */
+ * deferred_rows.c, deferred_tls.c. */
 
 #include "core/deferred/deferred_int.h"
 
@@ -20,6 +20,10 @@
 #define IS_GONE		"NOT EXISTS (SELECT 1 FROM held" \
 			" WHERE held.holder = came.holder" \
 			" AND held.writer = came.writer)"
+
+/* Of the table "tls_count": what a row counts */
+#define TLS_KEY		"day, domain, policy_type, policy_domain, policy," \
+			" result, mx_host, sending_ip, receiving_ip, reason"
 
 /* Of ST_TOUCH: one that is parked keeps what its last attempt has said, if it had
  * one; why it is parked, its target says. */
@@ -155,6 +159,24 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " AND generation = ?2 AND seq = ?3 LIMIT 1",
 	[ST_LAST_OF] = "SELECT generation FROM deferred WHERE segment = ?1"
 	    " ORDER BY generation DESC LIMIT 1",
+	[ST_TLS_MORE] = "UPDATE tls_count SET sessions = sessions + ?11"
+	    " WHERE (" TLS_KEY ")"
+	    " = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[ST_TLS_ROOM] = "UPDATE tls_domain SET nrows = nrows + 1"
+	    " WHERE day = ?1 AND domain = ?2 AND nrows < ?3",
+	[ST_TLS_OPEN] = "INSERT OR IGNORE INTO tls_domain SELECT ?1, ?2, 1"
+	    " WHERE (SELECT count(*) FROM tls_domain WHERE day = ?1) < ?3",
+	[ST_TLS_PUT] = "INSERT INTO tls_count"
+	    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE EXISTS"
+	    " (SELECT 1 FROM tls_domain WHERE day = ?1 AND domain = ?2)",
+	[ST_TLS_NEXT] = "SELECT day, domain FROM tls_domain"
+	    " WHERE (day, domain) > (?1, ?2) AND day < ?3"
+	    " ORDER BY day, domain LIMIT 1",
+	[ST_TLS_ROWS] = "SELECT " TLS_KEY ", sessions FROM tls_count"
+	    " WHERE day = ?1 AND domain = ?2 ORDER BY " TLS_KEY,
+	[ST_TLS_DROP] = "DELETE FROM tls_count WHERE day = ?1 AND domain = ?2",
+	[ST_TLS_CLOSE] = "DELETE FROM tls_domain"
+	    " WHERE day = ?1 AND domain = ?2",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };

@@ -79,6 +79,27 @@ static const char schema[] =
     " last_error TEXT,"
     " PRIMARY KEY (id, rcpt_index)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS deferred_next ON deferred (next_attempt);"
+    /* What reports of TLS count.  Versions that do not know these tables leave
+     * them alone, so they need no version */
+    "CREATE TABLE IF NOT EXISTS tls_domain ("
+    " day INTEGER NOT NULL,"
+    " domain TEXT NOT NULL,"
+    " nrows INTEGER NOT NULL,"
+    " PRIMARY KEY (day, domain)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS tls_count ("
+    " day INTEGER NOT NULL,"
+    " domain TEXT NOT NULL,"
+    " policy_type TEXT NOT NULL,"
+    " policy_domain TEXT NOT NULL,"
+    " policy TEXT NOT NULL,"
+    " result TEXT NOT NULL,"
+    " mx_host TEXT NOT NULL,"
+    " sending_ip TEXT NOT NULL,"
+    " receiving_ip TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " sessions INTEGER NOT NULL,"
+    " PRIMARY KEY (day, domain, policy_type, policy_domain, policy,"
+    " result, mx_host, sending_ip, receiving_ip, reason)) WITHOUT ROWID;"
     /* of an earlier version, and read by nobody */
     "DROP INDEX IF EXISTS held_most;";
 

@@ -1,0 +1,182 @@
+/* Counts for reports of TLS. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/deferred/deferred_tls.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
+
+#define DAY	1459468800	/* 1 April 2016 */
+#define DAY_S	86400
+
+TestSuite(deferred_tls, .init = ds_setup, .fini = ds_teardown);
+
+static struct deferred_tls
+session(int64_t day, const char *domain, const char *result, const char *host)
+{
+	return (struct deferred_tls){ .day = day, .domain = domain,
+		.policy_type = "sts", .policy_domain = "p.test", .policy = "mode: enforce\nmx: *.x",
+		.result = result, .mx_host = host, .sending_ip = "192.0.2.1",
+		.receiving_ip = "192.0.2.2", .reason = "expired", .sessions = 1 };
+}
+
+static int
+add(int64_t day, const char *domain, const char *result, const char *host)
+{
+	const struct deferred_tls t = session(day, domain, result, host);
+
+	return deferred_tls_add(ds.d, &t);
+}
+
+/* What was seen of a day and domain */
+static struct {
+	int		 nrows;
+	uint64_t	 sessions, nameless;	/* nameless: without a host */
+	char		 results[256];
+} seen;
+
+static int
+see(void *closure, const struct deferred_tls *t)
+{
+	size_t len = strlen(seen.results);
+
+	cr_expect_eq(t->day, *(const int64_t *)closure);
+	seen.nrows++;
+	seen.sessions += t->sessions;
+	if (*t->mx_host == '\0') {
+		cr_expect_str_eq(t->policy_domain, "");
+		cr_expect_str_eq(t->policy, "");
+		cr_expect_str_eq(t->sending_ip, "");
+		cr_expect_str_eq(t->receiving_ip, "");
+		cr_expect_str_eq(t->reason, "");
+		seen.nameless += t->sessions;
+	}
+	snprintf(seen.results + len, sizeof(seen.results) - len, "%s ",
+	    t->result);
+	return 0;
+}
+
+static int
+rows(int64_t day, const char *domain)
+{
+	int n;
+
+	memset(&seen, 0, sizeof(seen));
+	n = deferred_tls_rows(ds.d, day, domain, see, &day);
+	cr_expect_eq(n, seen.nrows);
+	return n;
+}
+
+/* RFC 8460 4.1: from 00:00:00 UTC */
+Test(deferred_tls, a_day_is_one_of_utc)
+{
+	cr_expect_eq(deferred_tls_day(DAY), DAY);
+	cr_expect_eq(deferred_tls_day(DAY + DAY_S - 1), DAY);
+	cr_expect_eq(deferred_tls_day(DAY + DAY_S), DAY + DAY_S);
+	cr_expect_eq(deferred_tls_day(0), 0);
+	cr_expect_eq(deferred_tls_day(-1), -DAY_S);
+}
+
+Test(deferred_tls, sessions_that_are_alike_are_one_row_which_a_restart_keeps)
+{
+	struct deferred_tls t = session(DAY, "a.test", "", "mx.a.test");
+
+	t.sessions = 7;
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	cr_expect_eq(deferred_tls_add(ds.d, &t), 1);
+	cr_expect_eq(add(DAY, "a.test", "", "mx.a.test"), 1);
+	cr_expect_eq(add(DAY, "a.test", "certificate-expired", "mx.a.test"), 1);
+	cr_expect_eq(add(DAY, "a.test", "certificate-expired", "mx2.a.test"),
+	    1);
+	cr_expect_eq(add(DAY + DAY_S, "a.test", "", "mx.a.test"), 1);
+	cr_expect_eq(add(DAY, "b.test", "", "mx.a.test"), 1);
+	cr_assert_eq(deferred_commit(ds.d), 0);
+	ds_reopen();
+	cr_expect_eq(rows(DAY, "a.test"), 3);
+	cr_expect_eq(seen.sessions, 10);
+	cr_expect_str_eq(seen.results,
+	    " certificate-expired certificate-expired ");
+	cr_expect_eq(rows(DAY + DAY_S, "a.test"), 1);
+	cr_expect_eq(seen.sessions, 1);
+	cr_expect_eq(rows(DAY, "c.test"), 0);
+}
+
+Test(deferred_tls, days_that_are_over_are_found_in_their_order)
+{
+	char domain[LIM_DOMAIN + 1] = "", found[256] = "";
+	int64_t day = 0;
+	size_t len;
+
+	add(DAY + 2 * DAY_S, "a.test", "", "");
+	add(DAY + DAY_S, "a.test", "", "");
+	add(DAY, "b.test", "", "");
+	add(DAY, "a.test", "", "");
+	while (deferred_tls_next(ds.d, &day, domain, DAY + 2 * DAY_S) == 1) {
+		len = strlen(found);
+		snprintf(found + len, sizeof(found) - len, "%d %s, ",
+		    (int)((day - DAY) / DAY_S), domain);
+	}
+	cr_expect_str_eq(found, "0 a.test, 0 b.test, 1 a.test, ");
+}
+
+Test(deferred_tls, what_is_dropped_in_a_transaction_that_fails_is_there)
+{
+	add(DAY, "a.test", "", "mx.a.test");
+	add(DAY, "b.test", "", "mx.a.test");
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	cr_expect_eq(deferred_tls_drop(ds.d, DAY, "a.test"), 0);
+	cr_expect_eq(rows(DAY, "a.test"), 0);
+	deferred_rollback(ds.d);
+	cr_expect_eq(rows(DAY, "a.test"), 1);
+	cr_expect_eq(deferred_tls_drop(ds.d, DAY, "a.test"), 0);
+	ds_reopen();
+	cr_expect_eq(rows(DAY, "a.test"), 0);
+	cr_expect_eq(rows(DAY, "b.test"), 1);
+}
+
+Test(deferred_tls, a_domain_with_too_many_rows_is_counted_without_names)
+{
+	char host[64];
+	int i;
+
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	for (i = 0; i < LIM_TLSRPT_ROWS + 50; i++) {
+		snprintf(host, sizeof(host), "mx%d.a.test", i);
+		cr_assert_eq(add(DAY, "a.test", i % 2 == 0 ? "" :
+		    "validation-failure", host), 1);
+	}
+	/* those that have a row still have it */
+	cr_assert_eq(add(DAY, "a.test", "", "mx0.a.test"), 1);
+	cr_assert_eq(deferred_commit(ds.d), 0);
+	cr_expect_eq(rows(DAY, "a.test"), LIM_TLSRPT_ROWS + 2);
+	cr_expect_eq(seen.sessions, LIM_TLSRPT_ROWS + 51);
+	cr_expect_eq(seen.nameless, 50);
+	/* another day, and another domain, has its own */
+	cr_assert_eq(add(DAY + DAY_S, "a.test", "", "mx999.a.test"), 1);
+	cr_assert_eq(add(DAY, "b.test", "", "mx999.a.test"), 1);
+	rows(DAY + DAY_S, "a.test");
+	cr_expect_eq(seen.nameless, 0);
+	rows(DAY, "b.test");
+	cr_expect_eq(seen.nameless, 0);
+}
+
+Test(deferred_tls, a_day_with_too_many_domains_counts_the_first_ones)
+{
+	char domain[64];
+	int i;
+
+	cr_assert_eq(ds_exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+	    " SELECT i + 1 FROM n WHERE i < 10000)"
+	    " INSERT INTO tls_domain SELECT 1459468800, i || '.test', 1"
+	    " FROM n"), 0);
+	cr_assert_eq(LIM_TLSRPT_DOMAINS, 10000);
+	for (i = 1; i <= 3; i++) {
+		snprintf(domain, sizeof(domain), "%d.test", i * 5000);
+		cr_expect_eq(add(DAY, domain, "", "mx"), i < 3, "%s", domain);
+		cr_expect_eq(rows(DAY, domain), i < 3, "%s", domain);
+		cr_expect_eq(add(DAY + DAY_S, domain, "", "mx"), 1);
+	}
+	cr_expect_eq(deferred_tls_drop(ds.d, DAY, "1.test"), 0);
+	cr_expect_eq(add(DAY, "15000.test", "", "mx"), 1);
+}
