@@ -93,7 +93,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     # what asks the resolver: for the roles that have it among their peers
     'cmd/mailmilld/lookup':     LOOP + ' cmd/settings cmd/mailmilld/role',
     # reports of TLS to the domains of next hops (RFC 8460)
-    'cmd/mailmilld/tlsrpt':     CORE + ' proto proto/parse'
+    'cmd/mailmilld/tlsrpt':     CORE + ' core/deferred proto proto/parse'
                                 ' cmd/mailmilld/lookup',
     # modules of others: whose file, which struct, and the process that checks
     'cmd/mailmilld/module':     LOOP + ' core/jobs proto cmd/settings'

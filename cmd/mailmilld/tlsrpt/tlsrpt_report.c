@@ -18,6 +18,23 @@ static const char *const type_names[TLSRPT_NTYPES] = {
 	[TLSRPT_NO_POLICY] = "no-policy-found",
 };
 
+const char *
+tlsrpt_type_name(enum tlsrpt_policy_type type)
+{
+	return type_names[type];
+}
+
+enum tlsrpt_policy_type
+tlsrpt_type_of(const char *name)
+{
+	enum tlsrpt_policy_type type;
+
+	for (type = 0; type < TLSRPT_NTYPES; type++)
+		if (strcmp(name, type_names[type]) == 0)
+			break;
+	return type;
+}
+
 /* A reply of a next hop may have any octets; JSON has UTF-8 (RFC 8259 8.1). */
 static json_t *
 text_json(const char *text)

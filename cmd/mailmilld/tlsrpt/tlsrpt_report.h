@@ -53,6 +53,11 @@ struct tlsrpt_report {
 	size_t		 npolicies;
 };
 
+/* tlsrpt_type_name(type), tlsrpt_type_of(name): "tlsa", "sts", "no-policy-found", as
+ * a report has them; TLSRPT_NTYPES for a name that is none. */
+const char *tlsrpt_type_name(enum tlsrpt_policy_type type);
+enum tlsrpt_policy_type tlsrpt_type_of(const char *name);
+
 /* tlsrpt_report_json(r): The report, NUL terminated; the caller frees it.
  * Texts may have any octets: of one that is not UTF-8 only what is printable ASCII
  * stays.  NULL: ENOMEM. */
