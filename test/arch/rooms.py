@@ -114,7 +114,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
     'cmd/mailmilld/relay':      LOOP + ' core/spool proto/auth proto/client tls'
                                 ' cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent'
-                                ' cmd/mailmilld/lookup',
+                                ' cmd/mailmilld/lookup cmd/mailmilld/tlsrpt',
     'cmd/mailmilld/pipe':       LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role cmd/mailmilld/agent',
     'cmd/mailmilld/resolver':   LOOP + ' cmd/settings cmd/mailmilld/role'

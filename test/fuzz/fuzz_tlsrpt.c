@@ -1,4 +1,6 @@
-/* TXT records of "_smtp._tls.DOMAIN". */
+/* Reports of TLS.  The first octet says which:
+ *	record	a TXT record of "_smtp._tls.DOMAIN"
+ *	said	what another process tells of connections */
 
 #include "test/fuzz/fuzz.h"
 
@@ -6,7 +8,10 @@
 #include <string.h>
 
 #include "cmd/mailmilld/tlsrpt/tlsrpt_record.h"
+#include "cmd/mailmilld/tlsrpt/tlsrpt_said.h"
 #include "proto/mailaddr.h"
+
+enum { RECORD, SAID, NKINDS };
 
 /* What is to be in an envelope, a header field or a request is one word there. */
 static void
@@ -28,15 +33,45 @@ check(const struct tlsrpt_rua *rua)
 		    strpbrk(rua->to, ",;!") == NULL);
 }
 
-void
-fuzz_tlsrpt(const uint8_t *data, size_t len)
+static void
+read_record(const uint8_t *text, size_t len)
 {
 	static struct tlsrpt_record r;
 	size_t i;
 
-	if (tlsrpt_record_parse(data, len, &r) != 1)
+	if (tlsrpt_record_parse(text, len, &r) != 1)
 		return;
 	FUZZ_HOLDS(r.n <= LIM_TLSRPT_URIS);
 	for (i = 0; i < r.n; i++)
 		check(&r.rua[i]);
+}
+
+/* What is read can be written, and is then the same. */
+static void
+read_said(const char *octets, size_t len)
+{
+	static char again[TLSRPT_SAID_MAX];
+	struct tlsrpt_said said;
+	size_t at = 0, from = 0, to;
+
+	while (tlsrpt_said_next(octets, len, &at, &said) == 1) {
+		FUZZ_HOLDS(at > from && at <= len);
+		to = 0;
+		FUZZ_HOLDS(tlsrpt_said_put(again, sizeof(again), &to,
+		    &said) == 0);
+		FUZZ_HOLDS(to == at - from &&
+		    memcmp(again, octets + from, to) == 0);
+		from = at;
+	}
+}
+
+void
+fuzz_tlsrpt(const uint8_t *data, size_t len)
+{
+	struct fuzz_input in = { data, len };
+
+	if (fuzz_octet(&in) % NKINDS == RECORD)
+		read_record(in.p, in.left);
+	else
+		read_said((const char *)in.p, in.left);
 }

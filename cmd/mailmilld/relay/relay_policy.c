@@ -12,9 +12,9 @@ const char *
 relay_result_name(enum relay_result r)
 {
 	static const char *const names[RELAY_NRESULTS] = {
-#define RELAY_RESULT(id, name) [RELAY_RESULT_##id] = name,
-#include "cmd/mailmilld/relay/relay_result.def"
-#undef RELAY_RESULT
+#define TLSRPT_RESULT(id, name) [RELAY_RESULT_##id] = name,
+#include "cmd/mailmilld/tlsrpt/tlsrpt_result.def"
+#undef TLSRPT_RESULT
 	};
 
 	return names[r];

@@ -40,9 +40,9 @@ enum relay_source {
 };
 
 enum relay_result {
-#define RELAY_RESULT(id, name) RELAY_RESULT_##id,
-#include "cmd/mailmilld/relay/relay_result.def"
-#undef RELAY_RESULT
+#define TLSRPT_RESULT(id, name) RELAY_RESULT_##id,
+#include "cmd/mailmilld/tlsrpt/tlsrpt_result.def"
+#undef TLSRPT_RESULT
 	RELAY_NRESULTS
 };
 

@@ -19,7 +19,7 @@ enum tlsrpt_policy_type {
 /* Connections that have failed in the same way.  Texts that are "" are left out,
  * but for result. */
 struct tlsrpt_failure {
-	const char	*result;	/* RFC 8460 4.3: relay_result.def */
+	const char	*result;	/* RFC 8460 4.3: tlsrpt_result.def */
 	const char	*sending_ip;	/* as inet_ntop(3) writes it */
 	const char	*mx_host;
 	const char	*mx_helo;	/* what the host has called itself */
