@@ -114,7 +114,7 @@ write_report(struct writing *w, const struct queue_report *report)
 	static const uint8_t never = SPOOL_NOTIFY_NEVER;	/* RFC 3461 6.1 */
 	struct queue_report_made *made = w->made;
 	struct spool_envelope env = { .sender = "", .rcpts = &made->to,
-		.nrcpts = 1, .notify = &never };
+		.nrcpts = 1, .notify = &never, .priority = w->m->priority };
 	struct queue *q = w->q;
 	char *text;
 
@@ -123,6 +123,8 @@ write_report(struct writing *w, const struct queue_report *report)
 		w->errnum = errno;
 		return;
 	}
+	/* RFC 8689 5: a report tells of the message, and is protected like it */
+	made->flags |= w->m->env_flags & SPOOL_ENV_REQUIRETLS;
 	env.flags = made->flags;
 	w->is_written = q->store_ops->own_write(q->store, &made->place, &env,
 	    (uint64_t)q->wall_ms * 1000, text, made->octets) == 0;
@@ -210,12 +212,14 @@ find_whom(struct queue *q, const struct queue_message *m, const char **to_r)
 	return 0;
 }
 
-/* May the whole message be returned?  RFC 3461 6.2: of a failure alone */
+/* May the whole message be returned?  RFC 3461 6.2: of a failure alone.
+ * RFC 8689 5: with REQUIRETLS, RET=FULL does not count. */
 static bool
 is_returned(const struct queue *q, const struct queue_message *m)
 {
 	if ((m->env_flags & SPOOL_ENV_RET_FULL) == 0 ||
-	    (m->env_flags & SPOOL_ENV_BINARYMIME) != 0 ||
+	    (m->env_flags & (SPOOL_ENV_BINARYMIME |
+	    SPOOL_ENV_REQUIRETLS)) != 0 ||
 	    m->octets > q->config.return_octets)
 		return false;
 	return has_failure(m);
@@ -369,6 +373,7 @@ queue_reports_change(const struct queue *q,
 			.octets = made->octets,
 			.next_attempt = q->wall_ms / 1000,
 			.since = q->wall_ms / 1000, .flags = made->flags,
+			.priority = made->m->priority,
 			.notify = SPOOL_NOTIFY_NEVER };
 	}
 }

@@ -118,6 +118,14 @@ add_xtext(struct text *t, const char *s, bool is_utf8, size_t max)
 		t->len += (size_t)n;
 }
 
+/* RFC 8689 4.2.1: inside TLS, with the server that it should be, and that
+ * promises the same for the rest of the way. */
+static bool
+keeps_tls(const struct smtp_client *c)
+{
+	return has(c, SMTP_HAS(REQUIRETLS)) && smtp_is_verified(c);
+}
+
 /* RFC 3461 4.3, 4.4; RFC 6710 4; RFC 8689 2; RFC 2852 4.  What the server does
  * not know is left out: RFC 3461 5.2.2 and RFC 6710 5 say so. */
 static void
@@ -134,7 +142,7 @@ add_wishes(const struct smtp_client *c, struct text *t)
 		add(t, " ENVID=");
 		add_xtext(t, env->envid, false, LIM_ENVID);
 	}
-	if (needs(c, SPOOL_ENV_REQUIRETLS))
+	if (needs(c, SPOOL_ENV_REQUIRETLS) && keeps_tls(c))
 		add(t, " REQUIRETLS");
 	if (has(c, SMTP_HAS(MT_PRIORITY)) && env->priority != 0)
 		add(t, " MT-PRIORITY=%d", env->priority);
@@ -229,14 +237,6 @@ smtp_is_verified(const struct smtp_client *c)
 	    (struct smtp_client *)(uintptr_t)c);
 }
 
-/* RFC 8689 4.2.1: inside TLS, with the server that it should be, and that
- * promises the same for the rest of the way. */
-static bool
-keeps_tls(const struct smtp_client *c)
-{
-	return has(c, SMTP_HAS(REQUIRETLS)) && smtp_is_verified(c);
-}
-
 /* RFC 2852 4: with mode R a message is not relayed to a server that could not
  * return it in time. */
 static bool
@@ -254,7 +254,9 @@ smtp_lacks(const struct smtp_client *c)
 {
 	const struct smtp_message *m = &c->txn.m;
 
-	if (needs(c, SPOOL_ENV_REQUIRETLS) && !keeps_tls(c))
+	/* RFC 8689 5: a report is not lost because the way back has no REQUIRETLS */
+	if (needs(c, SPOOL_ENV_REQUIRETLS) && !keeps_tls(c) &&
+	    m->env->sender[0] != '\0')
 		return SMTP_WHY_REQUIRETLS;
 	if (needs(c, SPOOL_ENV_SMTPUTF8) && !has(c, SMTP_HAS(SMTPUTF8)))
 		return SMTP_WHY_UTF8;

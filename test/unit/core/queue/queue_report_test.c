@@ -465,6 +465,46 @@ Test(queue_report, the_message_is_returned_as_ret_says)
 	cr_assert(has("whole=0 "), "it is too large");
 }
 
+/* The report, which is all that there is, as mailmillctl shows it */
+static void
+check_protected(void)
+{
+	json_t *list = qf_list(&f), *m;
+
+	m = json_object_get(list, "messages");
+	cr_assert_eq(json_array_size(m), 1);
+	m = json_array_get(m, 0);
+	cr_expect_str_eq(json_string_value(json_object_get(m, "sender")), "");
+	cr_expect(json_is_true(json_object_get(m, "require_tls")));
+	cr_expect_eq(json_integer_value(json_object_get(m, "priority")), -3);
+	json_decref(list);
+}
+
+/* RFC 8689 5: RET=FULL does not count with REQUIRETLS, which the report has, too.
+ * RFC 6710 4.6: it has the priority of the message. */
+Test(queue_report, it_is_as_protected_and_as_urgent_as_the_message)
+{
+	char cmd[128];
+
+	arrive(&(struct spool_envelope){ .priority = -3,
+	    .flags = SPOOL_ENV_RET_FULL | SPOOL_ENV_REQUIRETLS });
+	refuse(0);
+	done(1, 0, 0);
+	done(2, 0, 0);
+	cr_assert_eq(reports(), 1);
+	cr_assert(has("whole=0 "));
+	qf_close(&f);
+	qf_open(&f);
+	check_protected();
+	/* its row says so; and if that is lost, its envelope does */
+	qf_close(&f);
+	snprintf(cmd, sizeof(cmd), "rm %s/deferred.db*", f.path);
+	cr_assert_eq(system(cmd), 0);
+	qf_open(&f);
+	qf_pass(&f, 1000);
+	check_protected();
+}
+
 /* RFC 2852: mode R fails, mode N is told. */
 Test(queue_report, by_is_reported_in_its_time)
 {
