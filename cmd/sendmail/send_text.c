@@ -7,7 +7,7 @@
 enum {
 	AT_START,	/* of a line */
 	IN_LINE,
-	AT_CR,		/* in a line, behind a CR that may be of its end */
+	AT_CR,		/* in a line, behind CRs that may be of its end */
 	AT_DOT,		/* behind a dot that begins a line, and is held back */
 	AT_DOT_CR
 };
@@ -19,7 +19,7 @@ release(struct send_text *t, char *out, size_t *n)
 	if (t->state == AT_DOT || t->state == AT_DOT_CR)
 		out[(*n)++] = '.';
 	if (t->state == AT_CR || t->state == AT_DOT_CR)
-		out[(*n)++] = '\r';
+		out[(*n)++] = ' ';
 	t->state = IN_LINE;
 }
 
@@ -49,12 +49,10 @@ send_text_next(struct send_text *t, const char *in, size_t len, char *out,
 			end_line(t, out, n_r);
 			break;
 		case '\r':
-			if (t->state == AT_DOT) {
+			if (t->state == AT_DOT)
 				t->state = AT_DOT_CR;
-				break;
-			}
-			release(t, out, n_r);
-			t->state = AT_CR;
+			else if (t->state != AT_DOT_CR)
+				t->state = AT_CR;
 			break;
 		case '.':
 			if (t->state == AT_START && !t->is_dot_plain) {

@@ -18,8 +18,9 @@ struct send_text {
 
 /* send_text_next(t, in, len, out, n_r): Read ${in} and write lines to ${out}, which
  * has room for 2 * ${len} + SEND_TEXT_MORE; *${n_r} is the number of octets written.
- * LF and CRLF end a line; a CR elsewhere stays.  Any fragments of the input give the
- * same.  ${t} starts zeroed but for is_dot_plain; nothing is read behind is_end.
+ * A LF ends a line, with the CRs before it.  CRs elsewhere become a space: a server
+ * that takes them for the end of a line would find fields that nobody has looked
+ * at.  Any fragments of the input give the same.  ${t} starts zeroed but for is_dot_plain; nothing is read behind is_end.
  * send_text_end(t, out, n_r): The input ends here: the last line ends, too. */
 #define SEND_TEXT_MORE	4
 void send_text_next(struct send_text *t, const char *in, size_t len, char *out,

@@ -31,7 +31,7 @@ lines(const struct fuzz_input *in, bool is_dot_plain, struct simrand *r,
     char out[TEXT_MAX])
 {
 	struct send_text t = { .is_dot_plain = is_dot_plain };
-	size_t at, n, len = 0, k;
+	size_t at, n, len = 0, k, i;
 
 	for (at = 0; at < in->left; at += k) {
 		k = piece_of(in->left - at, r);
@@ -43,6 +43,10 @@ lines(const struct fuzz_input *in, bool is_dot_plain, struct simrand *r,
 	send_text_end(&t, out + len, &n);
 	len += n;
 	FUZZ_HOLDS(len == 0 || out[len - 1] == '\n');
+	/* CR and LF are there as CRLF alone */
+	for (i = 0; i < len; i++)
+		FUZZ_HOLDS(out[i] == '\r' ? out[i + 1] == '\n' :
+		    out[i] != '\n' || (i > 0 && out[i - 1] == '\r'));
 	FUZZ_HOLDS(!t.is_end || !is_dot_plain);
 	return len;
 }
