@@ -328,6 +328,24 @@ check_srs(struct conf *c, const struct settings *s)
 	    "returned arrives");
 }
 
+/* Whoever is told in place of a sender can be: there is a way to the address. */
+static int
+check_double_bounce(struct conf *c, const struct settings *s)
+{
+	const char *address = s->double_bounce_recipient;
+	const char *at = strrchr(address, '@');
+
+	if (check_address(c, address, ROW_double_bounce_recipient) == -1)
+		return -1;
+	if (*address == '\0' || settings_domain_find(s, at + 1,
+	    strlen(at + 1)) != NULL)
+		return 0;
+	return conf_error_value(c, &conf_get(c, c->root,
+	    ROW_double_bounce_recipient)->at, settings_schema.rows[
+	    ROW_double_bounce_recipient].field->name, address,
+	    "an address in a domain that has a Domain section");
+}
+
 int
 settings_check(struct conf *c, struct settings *s)
 {
@@ -338,8 +356,7 @@ settings_check(struct conf *c, struct settings *s)
 	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
 	    -1 || settings_pipe_check(c, s) == -1 || check_agents(c, s) == -1 ||
-	    check_address(c, s->double_bounce_recipient,
-	    ROW_double_bounce_recipient) == -1 || check_listens(c, s) == -1 ||
+	    check_double_bounce(c, s) == -1 || check_listens(c, s) == -1 ||
 	    check_domains(c, s) == -1 || check_srs(c, s) == -1)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)

@@ -406,6 +406,14 @@ Test(settings, what_is_wrong_is_named)
 		    "found \"here\"" },
 		{ LISTEN "hostname = \"a b\"\n", NULL, "m.conf:2:12: option "
 		    "'hostname': expected a host name, found \"a b\"" },
+		{ LISTEN "double_bounce_recipient = \"postmaster\"\n", NULL,
+		    "m.conf:2:27: option 'double_bounce_recipient': expected "
+		    "an address, such as \"postmaster@example.org\", found "
+		    "\"postmaster\"" },
+		{ LISTEN "double_bounce_recipient = \"a@b.test\"\n"
+		    "Domain \"a.test\" { }\n", NULL, "m.conf:2:27: option "
+		    "'double_bounce_recipient': expected an address in a "
+		    "domain that has a Domain section, found \"a@b.test\"" },
 		{ LISTEN "workers = 1000\n", NULL, "m.conf:2:11: option "
 		    "'workers': expected a number from 0 to 256 (processes, 0 "
 		    "for one per processor), found \"1000\"" },
