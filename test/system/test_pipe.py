@@ -216,6 +216,12 @@ def test_lines_before_the_message(d):
         text = got['crlf'][1]
         assert text.startswith(b'Return-Path: <a@client.test>\r\n')
         assert received(text.split(b'\r\n', 1)[1]) == message
+        # the program has sent on what it was given
+        send(s, 'all@all.test', 'crlf@crlf.test',
+             message=b'Delivered-To: all@all.test\r\n' + message)
+        seen(p, 4)
+        why = wait_bounced(s, 1)
+        assert 'loop' in why['all@all.test'], why
 
 
 def test_several_recipients_in_one_program(d):

@@ -119,6 +119,28 @@ static const struct pipe_run_ops run_ops = { .done = on_done };
 
 /* --- starting ---------------------------------------------------------------------- */
 
+/* Read what is known of ${m} before a program is started.  Return 0, or -1: there is
+ * to be none, and all its recipients have failed. */
+static int
+load(struct role_state *s, struct pipe_mail *m)
+{
+	const struct settings *set = s->child->settings;
+	int rc;
+
+	if (pipe_mail_load(m, s->sources, set) == -1 ||
+	    (rc = pipe_mail_is_loop(m, s->sources,
+	    &set->domains[m->domain])) == -1) {
+		fail_mail(s, m, errno, JOB_UNASKED, "4.3.0",
+		    "the message cannot be read from the spool");
+		return -1;
+	}
+	if (rc == 0)
+		return 0;
+	fail_mail(s, m, ELOOP, JOB_REFUSED, "5.4.6", "a loop: the message has "
+	    "been delivered to this address before, says its Delivered-To");
+	return -1;
+}
+
 /* Return 0, or -1: nothing can be started any more. */
 static int
 start(struct role_state *s, struct target *t, struct pipe_mail *m)
@@ -129,11 +151,8 @@ start(struct role_state *s, struct target *t, struct pipe_mail *m)
 	struct pipe_run *run;
 	int fds[PIPE_NFDS];
 
-	if (pipe_mail_load(m, s->sources, set) == -1) {
-		fail_mail(s, m, errno, JOB_UNASKED, "4.3.0",
-		    "the message cannot be read from the spool");
+	if (load(s, m) == -1)
 		return 0;
-	}
 	if (pipe_starter_ask(s->starter_fd, m, &answer, fds) == -1) {
 		pipe_mail_free(m);
 		leave(s, "pipe-starter");

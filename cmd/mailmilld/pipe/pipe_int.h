@@ -69,6 +69,9 @@ bool pipe_mail_add(struct pipe_mail *m, const struct job *job,
 void pipe_mail_free(struct pipe_mail *m);	/* NULL does nothing */
 
 /* pipe_mail_load(m, sources, s): Read the envelope.  Return 0, or -1 with errno.
+ * pipe_mail_is_loop(m, sources, d): Does ${d} add Delivered-To, and the header of the
+ * message has it with the same recipient already: has the program sent again what it
+ * was given?  Return 1, 0, or -1 with errno.
  * pipe_mail_head(m, d, now_s, buf, size): What stands before the message, as
  * Pipe_Headers of ${d} says, with the line ends of Pipe_Newline.  Return octets.
  * pipe_mail_read(m, sources, d, buf, size): The next octets of the message, with
@@ -77,6 +80,8 @@ void pipe_mail_free(struct pipe_mail *m);	/* NULL does nothing */
  * compared before the last ones are given: EBADMSG. */
 int pipe_mail_load(struct pipe_mail *m, struct spool_sources *sources,
     const struct settings *s);
+int pipe_mail_is_loop(const struct pipe_mail *m, struct spool_sources *sources,
+    const struct settings_domain *d);
 size_t pipe_mail_head(const struct pipe_mail *m,
     const struct settings_domain *d, int64_t now_s, char *buf, size_t size);
 #define PIPE_HEAD_MAX	8192

@@ -1,6 +1,6 @@
 /* One message for one program: its recipients, its envelope, its octets.
- * Owns: the lines before the message, its line ends, the checksum of the body on its
- * way.
+ * Owns: the lines before the message, what they say when it comes again, its line
+ * ends, the checksum of the body on its way.
  * Knows nothing of processes. */
 
 #include "cmd/mailmilld/pipe/pipe_int.h"
@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "core/util/fileio.h"
 
+#define HEADER_OCTETS	65536	/* that are searched for Delivered-To */
 #define RCPTS	(sizeof(((struct pipe_mail *)0)->jobs) / sizeof(struct job))
 
 struct pipe_mail *
@@ -129,6 +131,64 @@ pipe_mail_load(struct pipe_mail *m, struct spool_sources *sources,
 		return 0;
 	unload(m);
 	return -1;
+}
+
+/* --- loops ------------------------------------------------------------------ */
+
+/* Is the line the field Delivered-To with ${address}? */
+static bool
+is_delivered_to(const char *line, size_t len, const char *address)
+{
+	static const char name[] = "Delivered-To:";
+	size_t n = sizeof(name) - 1;
+
+	if (len < n || strncasecmp(line, name, n) != 0)
+		return false;
+	while (n < len && (line[n] == ' ' || line[n] == '\t'))
+		n++;
+	while (len > n && strchr(" \t\r", line[len - 1]) != NULL)
+		len--;
+	return len - n == strlen(address) &&
+	    strncasecmp(line + n, address, len - n) == 0;
+}
+
+/* Does a line of the header say so?  It ends with an empty line. */
+static bool
+header_has(const char *s, size_t len, const char *address)
+{
+	const char *end = s + len, *lf;
+
+	for (; s < end; s = lf + 1) {
+		lf = memchr(s, '\n', (size_t)(end - s));
+		if (lf == NULL || lf == s || (lf == s + 1 && *s == '\r'))
+			return false;
+		if (is_delivered_to(s, (size_t)(lf - s), address))
+			return true;
+	}
+	return false;
+}
+
+int
+pipe_mail_is_loop(const struct pipe_mail *m, struct spool_sources *sources,
+    const struct settings_domain *d)
+{
+	size_t len = HEADER_OCTETS < m->record.body_octets ? HEADER_OCTETS :
+	    (size_t)m->record.body_octets;
+	uint64_t from;
+	ssize_t n;
+	char *buf;
+	bool has;
+	int fd;
+
+	if (!settings_pipe_has(d, SETTINGS_PIPE_DELIVERED_TO) || len == 0)
+		return 0;
+	if ((fd = spool_sources_body(sources, &m->jobs[0], &m->record,
+	    &from)) == -1 || (buf = malloc(len)) == NULL)
+		return -1;
+	n = fileio_pread(fd, buf, len, (off_t)from);
+	has = n > 0 && header_has(buf, (size_t)n, m->rcpts[0]);
+	free(buf);
+	return n == -1 ? -1 : has;
 }
 
 /* --- what stands before the message ------------------------------------------ */

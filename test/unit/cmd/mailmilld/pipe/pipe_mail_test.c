@@ -85,6 +85,37 @@ read_all(struct pipe_mail *m, size_t domain, char *out, size_t size)
 	return (ssize_t)at;
 }
 
+/* Its header says that it was given to the same recipient; b.test adds that. */
+Test(pipe_mail, what_comes_again_is_a_loop)
+{
+	static const struct { const char *header; int is_loop; } cases[] = {
+		{ "Delivered-To: b@x.test\r\n\r\n", 1 },
+		{ "a: b\r\ndelivered-to:B@X.Test \t\r\nc: d\r\n\r\n", 1 },
+		{ "Delivered-To: b@x.test\n\n", 1 },
+		{ "Delivered-To: b@x.test", 0 }, { "", 0 },
+		{ "Delivered-To: b@x.tes\r\n\r\n", 0 },
+		{ "Delivered-To: b@x.test.x\r\n\r\n", 0 },
+		{ "Delivered-To: a@x.test\r\n\r\n", 0 },
+		{ "Delivered-To:\r\n\r\n", 0 }, { "Delivered-To\r\n", 0 },
+		{ "X-Delivered-To: b@x.test\r\n\r\n", 0 },
+		{ "a: b\r\n\r\nDelivered-To: b@x.test\r\n", 0 },
+		{ "a: b\n\nDelivered-To: b@x.test\r\n", 0 },
+	};
+	struct pipe_mail *m;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		m = load_mail(qf_append(&s, QF_ID(i), "a@b.test", qf_three, 3,
+		    cases[i].header), 1);
+		cr_expect_eq(pipe_mail_is_loop(m, sources,
+		    &settings->domains[1]), cases[i].is_loop, "%s",
+		    cases[i].header);
+		cr_expect_eq(pipe_mail_is_loop(m, sources,
+		    &settings->domains[0]), 0);
+		pipe_mail_free(m);
+	}
+}
+
 /* Wherever the pieces end. */
 Test(pipe_mail, a_line_ends_with_lf_unless_it_is_to_end_with_crlf)
 {
