@@ -231,7 +231,8 @@ export_check(const char *to)
 		    "redirect standard output, or name a folder");
 	if (is_stream(to) || (stat(to, &st) == 0 && S_ISDIR(st.st_mode)))
 		return 0;
-	return fail(to, "is no folder");
+	return fail(to, "there is no such folder: make it first, or write - for "
+	    "standard output");
 }
 
 /* --- import ---------------------------------------------------------------- */
