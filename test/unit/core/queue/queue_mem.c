@@ -223,6 +223,22 @@ new_row(void)
 	return &mem.rows[mem.nrows++];
 }
 
+/* What the queue has written as ${id} has a row now, or is dropped. */
+static void
+own_ends(uint64_t id, bool is_stored)
+{
+	struct mem_own **at, *own;
+
+	for (at = &mem.own; (own = *at) != NULL; at = &own->next)
+		if (own->id == id) {
+			*at = own->next;
+			if (is_stored && mem.told != NULL)
+				mem.told(own->text);
+			free(own);
+			return;
+		}
+}
+
 static void
 give_up(struct mem_row *r, const struct deferred_row *said)
 {
@@ -275,6 +291,7 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 		row.origin = r == NULL ? changes[i].place->origin :
 		    r->row.origin;
 		put_row(r == NULL ? new_row() : r, &row);
+		own_ends(row.id, true);
 	}
 	return 0;
 }
@@ -513,13 +530,22 @@ mem_own_place(void *, struct queue_place *place_r)
 }
 
 static int
-mem_own_write(void *, const struct queue_place *,
-    const struct spool_envelope *, uint64_t, const char *, size_t)
+mem_own_write(void *, const struct queue_place *place,
+    const struct spool_envelope *, uint64_t, const char *text, size_t len)
 {
+	struct mem_own *own;
+
 	if (mem.is_full) {
 		errno = ENOSPC;
 		return -1;
 	}
+	own = malloc(sizeof(*own) + len + 1);
+	cr_assert_not_null(own);
+	own->id = place->id;
+	memcpy(own->text, text, len);
+	own->text[len] = '\0';
+	own->next = mem.own;
+	mem.own = own;
 	return 0;
 }
 
@@ -532,8 +558,9 @@ mem_own_copy(void *, const struct queue_place *, const struct spool_envelope *,
 }
 
 static void
-mem_own_drop(void *, const struct queue_place *)
+mem_own_drop(void *, const struct queue_place *place)
 {
+	own_ends(place->id, false);
 }
 
 static void
@@ -616,6 +643,8 @@ mem_free(void)
 
 	for (i = 0; i < mem.nmessages; i++)
 		free(mem.messages[i]);
+	while (mem.own != NULL)
+		own_ends(mem.own->id, false);
 	free(mem.messages);
 	free(mem.rows);
 	memset(&mem, 0, sizeof(mem));

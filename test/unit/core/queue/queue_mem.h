@@ -29,6 +29,12 @@ struct mem_row {
 	char		 texts[8][24];
 };
 
+struct mem_own {		/* a message that the queue has written */
+	struct mem_own	*next;
+	uint64_t	 id;
+	char		 text[];
+};
+
 struct mem {
 	const struct queue_store_user *user;
 	struct queue	*q;
@@ -40,6 +46,8 @@ struct mem {
 	bool		 is_full;	/* nothing can be deferred or changed */
 	bool		 is_unreadable;	/* has() fails */
 	unsigned int	 nreleased;
+	struct mem_own	*own;		/* that have no row yet */
+	void		(*told)(const char *text);	/* one has it now */
 };
 
 extern struct mem mem;

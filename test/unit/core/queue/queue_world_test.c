@@ -1,6 +1,7 @@
 /* A world of next hops that fail, stall and recover, for virtual days: no message
- * is lost, forgotten, or tried too often, and each ends.  Each seed is another
- * world; MAILMILL_WORLDS says how many. */
+ * is lost, forgotten, or tried too often, and each ends: it is delivered, or its
+ * sender is told once, in its time.  Each seed is another world; MAILMILL_WORLDS
+ * says how many. */
 
 #include <sys/param.h>
 
@@ -18,16 +19,18 @@
 
 #define HOPS		6
 #define ALIVE		0	/* it answers at all times */
+#define DEAD		1	/* never, in a world with failures */
 #define MAILS		1500
 #define DAY_MS		(86400 * 1000LL)
 #define END_MS		(2 * DAY_MS)	/* from then on all answer */
 #define RETRY_MS	(60 * 1000LL)
+#define LIFETIME_MS	(DAY_MS / 2)	/* in a world with failures */
 
 /* What a hop does at a time */
 enum mood { UP, SLOW, REFUSES, STALLS, GREYLISTS, MOODS };
 
 struct hop {
-	char		 rcpt[24];
+	char		 name[8];
 	enum mood	 mood;
 	int64_t		 since_ms, until_ms;
 	size_t		 ntries;	/* since the mood began, but for what was sent before */
@@ -35,9 +38,11 @@ struct hop {
 
 struct mail {
 	unsigned int	 hop;
-	int64_t		 came_ms, tried_ms, done_ms;
+	int64_t		 came_ms, tried_ms, done_ms, told_ms;
 	bool		 is_busy;	/* an agent has it */
-	unsigned int	 ntries;
+	bool		 is_refused;	/* the hop does not want it */
+	bool		 is_unsure;	/* it was delivered, and that may have been forgotten */
+	unsigned int	 ntries, ntold;
 };
 
 struct work {			/* of the agent */
@@ -54,6 +59,7 @@ static struct mail mails[MAILS];
 static struct work work[8192];
 static size_t nmails, nwork;
 static unsigned int relay;
+static bool has_failures;
 static uint64_t random_state;
 static int64_t begin_ms;
 
@@ -79,6 +85,10 @@ change_moods(void)
 	for (h = hops + 1; h < hops + HOPS; h++) {
 		if (now() < END_MS && now() < h->until_ms)
 			continue;
+		if (has_failures && h == hops + DEAD) {
+			h->mood = REFUSES;
+			continue;
+		}
 		h->mood = now() < END_MS ? (enum mood)below(MOODS) : UP;
 		h->since_ms = now();
 		h->until_ms = now() + 60000 * (1 + (int64_t)below(600));
@@ -90,14 +100,32 @@ static void
 arrive(void)
 {
 	struct mail *m = &mails[nmails];
-	const char *rcpt;
+	char text[32];
+	const char *rcpt = text;
+	uint64_t received_us = (uint64_t)f.now.tv_sec * 1000000 + nmails;
 
 	if (nmails == MAILS || now() > END_MS * 3 / 4)
 		return;
 	m->hop = below(HOPS);
 	m->came_ms = now();
-	rcpt = hops[m->hop].rcpt;
-	mem_arrive_for(QF_ID(1 + nmails++), &rcpt, 1);
+	m->is_refused = has_failures && below(10) == 0;
+	snprintf(text, sizeof(text), "m%zu@%s.hop", nmails++,
+	    hops[m->hop].name);
+	mem_arrive_for(received_us << 12 | 1, &rcpt, 1);
+}
+
+/* A report is there for good: no kill undoes it. */
+static void
+told(const char *text)
+{
+	struct mail *m;
+	const char *at;
+
+	for (at = text; (at = strstr(at, "rcpt=m")) != NULL; at++) {
+		m = &mails[strtoul(at + strlen("rcpt=m"), NULL, 10)];
+		m->ntold++;
+		m->told_ms = now();
+	}
 }
 
 /* The agent begins with its jobs. */
@@ -110,6 +138,11 @@ begin_work(void)
 	size_t i;
 
 	for (i = 0; i < f.njobs; i++) {
+		if (f.jobs[i].agent != relay) {	/* a report, which arrives */
+			qf_done_with(&f, f.jobs[i].agent,
+			    f.jobs[i].job.job, 0, 0);
+			continue;
+		}
 		w = &work[nwork++];
 		cr_assert_lt(nwork, sizeof(work) / sizeof(work[0]));
 		*w = (struct work){ .job = f.jobs[i].job.job,
@@ -137,6 +170,10 @@ begin_work(void)
 			w->flags = JOB_TARGET;
 		} else if (h->mood == GREYLISTS && m->ntries < 3)
 			w->errnum = EAGAIN;
+		else if (m->is_refused) {
+			w->errnum = EACCES;
+			w->flags = JOB_REFUSED;
+		}
 	}
 	f.njobs = 0;
 }
@@ -181,7 +218,12 @@ agent_dies(void)
 static void
 queue_dies(void)
 {
+	size_t i;
+
 	agent_dies();
+	for (i = 0; i < nmails; i++)
+		mails[i].is_unsure = mails[i].is_unsure ||
+		    (mails[i].done_ms != 0 && now() - mails[i].done_ms < 10000);
 	/* each new process may try what rests: it cannot know */
 	qf_close(&f);
 	qf_open(&f);
@@ -213,15 +255,41 @@ check_alive(void)
 	size_t i;
 
 	for (i = 0; i < nmails; i++)
-		if (mails[i].hop == ALIVE && mails[i].done_ms == 0)
+		if (mails[i].hop == ALIVE && mails[i].done_ms == 0 &&
+		    mails[i].ntold == 0)
 			cr_assert_lt(now() - mails[i].came_ms, 30 * 1000,
 			    "mail %zu waits for a hop that answers", i);
+}
+
+/* It has ended in its time: delivered, or told once that it is not.  The last
+ * attempt is made when the time is over, or when its hop is probed next. */
+static void
+check_end(uint64_t seed, size_t i)
+{
+	const struct mail *m = &mails[i];
+
+	cr_assert(m->ntold == 0 ? m->done_ms != 0 : m->ntold == 1 &&
+	    (m->done_ms == 0 || m->is_unsure), "seed %llu: mail %zu of hop %u "
+	    "was delivered at %lld and reported %u times, after %u tries",
+	    (unsigned long long)seed, i, m->hop, (long long)m->done_ms,
+	    m->ntold, m->ntries);
+	if (m->ntold == 0)
+		return;
+	/* it counts in seconds */
+	cr_assert(m->is_refused || m->told_ms - m->came_ms > LIFETIME_MS - 1000,
+	    "seed %llu: mail %zu of hop %u is given up %lld ms early",
+	    (unsigned long long)seed, i, m->hop,
+	    (long long)(LIFETIME_MS - m->told_ms + m->came_ms));
+	cr_assert_lt(m->told_ms - m->came_ms, LIFETIME_MS +
+	    QUEUE_REST_MAX_MS + 15 * 60 * 1000, "seed %llu: mail %zu of hop %u "
+	    "is given up %lld s late", (unsigned long long)seed, i, m->hop,
+	    (long long)(m->told_ms - m->came_ms - LIFETIME_MS) / 1000);
 }
 
 static void
 world(uint64_t seed)
 {
-	unsigned int nstarts = 0;
+	unsigned int nstarts = 0, ntold = 0;
 	size_t i, ndone = 0;
 
 	random_state = seed * 2654435761U + 1;
@@ -230,7 +298,7 @@ world(uint64_t seed)
 	nmails = nwork = 0;
 	begin_ms = f.ms - 1;
 	for (i = 0; i < HOPS; i++)
-		snprintf(hops[i].rcpt, sizeof(hops[i].rcpt), "x@h%zu.hop", i);
+		snprintf(hops[i].name, sizeof(hops[i].name), "h%zu", i);
 	while (now() < END_MS + DAY_MS / 4 && (now() < END_MS ||
 	    ndone < nmails || mem.nrows > 0)) {
 		change_moods();
@@ -248,20 +316,21 @@ world(uint64_t seed)
 		check_alive();
 		check_hops(nstarts);
 		for (ndone = i = 0; now() > END_MS && i < nmails; i++)
-			ndone += mails[i].done_ms != 0;
+			ndone += mails[i].done_ms != 0 || mails[i].ntold != 0;
 	}
-	for (i = 0; i < nmails; i++)
-		cr_assert_neq(mails[i].done_ms, 0, "seed %llu: mail %zu of hop "
-		    "%u is not delivered after %u tries",
-		    (unsigned long long)seed, i, mails[i].hop,
-		    mails[i].ntries);
+	for (i = 0; i < nmails; i++) {
+		check_end(seed, i);
+		ntold += mails[i].ntold;
+	}
+	cr_assert(has_failures ? ntold > nmails / 10 : ntold == 0);
 	cr_assert_eq(mem.nrows, 0);
 }
 
-Test(queue_world, every_message_ends_and_none_is_tried_too_often)
+static void
+worlds(uint64_t usual)
 {
 	const char *n = getenv("MAILMILL_WORLDS");
-	uint64_t seed, last = n != NULL ? strtoull(n, NULL, 10) : 2;
+	uint64_t seed, last = n != NULL ? strtoull(n, NULL, 10) : usual;
 
 	log_init("test", LOG_TO_STDERR, STDERR_FILENO, LOG_LEVEL_ERROR);
 	for (seed = 1; seed <= last; seed++) {
@@ -270,10 +339,24 @@ Test(queue_world, every_message_ends_and_none_is_tried_too_often)
 		f.config.folder = NULL;
 		f.config.queue_dirfd = f.config.incoming_dirfd = -1;
 		f.config.max_retry_s = 4 * 3600;
+		if (has_failures)
+			f.config.lifetime_s = LIFETIME_MS / 1000;
+		mem.told = told;
 		qf_open(&f);
 		cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
 		world(seed);
 		qf_free(&f);
 		mem_free();
 	}
+}
+
+Test(queue_world, every_message_ends_and_none_is_tried_too_often)
+{
+	worlds(2);
+}
+
+Test(queue_world, what_cannot_be_delivered_comes_back_once_and_in_its_time)
+{
+	has_failures = true;
+	worlds(2);
 }
