@@ -339,6 +339,19 @@ int settings_source(const struct settings_domain *d, int family,
 void settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX]);
 
+/* settings_report_organization(s): What a report of TLS has as that of its sender:
+ * TLS_Report_Organization, or hostname.
+ * settings_report_contact(s, buf), settings_report_sender(s, buf): The address of
+ * TLS_Report_Contact, else postmaster of hostname; that of TLS_Report_Sender, else
+ * that of TLS_Report_Contact: as mailaddr_format() writes it, ASCII.  Return
+ * ${buf}. */
+#define SETTINGS_REPORT_ADDRESS	384	/* octets: "postmaster@" and a hostname, or an option's 255 with an IPv6 address written out */
+const char *settings_report_organization(const struct settings *s);
+const char *settings_report_contact(const struct settings *s,
+    char buf[SETTINGS_REPORT_ADDRESS]);
+const char *settings_report_sender(const struct settings *s,
+    char buf[SETTINGS_REPORT_ADDRESS]);
+
 /* settings_pipe_has(d, which): Does Pipe_Headers name that line? */
 enum settings_pipe_header {
 	SETTINGS_PIPE_RETURN_PATH,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cmd/settings/settings_int.h"
-#include "proto/mailaddr.h"
 
 /* Do the addresses have one in common, so that only one can be bound?  A
  * wildcard holds all of its family, ":25" those of both. */
@@ -280,21 +279,6 @@ check_agents(struct conf *c, const struct settings *s)
 	    discarders, (long long)s->deliverers);
 }
 
-/* An address that mail is sent to: it has a domain. */
-static int
-check_address(struct conf *c, const char *address, size_t row)
-{
-	size_t len = strlen(address);
-	struct mailaddr addr;
-
-	if (len == 0 || (mailaddr_parse(address, len, MAILADDR_ALLOW_BARE,
-	    &addr) == (int)len && addr.domain_len > 0))
-		return 0;
-	return conf_error_value(c, &conf_get(c, c->root, row)->at,
-	    settings_schema.rows[row].field->name, address,
-	    "an address, such as \"postmaster@example.org\"");
-}
-
 /* Is ${row} set beside ${other}, or neither of them? */
 static int
 check_both(struct conf *c, const char *value, size_t row,
@@ -335,7 +319,8 @@ check_double_bounce(struct conf *c, const struct settings *s)
 	const char *address = s->double_bounce_recipient;
 	const char *at = strrchr(address, '@');
 
-	if (check_address(c, address, ROW_double_bounce_recipient) == -1)
+	if (settings_check_address(c, address, ROW_double_bounce_recipient) ==
+	    -1)
 		return -1;
 	if (*address == '\0' || settings_domain_find(s, at + 1,
 	    strlen(at + 1)) != NULL)
@@ -357,7 +342,8 @@ settings_check(struct conf *c, struct settings *s)
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==
 	    -1 || settings_pipe_check(c, s) == -1 || check_agents(c, s) == -1 ||
 	    check_double_bounce(c, s) == -1 || check_listens(c, s) == -1 ||
-	    check_domains(c, s) == -1 || check_srs(c, s) == -1)
+	    check_domains(c, s) == -1 || check_srs(c, s) == -1 ||
+	    settings_report_check(c, s) == -1)
 		return -1;
 	for (i = 0; i < s->nlistens; i++)
 		if (check_options(c, s, &s->listens[i]) == -1)

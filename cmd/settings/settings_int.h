@@ -170,6 +170,12 @@ int settings_route_check(struct conf *c, const struct settings *s,
  * list of their accounts. */
 int settings_pipe_check(struct conf *c, struct settings *s);
 
+/* settings_report_check(c, s): The same of reports of TLS.
+ * settings_check_address(c, address, row): Is ${address}, the value of ${row}, empty
+ * or an address with a domain? */
+int settings_report_check(struct conf *c, const struct settings *s);
+int settings_check_address(struct conf *c, const char *address, size_t row);
+
 /* settings_auth_check(c, l, o), settings_tls_check(c, l, o): The same between the
  * options ${o} of ${l}, of logins and of TLS. */
 int settings_auth_check(struct conf *c, const struct settings_listen *l,
