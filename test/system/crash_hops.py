@@ -18,12 +18,12 @@ import threading
 import time
 
 from dovecot import DovecotLmtp
-from harness import (NOBODY, NOT_AS_ROOT, POSTFIX, ROOT, TRACE, Server, Skip,
-                     free_port, wait_for)
+from harness import POSTFIX, ROOT, TRACE, Server, Skip, free_port, wait_for
 from keys import make_pair, tls_conf
 from nameserver import Script
 from nexthop import NextHop
 from test_auth_mechs import passwd
+from test_hop_login import logins
 from test_pipe import Programs
 from test_relay_mx import Zone
 
@@ -231,7 +231,6 @@ class Second(Files):
         make_pair(f'{d}/second', 'second')
         users = f'{d}/second/passwd'
         passwd(users, 'alice', 'secret')
-        self.logins = f'{d}/logins'
         at = f'{d}/second'
         self.server = Server(
             at, conf='log_level = "warning"',
@@ -240,11 +239,7 @@ class Second(Files):
             extra=f'Domain "second.test" {{ Maildir = "{at}/mail/%d/%u" }}')
         self.server.give_to_authd(users)
         self.route = f'127.0.0.1:{self.server.port}'
-        with open(self.logins, 'w',
-                  opener=lambda p, f: os.open(p, f, 0o600)) as f:
-            f.write(f'{self.route} alice:secret\n')
-        if NOT_AS_ROOT:
-            os.chown(self.logins, NOBODY, NOBODY)
+        self.logins = logins(d, f'{self.route} alice:secret')
 
     def __enter__(self):
         self.server.start()

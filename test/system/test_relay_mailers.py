@@ -13,6 +13,7 @@ from harness import (SLOW, Skip, free_port, text_message, unshare_mounts,
                      wait_for)
 from keys import make_pair
 from test_auth_clients import account, mailers
+from test_hop_login import logins
 from test_relay import (events, send, server, wait_bounced, wait_deferred,
                         waiting)
 
@@ -200,15 +201,11 @@ def test_exim_by_tls_gets_what_the_envelope_has(d):
 
 def test_exim_asks_for_a_login(d):
     unshare_mounts()
-    logins = f'{d}/logins'
     with Exim(d, login=True) as hop:
         def write(password):
-            with open(logins, 'w', opener=lambda p, f: os.open(
-                    p, f, 0o600)) as f:
-                f.write(f'127.0.0.1:{hop.port} alice:{password}\n')
-        write('wrong')
+            return logins(d, f'127.0.0.1:{hop.port} alice:{password}')
         with server(d, section('next.test', hop, VERIFY.format(d) +
-                               f'Login = "{logins}"'), conf=CONF) as s:
+                               f'Login = "{write("wrong")}"'), conf=CONF) as s:
             send(s, 'a@next.test')
             [why] = wait_deferred(s).values()
             assert '535' in why, why
