@@ -76,6 +76,12 @@ struct mx_hop {
 
 #define MX_HOPS_MAX	32		/* of one preference */
 
+/* The questions that are asked one behind the other until there are hops: the MX
+ * records; the addresses of the hosts; the TLSA records where the CNAME records of
+ * a host end, or its CNAME record; the TLSA records of the host itself.  Those
+ * about several hosts are asked at the same time. */
+#define MX_QUESTIONS	4
+
 /* Why there are no (more) hops: mx_end_reply() has the codes and the text. */
 enum mx_end {
 	MX_END_TRIED,		/* hops were given, and those were all */

@@ -41,8 +41,8 @@
 #define RELAY_BAD_MS	60000	/* an address that has failed is not tried before, while others are there */
 #define RELAY_ATTEMPT_MS 600000	/* two servers that accept and say nothing: RFC 5321 4.5.3.2.1 gives each five minutes */
 #define RELAY_SEARCHES	64	/* at once: each may ask for 16 hosts, and lookup.h takes 1024 questions */
-#define RELAY_SEARCH_MS	120000	/* a search ends: two questions, one behind the other, that have LIM_LOOKUP_SECONDS each */
-#define RELAY_SEARCH_SHORT_MS 5000 /* and so early while another one waits for its place: a name server that answers has done so, or the resolver has asked the next */
+#define RELAY_SEARCH_MS	(MX_QUESTIONS * LIM_LOOKUP_SECONDS * 1000) /* a search ends: each of its questions has its time */
+#define RELAY_SEARCH_SHORT_MS 5000 /* and so early while another one waits for its place; what is answered later is in the resolver's cache for the next attempt */
 #define RELAY_PLACES	64	/* addresses of one next hop */
 
 /* One of them. */

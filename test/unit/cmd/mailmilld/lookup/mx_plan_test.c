@@ -319,6 +319,37 @@ Test(mx_plan, mx_records_that_nothing_proves_have_no_tlsa_records)
 	cr_expect_eq(mx_plan_step(&plan), MX_STEP_TLSA);
 }
 
+/* Whoever wants hops waits for so many answers, one behind the other. */
+Test(mx_plan, the_longest_way_to_hops_has_so_many_questions)
+{
+	struct lookup_record r = { .type = LOOKUP_R_ADDRESS };
+	char name[LIM_DOMAIN + 1];
+	enum lookup_type type;
+	unsigned int i, n = 2;
+
+	authentic_mx("example.com", "mx.example", true);
+	r.addr.sa.sa_family = AF_INET;
+	cr_assert_eq(inet_pton(AF_INET, "192.0.2.1", &r.addr.in.sin_addr), 1);
+	for (i = 0; i < 2; i++) {
+		(void)status(LOOKUP_FOUND);
+		put(&room, &r);
+		strcpy(room.a.alias, "end.example");
+		room.a.is_authentic = i == 0;
+		mx_plan_host(&plan, i, &room.a);
+	}
+	for (; mx_plan_step(&plan) == MX_STEP_TLSA; n++)
+		for (i = 0; i < 2; i++) {
+			if (!mx_plan_tlsa_question(&plan, i, name, &type))
+				continue;
+			(void)status(type == LOOKUP_CNAME ? LOOKUP_FOUND :
+			    LOOKUP_NO_DATA);
+			room.a.is_authentic = true;
+			mx_plan_tlsa(&plan, i, &room.a);
+		}
+	cr_expect_eq(mx_plan_step(&plan), MX_STEP_HOPS);
+	cr_expect_eq(n, MX_QUESTIONS);
+}
+
 Test(mx_plan, equals_come_in_the_order_of_chance)
 {
 	begin("example.com");
