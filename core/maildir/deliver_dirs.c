@@ -15,6 +15,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_format.h"
+#include "core/util/monotonic.h"
 
 static struct deliver_bucket *
 bucket(struct deliver_dirs *dirs, const char *path)
@@ -27,6 +28,7 @@ deliver_dirs_init(struct deliver_dirs *dirs)
 {
 	memset(dirs, 0, sizeof(*dirs));
 	TAILQ_INIT(&dirs->lru);
+	deliver_counts_init(&dirs->counts);
 	dirs->started = time(NULL);
 }
 
@@ -46,8 +48,21 @@ deliver_dirs_clear(struct deliver_dirs *dirs)
 {
 	while (!TAILQ_EMPTY(&dirs->lru))
 		dir_free(dirs, TAILQ_FIRST(&dirs->lru));
+	deliver_counts_clear(&dirs->counts);
 	while (dirs->nfs > 0)
 		close(dirs->fs[--dirs->nfs].fd);
+}
+
+/* It may be opened again soon.  One that was removed is forgotten: another folder
+ * may get its number. */
+static void
+keep_count(struct deliver_dirs *dirs, const struct deliver_dir *dir)
+{
+	struct stat st;
+
+	if (!dir->is_stale && fstat(dir->md.fd, &st) == 0 && st.st_nlink > 0)
+		deliver_counts_keep(&dirs->counts, &st, &dir->quota,
+		    monotonic_ms());
 }
 
 /* Close the one that was used longest ago and is not in use.  Return whether
@@ -59,6 +74,7 @@ evict(struct deliver_dirs *dirs)
 
 	TAILQ_FOREACH (dir, &dirs->lru, lru)
 		if (dir->nusers == 0) {
+			keep_count(dirs, dir);
 			dir_free(dirs, dir);
 			return true;
 		}
@@ -154,6 +170,7 @@ open_dir(struct deliver_dirs *dirs, const char *path, size_t fixed, time_t now)
 	if (fstat(dir->md.fd, &st) == -1 ||
 	    (dir->fs = find_fs(dirs, st.st_dev, dir->md.fd)) == NULL)
 		goto err2;
+	deliver_counts_take(&dirs->counts, &st, &dir->quota, monotonic_ms());
 	sweep(dirs, dir);
 	LIST_INSERT_HEAD(bucket(dirs, path), dir, hash);
 	TAILQ_INSERT_TAIL(&dirs->lru, dir, lru);

@@ -4,6 +4,7 @@
 #define CORE_MAILDIR_DELIVER_INT_H
 
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "core/maildir/deliver.h"
@@ -11,6 +12,7 @@
 #include "core/spool/spool_sources.h"
 
 #define DELIVER_DIRS		256	/* Maildirs kept open; more while a batch needs them */
+#define DELIVER_COUNTS		4096	/* Maildirs counted within a minute and closed since: 72 octets each */
 #define DELIVER_SWEPT		65536	/* bits: a Maildir is swept once; Maildirs with the same hash share a bit */
 #define DELIVER_FILESYSTEMS	64	/* file systems with Maildirs */
 #define DELIVER_RECHECK_S	1	/* an open Maildir is compared with its path */
@@ -37,9 +39,39 @@ struct deliver_dir {
 	char		 path[];
 };
 
+/* What is known of the quota of a Maildir that is not open any more */
+struct deliver_count {
+	TAILQ_ENTRY(deliver_count) order;
+	LIST_ENTRY(deliver_count) hash;
+	dev_t		 dev;
+	ino_t		 ino;		/* of the folder */
+	struct maildir_quota quota;
+};
+
+/* core/maildir/deliver_counts.c: these */
+struct deliver_counts {
+	TAILQ_HEAD(, deliver_count) order;	/* the longest here first */
+	LIST_HEAD(, deliver_count) buckets[256];
+	size_t		 n;
+};
+
+/* deliver_counts_init(c), deliver_counts_clear(c): Forget all.
+ * deliver_counts_keep(c, st, q, now_ms): The Maildir ${st}, of which ${q} is known, is
+ * being closed.  Kept is what maildir_quota_has_room() would use, for as long as it
+ * would.
+ * deliver_counts_take(c, st, q_r, now_ms): It is opened again: what was kept, or 0 in
+ * all members. */
+void deliver_counts_init(struct deliver_counts *c);
+void deliver_counts_clear(struct deliver_counts *c);
+void deliver_counts_keep(struct deliver_counts *c, const struct stat *st,
+    const struct maildir_quota *q, uint64_t now_ms);
+void deliver_counts_take(struct deliver_counts *c, const struct stat *st,
+    struct maildir_quota *q_r, uint64_t now_ms);
+
 /* core/maildir/deliver_dirs.c: the open Maildirs and their file systems */
 struct deliver_dirs {
 	TAILQ_HEAD(deliver_lru, deliver_dir) lru;	/* the oldest first */
+	struct deliver_counts counts;	/* of those that were closed */
 	LIST_HEAD(deliver_bucket, deliver_dir) buckets[256];
 	size_t		 ndirs;
 	struct deliver_fs fs[DELIVER_FILESYSTEMS];

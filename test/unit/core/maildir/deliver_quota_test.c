@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/maildir/deliver_int.h"
 #include "test/unit/core/maildir/deliver_fixture.h"
 
 static uint64_t nmails;
@@ -284,6 +285,79 @@ Test(deliver_quota, a_large_maildir_is_counted_once)
 		else
 			df_run("test ! -e d/a/maildirsize");
 	}
+}
+
+/* One message to each of more Maildirs than are kept open */
+static void
+mail_others(void)
+{
+	static unsigned int n;
+	char rcpt[32];
+	int i;
+
+	for (i = 0; i < DELIVER_DIRS; i++) {
+		snprintf(rcpt, sizeof(rcpt), "u%u@d", n++);
+		df_job(df_mail(ID + (nmails++ << 12), rcpt, "1\r\n"), 0, false);
+	}
+	df_all();
+}
+
+Test(deliver_quota, a_maildir_that_was_closed_since_is_not_counted_again)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		expect("");
+	df_run("rm d/a/new/*");
+	/* counted a moment ago, and again if that was forgotten */
+	expect("5.2.2");
+	mail_others();
+	expect("5.2.2");
+	/* another Maildir in its place is another one */
+	mail_others();
+	df_run("mv d/a d/b");
+	expect("");
+	mail_others();
+	df_run("rm -r d/a && mv d/b d/a");
+	expect("5.2.2");
+}
+
+Test(deliver_counts, what_is_kept_is_bounded_and_the_longest_there_goes_first)
+{
+	struct maildir_quota q = { .counted_ms = 1000 }, got;
+	struct deliver_counts c;
+	struct stat st = { .st_dev = 7 };
+
+	deliver_counts_init(&c);
+	for (st.st_ino = 1; st.st_ino <= DELIVER_COUNTS + 1; st.st_ino++) {
+		q.size.messages = st.st_ino;
+		deliver_counts_keep(&c, &st, &q, 1001);
+	}
+	cr_expect_eq(c.n, DELIVER_COUNTS);
+	st.st_ino = 1;
+	deliver_counts_take(&c, &st, &got, 1001);
+	cr_expect_eq(got.counted_ms, 0);
+	st.st_ino = 2;
+	deliver_counts_take(&c, &st, &got, 1001);
+	cr_expect_eq(got.counted_ms, 1000);
+	cr_expect_eq(got.size.messages, 2);
+	deliver_counts_take(&c, &st, &got, 1001);
+	cr_expect_eq(got.counted_ms, 0, "it is taken once");
+	st.st_dev = 8;
+	st.st_ino = 3;
+	deliver_counts_take(&c, &st, &got, 1001);
+	cr_expect_eq(got.counted_ms, 0, "of another file system");
+	/* what is old does not count, and is forgotten when there is more */
+	st.st_dev = 7;
+	deliver_counts_take(&c, &st, &got, 1000 + MAILDIR_QUOTA_COUNT_MS);
+	cr_expect_eq(got.counted_ms, 0);
+	deliver_counts_keep(&c, &st, &q, 1000 + MAILDIR_QUOTA_COUNT_MS);
+	cr_expect_eq(c.n, DELIVER_COUNTS - 2);
+	q.counted_ms = 1000 + MAILDIR_QUOTA_COUNT_MS;
+	deliver_counts_keep(&c, &st, &q, 1000 + MAILDIR_QUOTA_COUNT_MS);
+	cr_expect_eq(c.n, 1);
+	deliver_counts_clear(&c);
+	cr_expect_eq(c.n, 0);
 }
 
 Test(deliver_quota, what_a_dead_agent_has_begun_to_write_is_removed)
