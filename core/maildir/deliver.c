@@ -153,6 +153,13 @@ fail_open(struct deliver *d, struct deliver_item *item,
 	return -1;
 }
 
+/* A failure of this process or machine, not of the folder */
+static bool
+is_ours(int errnum)
+{
+	return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
+}
+
 /* What a path without a folder of the user's is.  Another errno is ours, and is over
  * at the next attempt. */
 static bool
@@ -162,14 +169,35 @@ is_no_folder(int errnum)
 	    errnum == EACCES || errnum == ENAMETOOLONG;
 }
 
+/* Whoever can send mail chooses the names: so there are not more than so many.  Return
+ * 1 or 0; -1 with errno: that is not known. */
+static int
+may_make(struct deliver *d, const struct deliver_route *route, time_t now)
+{
+	struct deliver_dir *inbox;
+	int may;
+
+	if (!route->makes_folder || route->folders_max == 0)
+		return route->makes_folder;
+	inbox = deliver_dirs_get(&d->dirs, route->path, route->fixed, now);
+	if (inbox == NULL)
+		return -1;
+	may = !maildir_has_folders(&inbox->md, route->folders_max);
+	deliver_dirs_put(&d->dirs, inbox);
+	return may;
+}
+
 /* The folder that ${route} names, if there is one, or if it is to be made.  NULL: the
- * Maildir itself gets the message, with errno 0; or errno is why that is not known. */
+ * Maildir itself gets the message, with errno 0; or errno is why that is not known.
+ * One that cannot be made is as one that is not there: if nothing can be written at
+ * all, the Maildir says why. */
 static struct deliver_dir *
 open_folder(struct deliver *d, const struct deliver_route *route, time_t now)
 {
 	char path[MAILDIR_PATH_MAX];
 	struct deliver_dir *dir = NULL;
 	size_t i;
+	int may;
 
 	for (i = 0; i < 2 && route->folders[i][0] != '\0'; i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", route->path,
@@ -179,11 +207,14 @@ open_folder(struct deliver *d, const struct deliver_route *route, time_t now)
 		if (dir != NULL || !is_no_folder(errno))
 			return dir;
 	}
-	if (i == 2 && route->makes_folder) {
-		dir = deliver_dirs_get(&d->dirs, path, route->fixed, now);
-		if (dir == NULL)
+	if (i == 2 && (may = may_make(d, route, now)) != 0) {
+		if (may == -1)
 			return NULL;
-		maildir_mark_folder(&dir->md);
+		dir = deliver_dirs_get(&d->dirs, path, route->fixed, now);
+		if (dir != NULL)
+			maildir_mark_folder(&dir->md);
+		else if (is_ours(errno))
+			return NULL;
 	}
 	errno = 0;
 	return dir;

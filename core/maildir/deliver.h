@@ -40,7 +40,8 @@ struct deliver_route {
 	/* the folder of the Maildir that gets the message if it is there, as on disk:
 	 * the first one that is; "": none */
 	char		 folders[2][MAILDIR_FOLDER_MAX];
-	bool		 makes_folder;	/* if there is neither, the second one is made */
+	bool		 makes_folder;	/* if there is neither, the second one is made, ... */
+	unsigned int	 folders_max;	/* ... if the Maildir has fewer; 0: however many it has */
 	struct maildir_size limit;	/* of the Maildir with its folders; 0: none */
 	bool		 is_deferred;	/* what is over it is tried again, not refused */
 };

@@ -66,12 +66,16 @@ struct maildir {
  * path at which it failed.  maildir_close(md).
  * maildir_exists(path, fixed): Is there one, with cur in it, that maildir_open() would
  * open without making it?  errno says why not.
+ * maildir_has_folders(md, n): Does it have ${n} folders, as Maildir++ has them, or more?
+ * Also if that cannot be seen: who has put too much else into it, or there are no
+ * descriptors.
  * maildir_mark_folder(md): Mark it as a folder of another Maildir, as Maildir++ has
  * it. */
 int maildir_open(const char *path, size_t fixed, struct maildir *md_r,
     char *where_r);
 void maildir_close(struct maildir *md);
 bool maildir_exists(const char *path, size_t fixed);
+bool maildir_has_folders(const struct maildir *md, unsigned int n);
 void maildir_mark_folder(const struct maildir *md);
 
 /* maildir_is_current(md, path, fixed): Is ${md} still the folder that

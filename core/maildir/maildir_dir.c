@@ -29,6 +29,7 @@
 
 #define FOLDER_FLAGS	(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define SWEEP_MAX	1000		/* entries of tmp/ looked at */
+#define FOLDERS_SEEN	100000	/* entries of a Maildir looked at for its folders */
 #define OLD_S		(36 * 60 * 60)	/* maildir(5): older files in tmp/ are leftovers */
 
 /* Open the folder ${name} in ${fd}, made if it is missing. */
@@ -199,6 +200,23 @@ maildir_exists(const char *path, size_t fixed)
 	fileio_close(child);
 	errno = saved;
 	return child != -1;
+}
+
+bool
+maildir_has_folders(const struct maildir *md, unsigned int n)
+{
+	DIR *dir = fileio_opendir(md->fd, ".");
+	unsigned int seen = 0, found = 0;
+	struct dirent *de;
+
+	if (dir == NULL)
+		return true;
+	while (found < n && seen++ < FOLDERS_SEEN &&
+	    (de = readdir(dir)) != NULL)
+		found += de->d_name[0] == '.' && de->d_name[1] != '\0' &&
+		    strcmp(de->d_name, "..") != 0;
+	closedir(dir);
+	return found >= n || seen > FOLDERS_SEEN;
 }
 
 void

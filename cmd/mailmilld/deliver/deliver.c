@@ -93,6 +93,8 @@ find_folder(const struct route *route, struct deliver_route *route_r)
 		route_r->folders[1][0] = '\0';
 	route_r->makes_folder = route->domain->extension_folder ==
 	    EXTENSION_FOLDER_CREATE;
+	route_r->folders_max =
+	    (unsigned int)route->domain->extension_folder_limit;
 	return 0;
 }
 

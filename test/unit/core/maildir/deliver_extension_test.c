@@ -1,6 +1,7 @@
 /* Folders of a Maildir that get what an address with an extension gets. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "test/unit/core/maildir/deliver_fixture.h"
@@ -84,6 +85,49 @@ Test(deliver_extension, it_is_made_where_that_is_wanted)
 	    "test $(stat -c %a d/a/.lists) = 700");
 	df_run("mkdir -p d/a/.Lists/cur");
 	deliver("d/a/.Lists/new");
+}
+
+static void
+deliver_to(const char *name, const char *folder)
+{
+	snprintf(x.folders[0], sizeof(x.folders[0]), ".%s", name);
+	strcpy(x.folders[1], x.folders[0]);
+	deliver(folder);
+}
+
+Test(deliver_extension, a_maildir_has_not_more_folders_than_may_be_made)
+{
+	x.makes_folder = true;
+	x.folders_max = 3;
+	deliver_to("a", "d/a/.a/new");
+	df_run("test -d d/a/cur && test -d d/a/new");
+	deliver_to("b", "d/a/.b/new");
+	df_run("mkdir -p d/a/.mine/cur");
+	deliver_to("c", "d/a/new");
+	df_run("test ! -e d/a/.c");
+	/* those that are there are not affected */
+	deliver_to("mine", "d/a/.mine/new");
+	deliver_to("a", "d/a/.a/new");
+	df_run("rm -r d/a/.b");
+	x.now.tv_sec += 2;
+	deliver_to("c", "d/a/.c/new");
+	deliver_to("d", "d/a/new");
+	x.folders_max = 0;
+	deliver_to("d", "d/a/.d/new");
+}
+
+Test(deliver_extension, a_folder_that_cannot_be_made_is_none)
+{
+	x.makes_folder = true;
+	df_run("mkdir -p d/a/.link.to d/a && echo > d/a/.file && "
+	    "ln -s .link.to d/a/.link && mkdir d/a/.sub && "
+	    "echo > d/a/.sub/cur && mkdir -p d/a/.full/cur d/a/.full/new && "
+	    "echo > d/a/.full/tmp && rmdir d/a/.full/cur");
+	deliver_to("file", "d/a/new");
+	deliver_to("link", "d/a/new");
+	deliver_to("sub", "d/a/new");
+	deliver_to("full", "d/a/new");
+	df_run("test ! -e d/a/.link.to/new");
 }
 
 Test(deliver_extension, an_attempt_finds_what_an_earlier_one_has_put_elsewhere)

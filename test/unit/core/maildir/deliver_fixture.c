@@ -26,6 +26,7 @@ route(void *, const struct job *, const char *rcpt,
 	strcpy(route_r->folders[0], x.folders[0]);
 	strcpy(route_r->folders[1], x.folders[1]);
 	route_r->makes_folder = x.makes_folder;
+	route_r->folders_max = x.folders_max;
 	route_r->limit = x.limit;
 	route_r->is_deferred = x.is_deferred;
 	snprintf(whole, sizeof(whole), "%s%s", rcpt,

@@ -21,6 +21,7 @@ struct df {
 	mode_t			 mode;
 	char			 folders[2][MAILDIR_FOLDER_MAX];
 	bool			 makes_folder, is_deferred;
+	unsigned int		 folders_max;
 	struct maildir_size	 limit;
 	struct timeval		 now;
 	uint64_t		 next_job;
