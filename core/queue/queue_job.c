@@ -432,6 +432,8 @@ tell_target(struct queue *q, const struct queue_job *job, int errnum,
 		result = TARGET_FAILED;
 	else if ((flags & JOB_UNASKED) != 0)
 		result = TARGET_UNASKED;
+	else if ((flags & JOB_SILENT) != 0)
+		result = TARGET_SILENT;
 	queue_target_result(q, r->target, job->ticket, result,
 	    queue_rcpt_error(r));
 }

@@ -22,12 +22,15 @@
  * same way, the next rest is twice as long, up to QUEUE_REST_MAX_MS and the
  * longest interval between attempts.  Any other answer ends the rest.  Failures
  * of jobs that were sent before the rest began count for nothing, and so do those
- * of this machine (JOB_UNASKED): another recipient is the probe then.
+ * of this machine (JOB_UNASKED): another recipient is the probe then.  That nothing
+ * was answered in time (JOB_SILENT) is no failure of the target, unless the probe was
+ * not answered: it may be the fault of one message.
  *
  * Places: a message that is due, and a new one with a large body, is an open file
  * at an agent, and of each class QUEUE_FILES_MAX can be in memory.  A target that
  * does not answer keeps its places until its attempts time out, so it gets few: see
- * QUEUE_PLACES_*.  Whether it answers is seen from the last QUEUE_SLOW_MS.
+ * QUEUE_PLACES_*.  Whether it answers is seen from the last QUEUE_SLOW_MS; that an
+ * attempt has timed out is no answer.
  *
  * Memory: what waits for a target that has a long rest, or is so slow that it
  * would fill the memory, is parked: it goes to the deferred store without an
@@ -241,6 +244,7 @@ enum queue_result {
 	TARGET_TOOK,		/* it has taken the message, or refused it */
 	TARGET_ANSWERED,	/* it may take the message later */
 	TARGET_FAILED,		/* it would have failed with each message */
+	TARGET_SILENT,		/* it has not answered in time, perhaps because of this message */
 	TARGET_UNASKED		/* this machine has failed: nothing is known of the target */
 };
 struct queue_ticket queue_target_sent(struct queue *q,

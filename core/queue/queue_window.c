@@ -262,14 +262,14 @@ queue_target_result(struct queue *q, struct queue_target *t,
 	}
 	t->nsent[ticket.class] -= ticket.is_counted;
 	t->nresults++;
-	if (result != TARGET_FAILED)
+	if (result == TARGET_TOOK || result == TARGET_ANSWERED) {
 		t->heard_ms = q->now_ms;
-	if (result != TARGET_FAILED) {
 		if (t->is_resting)
 			end_rest(q, t);
 		if (result == TARGET_TOOK && ticket.is_counted)
 			grow(t);
-	} else if (ticket.epoch == t->epoch)
+	} else if (ticket.epoch == t->epoch && (result == TARGET_FAILED ||
+	    t->is_resting))
 		begin_rest(q, t, why);
 	queue_target_see(q, t);
 }

@@ -38,7 +38,8 @@ struct job {
 #define JOB_NO_DSN	0x04	/* errnum is 0: the next hop has the message now, and does not say what becomes of it (RFC 3461 5.2.2) */
 #define JOB_FINAL	0x08	/* errnum is 0: it is in the recipient's mailbox, and nobody else reports that (RFC 3461 5.2.3) */
 #define JOB_UNASKED	0x10	/* errnum is not 0: that is of this machine, and says nothing of the target */
-#define JOB_FLAGS	0x1f	/* all of them */
+#define JOB_SILENT	0x20	/* errnum is not 0: the target has not answered in time, which may be the fault of this message */
+#define JOB_FLAGS	0x3f	/* all of them */
 
 struct job_result {
 	uint64_t	job;

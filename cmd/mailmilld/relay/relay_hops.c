@@ -142,6 +142,9 @@ on_rcpt(void *closure, struct relay_conn *conn, size_t i,
 			.job = m->jobs[i].job, .errnum = ESTALE };
 		return;
 	}
+	/* it is another one's turn */
+	if (result->why == SMTP_WHY_TIMEOUT)
+		relay_way_late(&hop->way, conn->place);
 	if (may_again(m, result)) {
 		m->is_again[i] = true;
 		m->is_part = is_part(result);

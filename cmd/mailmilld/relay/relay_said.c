@@ -84,6 +84,8 @@ relay_said_outcome(const struct smtp_result *result, bool has_dsn,
 		jr.flags = JOB_NO_DSN;
 	else if (result->outcome != SMTP_ACCEPTED && is_ours(result))
 		jr.flags = JOB_UNASKED;
+	else if (result->why == SMTP_WHY_TIMEOUT)
+		jr.flags = JOB_SILENT;
 	memset(je_r, 0, sizeof(*je_r));
 	je_r->job = job;
 	strlcpy(je_r->remote, remote, sizeof(je_r->remote));

@@ -151,7 +151,8 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
     uint64_t number);
 
 /* relay_way_failed(w, number, why, errnum): That place has.
- * relay_way_late(w, number): Another one was faster.
+ * relay_way_late(w, number): Another one was faster, or it did not answer in time what
+ * it was asked of a message.
  * relay_way_good(w, number): It is, which ends the attempt.
  * A place that is not there any more, or has failed already, does not count. */
 void relay_way_failed(struct relay_way *w, uint64_t number,

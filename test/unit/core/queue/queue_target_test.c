@@ -1185,6 +1185,36 @@ Test(queue_target, new_mail_with_bodies_of_its_own_has_places_beside_silent_ones
 	qf_finish(&f, 0);
 }
 
+Test(queue_target, an_attempt_that_times_out_is_neither_an_answer_nor_a_failure)
+{
+	struct queue_target *t;
+
+	mail("x@a.hop", 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(finish("x@a.hop", 1, EAGAIN, JOB_SILENT), 1);
+	cr_assert_not_null(t = queue_target_find(f.q, "relay a.hop"));
+	cr_expect(queue_target_is_slow(f.q, t));
+	cr_expect_not(t->is_resting);
+	cr_expect_eq(t->window, QUEUE_WINDOW_FIRST);
+	cr_assert_eq(finish("x@a.hop", 1, EAGAIN, 0), 1);
+	cr_expect_not(queue_target_is_slow(f.q, t));
+	/* but a probe that times out has failed */
+	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&f, QUEUE_REST_MS + 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	cr_expect(t->is_probing);
+	finish_all("x@a.hop", EAGAIN, JOB_SILENT);
+	cr_expect(t->is_resting);
+	cr_expect_not(t->is_probing);
+	cr_expect_eq(t->nrests, 2);
+	qf_pass(&f, 2 * QUEUE_REST_MS + 20);
+	qf_pass(&f, 10);
+	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	qf_finish(&f, 0);
+	cr_expect_not(t->is_resting);
+}
+
 /* 600 messages for ${rcpt} are due again.  It takes the first of them, and says
  * nothing more. */
 static void

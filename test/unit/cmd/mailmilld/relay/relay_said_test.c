@@ -34,6 +34,10 @@ static const struct {
 	    JOB_UNASKED, 0, "it is stopped, at DATA" },
 	{ OURS(UNSENT, SOURCE, "it cannot be read", EBADMSG), true, EBADMSG,
 	    JOB_UNASKED, 0, "it cannot be read: Bad message, at DATA" },
+	{ OURS(UNSENT, TIMEOUT, "it takes long", 0), true, EAGAIN, JOB_SILENT,
+	    0, "it takes long, at DATA" },
+	{ OURS(UNCERTAIN, TIMEOUT, "it takes long", 0), true, EAGAIN,
+	    JOB_SILENT, 0, "it takes long, at DATA" },
 	{ OURS(UNCERTAIN, CLOSED, "it has closed", 0), true, EAGAIN, 0, 0,
 	    "it has closed, at DATA" },
 };
