@@ -211,10 +211,12 @@ void smtp_client_stop(struct smtp_client *c);
 /* smtp_client_ehlo(c): What the server offers now.
  * smtp_client_is_tls(c), smtp_client_is_logged_in(c): Is the connection inside
  * TLS; is it logged in?
+ * smtp_client_keeps_tls(c): Can it take messages with SPOOL_ENV_REQUIRETLS?
  * smtp_client_state(c): What it waits for, for the log. */
 const struct smtp_ehlo *smtp_client_ehlo(const struct smtp_client *c);
 bool smtp_client_is_tls(const struct smtp_client *c);
 bool smtp_client_is_logged_in(const struct smtp_client *c);
+bool smtp_client_keeps_tls(const struct smtp_client *c);
 const char *smtp_client_state(const struct smtp_client *c);
 
 #endif

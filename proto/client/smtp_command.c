@@ -120,8 +120,8 @@ add_xtext(struct text *t, const char *s, bool is_utf8, size_t max)
 
 /* RFC 8689 4.2.1: inside TLS, with the server that it should be, and that
  * promises the same for the rest of the way. */
-static bool
-keeps_tls(const struct smtp_client *c)
+bool
+smtp_client_keeps_tls(const struct smtp_client *c)
 {
 	return has(c, SMTP_HAS(REQUIRETLS)) && smtp_is_verified(c);
 }
@@ -142,7 +142,7 @@ add_wishes(const struct smtp_client *c, struct text *t)
 		add(t, " ENVID=");
 		add_xtext(t, env->envid, false, LIM_ENVID);
 	}
-	if (needs(c, SPOOL_ENV_REQUIRETLS) && keeps_tls(c))
+	if (needs(c, SPOOL_ENV_REQUIRETLS) && smtp_client_keeps_tls(c))
 		add(t, " REQUIRETLS");
 	if (has(c, SMTP_HAS(MT_PRIORITY)) && env->priority != 0)
 		add(t, " MT-PRIORITY=%d", env->priority);
@@ -255,7 +255,7 @@ smtp_lacks(const struct smtp_client *c)
 	const struct smtp_message *m = &c->txn.m;
 
 	/* RFC 8689 5: a report is not lost because the way back has no REQUIRETLS */
-	if (needs(c, SPOOL_ENV_REQUIRETLS) && !keeps_tls(c) &&
+	if (needs(c, SPOOL_ENV_REQUIRETLS) && !smtp_client_keeps_tls(c) &&
 	    m->env->sender[0] != '\0')
 		return SMTP_WHY_REQUIRETLS;
 	if (needs(c, SPOOL_ENV_SMTPUTF8) && !has(c, SMTP_HAS(SMTPUTF8)))

@@ -590,6 +590,9 @@ def test_requiretls_needs_a_name_that_nobody_can_forge(d):
     make_pair(d, 'next', host='mx.next.test', owner=os.getuid())
     make_pair(d, 'mx')
     zone = Zone({'one.test': {'MX': [(10, 'mx.next.test')]},
+                 'two.test': {'MX': [(10, 'mx.less.test'),
+                                     (20, 'mx.next.test')]},
+                 'mx.less.test': {'A': ['127.0.1.2']},
                  'mx.next.test': {'A': ['127.0.1.1']}})
 
     def proved(q):
@@ -597,18 +600,18 @@ def test_requiretls_needs_a_name_that_nobody_can_forge(d):
         octets[3] |= AD
         return bytes(octets)
     trust = 'Resolver_Trust_AD = true\n'
-    with Hops(1, tls=(f'{d}/next.crt', f'{d}/next.key'),
+    with Hops(2, tls=(f'{d}/next.crt', f'{d}/next.key'),
               ehlo=EHLO + ('REQUIRETLS',)) as hops, Script(proved) as dns, \
             Server(d, conf=conf(dns), listener=OPEN + tls_conf(d, 'mx') +
                    'SMTP_Extensions = { "PIPELINING", "STARTTLS", '
                    '"ENHANCEDSTATUSCODES", "REQUIRETLS" }\n',
                    extra=by_mx(hops.port, f'TLS_CA_File = "{d}/next.crt"')
                    ) as s:
-        def require():
+        def require(rcpt='a@one.test'):
             with smtplib.SMTP('127.0.0.1', s.port) as c:
                 c.starttls()
                 c.ehlo()
-                c.sendmail('user@example.test', 'a@one.test',
+                c.sendmail('user@example.test', rcpt,
                            'Subject: x\r\n\r\nx\r\n', ['REQUIRETLS'])
         require()
         assert 'does not promise TLS' in wait_bounced(s)['a@one.test']
@@ -620,6 +623,11 @@ def test_requiretls_needs_a_name_that_nobody_can_forge(d):
         require()
         [m] = hops[0].wait(1)
         assert ' REQUIRETLS' in m.mail, m.mail
+        # each of the hosts is tried until one has it
+        hops[1].ehlo = EHLO
+        require('a@two.test')
+        assert ' REQUIRETLS' in hops[0].wait(2)[1].mail
+        assert hops[1].nsessions == 2 and not hops[1].messages
 
 
 # ------------------------------------------------------------------ processes

@@ -22,7 +22,7 @@ target_cmp(const struct relay_hop *a, const struct relay_hop *b)
 	/* a table may have mail of one domain go by several sections */
 	if (a->domain != b->domain)
 		return a->domain < b->domain ? -1 : 1;
-	return a->is_optional - b->is_optional;
+	return (int)a->kind - (int)b->kind;
 }
 
 RB_PROTOTYPE(relay_hop_tree, relay_hop, node, target_cmp)
@@ -48,7 +48,7 @@ max_of(const struct relay_hops *h, const struct settings_domain *d)
 
 static struct relay_hop *
 hop_new(struct relay_hops *h, const struct settings_domain *d,
-    const char *target, bool is_optional)
+    const char *target, enum relay_hop_kind kind)
 {
 	struct relay_hop *hop;
 
@@ -64,7 +64,8 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	hop->max = hop->limit = max_of(h, d);
 	relay_way_open(&hop->way, &h->ways, d, settings_is_mx(d) ?
 	    hop->target : NULL, hop);
-	hop->is_optional = hop->way.is_optional = is_optional;
+	hop->kind = kind;
+	hop->way.is_optional = kind == HOP_OPTIONAL;
 	TAILQ_INIT(&hop->waiting);
 	TAILQ_INIT(&hop->conns);
 	return hop;
@@ -133,18 +134,18 @@ is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
 /* Those of the Route of ${d}. */
 static struct relay_hop *
 find_route(struct relay_hops *h, const struct settings_domain *d,
-    const char *target, bool is_optional)
+    const char *target, enum relay_hop_kind kind)
 {
 	struct relay_hop *hop;
 
 	TAILQ_FOREACH (hop, &h->list, link)
-		if (hop->is_optional == is_optional &&
+		if (hop->kind == kind &&
 		    is_same_hop(hop, d, target))
 			break;
 	if (hop != NULL) {
 		if (max_of(h, d) < hop->max)
 			hop->max = hop->limit = max_of(h, d);
-	} else if ((hop = hop_new(h, d, target, is_optional)) != NULL)
+	} else if ((hop = hop_new(h, d, target, kind)) != NULL)
 		TAILQ_INSERT_TAIL(&h->list, hop, link);
 	return hop;
 }
@@ -156,7 +157,7 @@ find_route_once(struct relay_hops *h, const struct settings_domain *d,
 	struct relay_hop **of = &h->of_domain[d - h->env->settings->domains];
 
 	if (*of == NULL)
-		*of = find_route(h, d, target, false);
+		*of = find_route(h, d, target, HOP_PLAIN);
 	return *of;
 }
 
@@ -177,20 +178,20 @@ make_room(struct relay_hops *h)
 /* Those of the MX records of ${target}, for mail that goes by ${d}. */
 static struct relay_hop *
 find_mx(struct relay_hops *h, const struct settings_domain *d, char *target,
-    bool is_optional)
+    enum relay_hop_kind kind)
 {
 	struct relay_hop key = { .target = target, .domain = d,
-		.is_optional = is_optional };
+		.kind = kind };
 	struct relay_hop *hop = RB_FIND(relay_hop_tree, &h->mx_tree, &key);
 
 	if (hop != NULL)
 		TAILQ_REMOVE(&h->mx_list, hop, link);
 	else {
-		/* the others are found inside of callbacks; there are no more
-		 * than of those that are not optional */
-		if (!is_optional)
+		/* the others are found inside of callbacks; of each kind there
+		 * are no more than plain ones */
+		if (kind == HOP_PLAIN)
 			make_room(h);
-		if ((hop = hop_new(h, d, target, is_optional)) == NULL)
+		if ((hop = hop_new(h, d, target, kind)) == NULL)
 			return NULL;
 		RB_INSERT(relay_hop_tree, &h->mx_tree, hop);
 		h->nmx++;
@@ -203,8 +204,18 @@ struct relay_hop *
 relay_hop_find(struct relay_hops *h, struct route *route)
 {
 	return settings_is_mx(route->domain) ?
-	    find_mx(h, route->domain, route->target, false) :
+	    find_mx(h, route->domain, route->target, HOP_PLAIN) :
 	    find_route_once(h, route->domain, route->target);
+}
+
+struct relay_hop *
+relay_hop_of_kind(struct relay_hop *hop, enum relay_hop_kind kind)
+{
+	struct relay_hops *h = hop->h;
+
+	return hop->way.mx != NULL ?
+	    find_mx(h, hop->domain, hop->target, kind) :
+	    find_route(h, hop->domain, hop->target, kind);
 }
 
 /* --- mails ---------------------------------------------------------------- */
@@ -335,13 +346,9 @@ relent(struct relay_hop *hop, struct relay_mail *m)
 	struct relay_hops *h = hop->h;
 	struct relay_hop *other;
 
-	if (hop->is_optional || !hop->way.has_demand ||
-	    !is_tls_optional(h, m))
-		return false;
-	other = hop->way.mx != NULL ?
-	    find_mx(h, hop->domain, hop->target, true) :
-	    find_route(h, hop->domain, hop->target, true);
-	if (other == NULL)
+	if (hop->kind != HOP_PLAIN || !hop->way.has_demand ||
+	    !is_tls_optional(h, m) ||
+	    (other = relay_hop_of_kind(hop, HOP_OPTIONAL)) == NULL)
 		return false;
 	h->nmails--;		/* it is counted once more, with its jobs */
 	h->njobs -= m->njobs;

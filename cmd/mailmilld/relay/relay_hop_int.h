@@ -12,6 +12,14 @@
 
 #define RELAY_HOPS_KEPT	1024	/* domains whose MX records lead there: beyond, those without mail are forgotten */
 
+/* Mail of one target that has needs of its own has next hops of its own, with the
+ * same addresses. */
+enum relay_hop_kind {
+	HOP_PLAIN,
+	HOP_OPTIONAL,		/* what others demand of TLS does not count (RFC 8689 4.2.2) */
+	HOP_KEEPS_TLS		/* only servers count that take REQUIRETLS (RFC 8689 4.2.1) */
+};
+
 struct relay_hop {
 	TAILQ_ENTRY(relay_hop)	 link;
 	RB_ENTRY(relay_hop)	 node;		/* of MX records: by target */
@@ -20,7 +28,7 @@ struct relay_hop {
 	char			*target;
 	const char		*helo;		/* the settings' */
 	const struct settings_domain *domain;	/* the first of those that it is for */
-	bool			 is_optional;	/* what others demand of TLS does not count */
+	enum relay_hop_kind	 kind;
 	uint64_t		 clear_ms;	/* no TLS until then */
 	struct relay_way	 way;		/* its addresses */
 	size_t			 max;		/* connections */
@@ -97,6 +105,11 @@ void relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
     const struct job_error *why, int errnum, uint32_t flags);
 void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m);
 bool relay_hop_fail_waiting(struct relay_hop *hop);
+
+/* relay_hop_of_kind(hop, kind): The next hop with the same addresses for mail with
+ * such needs; made if need be.  NULL: ENOMEM. */
+struct relay_hop *relay_hop_of_kind(struct relay_hop *hop,
+    enum relay_hop_kind kind);
 
 /* relay_hop_set_state(hop, conn, state): Count it there.
  * relay_hop_nready(hop): Connections that are past the greeting. */

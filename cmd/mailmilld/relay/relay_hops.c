@@ -60,6 +60,22 @@ gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 	return n > h->nleaving;
 }
 
+/* RFC 8689 4.2.1: QUIT, and the next of the hosts, unless the server promises TLS for the
+ * rest of the way. */
+static bool
+takes_its_mail(struct relay_hop *hop, struct relay_conn *conn)
+{
+	struct job_error why;
+
+	if (hop->kind != HOP_KEEPS_TLS || smtp_client_keeps_tls(conn->client))
+		return true;
+	relay_said_failure(EREMOTEIO, "the server does not promise TLS for "
+	    "the rest of the way", conn->remote, &why);
+	strlcpy(why.enhanced, "5.7.30", sizeof(why.enhanced));
+	relay_way_lacks(&hop->way, conn->place, &why);
+	return false;
+}
+
 static struct relay_mail *
 on_next(void *closure, struct relay_conn *conn)
 {
@@ -71,6 +87,11 @@ on_next(void *closure, struct relay_conn *conn)
 	bool is_new = conn->state == CONN_OPENING;
 	int errnum;
 
+	if (is_new && !takes_its_mail(hop, conn)) {
+		relay_hop_set_state(hop, conn, CONN_LEAVING);
+		relay_hops_go(h);
+		return NULL;
+	}
 	if (is_new)
 		relay_way_good(&hop->way, conn->place);
 	if (gives_way(h, conn))
@@ -142,6 +163,11 @@ on_rcpt(void *closure, struct relay_conn *conn, size_t i,
 			.job = m->jobs[i].job, .errnum = ESTALE };
 		return;
 	}
+	/* another host may have it; one whose needs are known to be met took it */
+	if (result->why == SMTP_WHY_REQUIRETLS && hop->kind == HOP_PLAIN) {
+		m->is_again[i] = m->needs_keeping = true;
+		return;
+	}
 	/* it is another one's turn */
 	if (result->why == SMTP_WHY_TIMEOUT)
 		relay_way_late(&hop->way, conn->place);
@@ -176,6 +202,25 @@ fail_rest(struct relay_hops *h, struct relay_mail *m)
 	}
 }
 
+/* ${m} needs a server that keeps TLS. */
+static void
+send_keeping(struct relay_hop *hop, struct relay_mail *m)
+{
+	struct relay_hop *other = relay_hop_of_kind(hop, HOP_KEEPS_TLS);
+	struct relay_hops *h = hop->h;
+	struct job_error je;
+
+	if (other != NULL) {
+		relay_hop_put(other, m, false);
+		relay_hops_go(h);
+		return;
+	}
+	h->nmails++;
+	h->njobs += m->njobs;
+	relay_said_failure(ENOMEM, NULL, "", &je);
+	relay_hop_fail_mail(h, m, &je, ENOMEM, JOB_UNASKED);
+}
+
 /* Some recipients of ${m} are for another connection, or for a part of their own. */
 static void
 send_rest(struct relay_hop *hop, struct relay_mail *m)
@@ -192,6 +237,10 @@ send_rest(struct relay_hop *hop, struct relay_mail *m)
 			relay_hop_give_back(h, again);
 		else
 			relay_hop_mail_end(h, again);
+		return;
+	}
+	if (m->needs_keeping) {
+		send_keeping(hop, again);
 		return;
 	}
 	/* a session takes no other domain than before (RFC 9422 4.3) */

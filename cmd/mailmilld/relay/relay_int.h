@@ -48,6 +48,7 @@ struct relay_mail {
 	bool			*is_again;	/* to be sent again, on another connection */
 	bool			 is_part;	/* since the server does not take all at once, ... */
 	bool			 is_domain;	/* ... and those left not in the same session */
+	bool			 needs_keeping;	/* those left need a server that keeps TLS (RFC 8689) */
 	char			 postmaster[LIM_DOMAIN + 16];
 	struct spool_record	 record;
 	struct spool_sum	*sum;		/* of what has been read */

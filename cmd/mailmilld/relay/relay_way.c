@@ -163,9 +163,9 @@ forget(struct relay_way *w)
 	w->was = w->v;
 	w->nwas = w->n;
 	w->v = NULL;
-	w->n = w->room = w->ntried = 0;
+	w->n = w->room = w->ntried = w->nlacking = 0;
 	free_policies(w);
-	w->has_skipped = w->has_demand = false;
+	w->has_skipped = w->has_demand = w->is_unsure = false;
 	w->entry = 0;
 	w->preference = -1;
 	w->end_ms = UINT64_MAX;
@@ -294,6 +294,7 @@ take_end(struct relay_way *w, const char *name, enum mx_end end)
 
 	if (end == MX_END_TRIED && (w->n > 0 || w->has_skipped))
 		return;
+	w->is_unsure = w->is_unsure || reply->code / 100 == 4;
 	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
 	if (w->mx == NULL)
 		log_warnx("next-hop-name", "at=%s name=%s reason=%s",
@@ -376,7 +377,7 @@ take_no_sts(struct relay_way *w)
 	    "answer", w->mx);
 	w->errnum = EAGAIN;
 	w->flags = JOB_TARGET;
-	w->has_demand = true;
+	w->has_demand = w->is_unsure = true;
 	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
 	w->entry++;
 }
@@ -516,7 +517,7 @@ relay_way_begin(struct relay_way *w)
 		forget(w);
 	for (i = 0; i < w->n; i++)
 		w->v[i].is_used = w->v[i].is_tried = false;
-	w->ntried = 0;
+	w->ntried = w->nlacking = 0;
 	w->begin_ms = 0;
 }
 
@@ -554,6 +555,21 @@ go_on(struct relay_way *w)
 	return true;
 }
 
+/* Where some places lack what the mail needs, that says nothing of other mail.  RFC
+ * 8689 4.2.1: it has failed when all have been tried. */
+static void
+end_lacking(struct relay_way *w, bool is_all)
+{
+	w->flags = 0;
+	if (w->nlacking < w->ntried || w->nlacking < w->n || !is_all ||
+	    w->has_skipped || w->is_unsure)
+		w->errnum = EAGAIN;
+	else
+		w->flags = JOB_REFUSED;
+	if (w->flags == 0 && w->why.code == 0 && w->why.enhanced[0] == '5')
+		w->why.enhanced[0] = '4';
+}
+
 enum relay_way_state
 relay_way_find(struct relay_way *w, const struct relay_place **place_r)
 {
@@ -573,7 +589,11 @@ relay_way_find(struct relay_way *w, const struct relay_place **place_r)
 	if (!is_last && w->entry < n)
 		return RELAY_WAY_WAITS;
 	*place_r = untried(w, is_last, UINT64_MAX);
-	return *place_r != NULL ? RELAY_WAY_PLACE : RELAY_WAY_END;
+	if (*place_r != NULL)
+		return RELAY_WAY_PLACE;
+	if (w->nlacking > 0)
+		end_lacking(w, w->entry >= n);
+	return RELAY_WAY_END;
 }
 
 void
@@ -600,21 +620,47 @@ relay_way_beside(const struct relay_way *w, uint64_t number)
 	return NULL;
 }
 
+/* Return whether that place has not been tried before. */
+static bool
+try_place(struct relay_way *w, struct relay_place *p)
+{
+	if (p == NULL || p->is_tried)
+		return false;
+	p->is_used = p->is_tried = true;
+	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
+	w->ntried++;
+	return true;
+}
+
+static void
+set_why(struct relay_way *w, const struct job_error *why, int errnum)
+{
+	w->why = *why;
+	w->errnum = errnum;
+	w->flags = JOB_TARGET;
+}
+
 void
 relay_way_failed(struct relay_way *w, uint64_t number,
     const struct job_error *why, int errnum)
 {
 	struct relay_place *p = place_of(w, number);
 
-	if (p == NULL || p->is_tried)
+	if (!try_place(w, p))
 		return;
-	p->is_used = p->is_tried = true;
 	w->has_demand = w->has_demand || is_of_others(p->policy);
-	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
-	w->ntried++;
-	w->why = *why;
-	w->errnum = errnum;
-	w->flags = JOB_TARGET;
+	set_why(w, why, errnum);
+}
+
+void
+relay_way_lacks(struct relay_way *w, uint64_t number,
+    const struct job_error *why)
+{
+	if (!try_place(w, place_of(w, number)))
+		return;
+	/* that another one could not be asked is the better reason */
+	if (w->nlacking++ + 1 == w->ntried)
+		set_why(w, why, EREMOTEIO);
 }
 
 void

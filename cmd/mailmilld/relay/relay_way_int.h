@@ -93,6 +93,8 @@ struct relay_way {
 	struct relay_place *v;
 	size_t		 n, room;
 	size_t		 ntried;	/* of them */
+	size_t		 nlacking;	/* of these: they answer */
+	bool		 is_unsure;	/* the DNS has not said whether there are others */
 	struct relay_policy **policies;	/* of the places, one for each host */
 	size_t		 npolicies, policy_room;
 	bool		 has_skipped;	/* a host, since its policy is RELAY_SKIP */
@@ -151,12 +153,16 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
     uint64_t number);
 
 /* relay_way_failed(w, number, why, errnum): That place has.
+ * relay_way_lacks(w, number, why): It answers, and lacks what this mail needs.  If all
+ * do, and there are no others, the mail is refused.
  * relay_way_late(w, number): Another one was faster, or it did not answer in time what
  * it was asked of a message.
  * relay_way_good(w, number): It is, which ends the attempt.
  * A place that is not there any more, or has failed already, does not count. */
 void relay_way_failed(struct relay_way *w, uint64_t number,
     const struct job_error *why, int errnum);
+void relay_way_lacks(struct relay_way *w, uint64_t number,
+    const struct job_error *why);
 void relay_way_late(struct relay_way *w, uint64_t number);
 void relay_way_good(struct relay_way *w, uint64_t number);
 

@@ -115,7 +115,7 @@ Test(relay_hop, mail_that_does_without_what_others_demand_is_counted_once)
 		cr_expect_eq(nresults, 0);
 		expect_waiting(1, 3);
 		cr_assert_not_null(other = TAILQ_FIRST(&hops->wanting));
-		cr_expect(other->is_optional);
+		cr_expect_eq(other->kind, HOP_OPTIONAL);
 		/* that is all that it can do without */
 		other->way.has_demand = true;
 		cr_expect_not(relay_hop_fail_waiting(other));

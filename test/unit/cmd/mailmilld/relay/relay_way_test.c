@@ -574,7 +574,95 @@ Test(relay_way, searches_are_bounded)
 		relay_way_close(&others[i]);
 }
 
-Test(relay_way, a_search_ends_after_two_minutes)
+/* RFC 8689 4.2.1: all hosts are tried; only then has the mail failed. */
+static void
+lack(void)
+{
+	struct job_error why = { .enhanced = "5.7.30", .text = "lacks it" };
+
+	relay_way_lacks(&way, number(), &why);
+}
+
+static void
+expect_end(const char *enhanced, uint32_t flags)
+{
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.enhanced, enhanced);
+	cr_expect_eq(way.flags, flags);
+	relay_way_begin(&way);
+}
+
+Test(relay_way, mail_is_refused_when_each_host_lacks_what_it_needs)
+{
+	int i;
+
+	begin("", "b.test");
+	for (i = 0; i < 2; i++) {
+		cr_expect_str_eq(next(), i == 0 ? "waits" :
+		    "m1.b.test 192.0.2.1:25");
+		if (i == 0)
+			answer("10 m1.b.test 192.0.2.1 300", 0);
+		lack();
+		if (i == 0) {
+			cr_expect_str_eq(next(), "waits");
+			answer("20 m2.b.test 192.0.2.2 300", 0);
+		}
+		cr_expect_str_eq(next(), "m2.b.test 192.0.2.2:25");
+		lack();
+		if (i == 0) {
+			cr_expect_str_eq(next(), "waits");
+			answer("", MX_END_TRIED);
+		}
+		expect_end("5.7.30", JOB_REFUSED);
+		now_ms += RELAY_BAD_MS;
+	}
+}
+
+/* And what one lacks says nothing of other mail for the target. */
+Test(relay_way, mail_waits_as_long_as_a_host_may_have_what_it_needs)
+{
+	begin("Route = { \"192.0.2.1\", \"192.0.2.2\" }", NULL);
+	lack();
+	fail();
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+	expect_end("", 0);
+	/* those that have failed come last */
+	now_ms += RELAY_BAD_MS;
+	fail();
+	lack();
+	cr_expect_str_eq(next(), "end");
+	cr_expect_str_eq(way.why.text, "refused");
+	expect_end("", 0);
+	end();
+	/* a group that the DNS does not tell of */
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m1.b.test 192.0.2.1 300", 0);
+	lack();
+	cr_expect_str_eq(next(), "waits");
+	answer("", MX_END_TEMPORARY);
+	expect_end("4.7.30", 0);
+	end();
+	/* a host that policies keep us from */
+	begin("TLS = dane", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m1.b.test 192.0.2.1 300, 10 bogus.b.test 192.0.2.2 300", 0);
+	lack();
+	cr_expect_str_eq(next(), "waits");
+	answer("", MX_END_TRIED);
+	expect_end("4.7.30", 0);
+	end();
+	/* more addresses than are tried */
+	begin("MX_Address_Limit = 1", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("10 m1.b.test 192.0.2.1 300, 10 m2.b.test 192.0.2.2 300", 0);
+	lack();
+	expect_end("4.7.30", 0);
+	cr_expect_str_eq(next(), "m2.b.test 192.0.2.2:25");
+}
+
+Test(relay_way, a_search_ends_when_each_of_its_questions_has_had_its_time)
 {
 	begin("", "b.test");
 	cr_expect_str_eq(next(), "waits");
