@@ -319,8 +319,8 @@ int settings_transport(const struct settings *s, const char *rcpt,
  * settings_has_logins(s): Does any Domain section have Login?
  * settings_wants_sts(s): Does any have MTA_STS, so that policies are looked for?
  * settings_target(d, domain, len, target_r): What names the next hops of such a
- * ${d}: the values of Route with ", " between them; or the recipient's domain, or
- * address literal, in lower case. */
+ * ${d}: the values of Route with ", " between them, and with its port if that is one
+ * name; or the recipient's domain, or address literal, in lower case. */
 unsigned int settings_relayers(const struct settings *s);
 bool settings_is_relayed(const struct settings_domain *d);
 bool settings_is_maildir(const struct settings_domain *d);

@@ -82,6 +82,16 @@ settings_wants_sts(const struct settings *s)
 	return false;
 }
 
+/* Is it a name without a port, which a domain may have, too? */
+static bool
+is_bare(const char *route)
+{
+	struct route_addr addr;
+
+	return route_addr_parse(route, &addr) == 0 &&
+	    addr.kind == ROUTE_NAME && addr.port == 0;
+}
+
 void
 settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX])
@@ -98,6 +108,9 @@ settings_target(const struct settings_domain *d, const char *domain,
 	for (i = 0; i < d->route.n && n < SETTINGS_TARGET_MAX; i++)
 		n += (size_t)snprintf(target_r + n, SETTINGS_TARGET_MAX - n,
 		    "%s%s", i == 0 ? "" : ", ", d->route.v[i]);
+	/* the hosts in the MX records of that domain are others */
+	if (d->route.n == 1 && is_bare(d->route.v[0]))
+		(void)strlcat(target_r, ":25", SETTINGS_TARGET_MAX);
 }
 
 int

@@ -463,6 +463,20 @@ Test(route, next_hops_are_targets)
 	settings_free(s);
 }
 
+/* Whether the one answers says nothing of the others. */
+Test(route, a_host_in_route_is_not_the_domain_of_that_name)
+{
+	struct settings *s = load("Domain \"a.test\" { Delivery = smtp\n"
+	    "    Route = \"b.test\" }\n"
+	    "Domain \"*\" { Delivery = smtp }\n"
+	    "Domain \"listed.test\" { Delivery = smtp\n"
+	    "    Recipients =", true);
+
+	cr_expect_str_eq(target(s, "joe@a.test", ""), "b.test:25");
+	cr_expect_str_eq(target(s, "joe@b.test", ""), "b.test");
+	settings_free(s);
+}
+
 static const char by_mx[] =
     "Domain \"*\" { Delivery = smtp }\n"
     "Domain \"relay.test\" { Delivery = smtp }\n"
