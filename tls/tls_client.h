@@ -154,17 +154,20 @@ const struct tls_client_facts *tls_client_facts(const struct tls_client *t);
 /* What a login inside the connection can be bound to (RFC 5056). */
 enum tls_client_binding {
 	TLS_CLIENT_UNBOUND,
-	TLS_CLIENT_EXPORTER,	/* "tls-exporter", RFC 9266: of TLS 1.3, and of TLS 1.2 if the server has no end point */
-	TLS_CLIENT_END_POINT	/* "tls-server-end-point", RFC 5929 4: of TLS 1.2, where few servers know the exporter */
+	TLS_CLIENT_EXPORTER,	/* "tls-exporter", RFC 9266 */
+	TLS_CLIENT_END_POINT,	/* "tls-server-end-point", RFC 5929 4 */
+	TLS_CLIENT_UNIQUE	/* "tls-unique", RFC 5929 3: TLS 1.3 has none (RFC 9266), and TLS 1.2 only with the extended master secret (RFC 7627) */
 };
 
 #define TLS_CLIENT_BINDING_MAX	64	/* octets */
 
-/* tls_client_binding(t, octets_r, len_r): After the handshake, until the event is
- * closed: what it is, and its octets; TLS_CLIENT_UNBOUND: there is none.
+/* tls_client_binding(t, n, octets_r, len_r): After the handshake, until the event is
+ * closed: the ${n}th of those that the connection has, from 0 on, and its octets;
+ * TLS_CLIENT_UNBOUND: there are not so many.  First is what most servers know: of TLS
+ * 1.3 the exporter, of TLS 1.2 the end point.
  * tls_client_binding_name(binding): As SASL has it; NULL: of none. */
 enum tls_client_binding tls_client_binding(const struct tls_client *t,
-    uint8_t octets_r[TLS_CLIENT_BINDING_MAX], size_t *len_r);
+    unsigned int n, uint8_t octets_r[TLS_CLIENT_BINDING_MAX], size_t *len_r);
 const char *tls_client_binding_name(enum tls_client_binding binding);
 
 #endif

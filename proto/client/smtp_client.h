@@ -155,6 +155,9 @@ struct smtp_client_ops {
 	 * auth_step(host, c, challenge, len): likewise smtp_client_respond().
 	 * auth_go_on(host, c): the same, after smtp_client_again(); NULL: that
 	 * is never called.
+	 * auth_refused(host, c): the server has refused the login for good, or
+	 * the exchange was given up.  Return whether another one is to be
+	 * made: auth_end() and auth_start() follow.  NULL: none is.
 	 * auth_end(host, c, is_right): the exchange is over.  Return whether a
 	 * login that the server has let pass counts: a mechanism may have to
 	 * know the server, too (SCRAM) */
@@ -163,6 +166,7 @@ struct smtp_client_ops {
 	void		(*auth_step)(void *host, struct smtp_client *c,
 			    const char *challenge, size_t len);
 	void		(*auth_go_on)(void *host, struct smtp_client *c);
+	bool		(*auth_refused)(void *host, struct smtp_client *c);
 	bool		(*auth_end)(void *host, struct smtp_client *c,
 			    bool is_right);
 };

@@ -205,10 +205,12 @@ void smtp_tls_step(struct smtp_client *c);
  * smtp_login_may(is_tls, is_shown_good): The mechanisms that may be used, as in
  * struct smtp_ehlo: without TLS none that binds to it, and those that show a
  * password or a token only if ${is_shown_good}.
+ * smtp_login_mechanisms(c): Those of them that the server offers.
  * smtp_login_begin(c, mechanisms): Ask the host.
  * smtp_login_go_on(c): A step begins: let the host work on.
  * smtp_login_end(c): The connection is over: tell the host, too. */
 unsigned int smtp_login_may(bool is_tls, bool is_shown_good);
+unsigned int smtp_login_mechanisms(const struct smtp_client *c);
 void smtp_login_begin(struct smtp_client *c, unsigned int mechanisms);
 void smtp_login_go_on(struct smtp_client *c);
 void smtp_login_end(struct smtp_client *c);

@@ -17,23 +17,13 @@ say_hello(struct smtp_client *c)
 	    NULL);
 }
 
-/* The mechanisms of the server that may be used now: those that show a password
- * only to the server that it is for, a binding only where there is something to
- * bind to. */
-static unsigned int
-mechanisms(const struct smtp_client *c)
-{
-	return c->ehlo.mechanisms & smtp_login_may(c->is_tls,
-	    c->options.may_login_clear || smtp_is_verified(c));
-}
-
 /* The server has said what it can do: what is next? */
 static void
 after_hello(struct smtp_client *c)
 {
 	bool has_starttls = smtp_ehlo_has(&c->ehlo, SMTP_HAS(STARTTLS)) &&
 	    c->ops->tls_start != NULL;
-	bool can_login = c->ops->auth_start != NULL && mechanisms(c) != 0;
+	bool can_login = c->ops->auth_start != NULL && smtp_login_mechanisms(c) != 0;
 
 	if (!c->is_tls && !c->has_clear && has_starttls &&
 	    c->options.tls != SMTP_TLS_NEVER) {
@@ -43,7 +33,7 @@ after_hello(struct smtp_client *c)
 	} else if (!c->is_tls && c->options.tls == SMTP_TLS_MUST)
 		smtp_leave_why(c, SMTP_WHY_TLS_MISSING);
 	else if (can_login && c->options.login != SMTP_LOGIN_NEVER)
-		smtp_login_begin(c, mechanisms(c));
+		smtp_login_begin(c, smtp_login_mechanisms(c));
 	else if (c->options.login == SMTP_LOGIN_MUST)
 		smtp_leave_why(c, SMTP_WHY_AUTH_MISSING);
 	else

@@ -35,6 +35,15 @@ smtp_login_may(bool is_tls, bool is_shown_good)
 	return may;
 }
 
+/* Those that show a password only to the server that it is for, a binding only where
+ * there is something to bind to. */
+unsigned int
+smtp_login_mechanisms(const struct smtp_client *c)
+{
+	return c->ehlo.mechanisms & smtp_login_may(c->is_tls,
+	    c->options.may_login_clear || smtp_is_verified(c));
+}
+
 /* The exchange is over.  Return whether the host takes the login for good. */
 static bool
 end_login(struct smtp_client *c, bool is_right)
@@ -207,6 +216,23 @@ on_success(struct smtp_client *c)
 	smtp_ready(c);
 }
 
+/* RFC 4954 4: the server has refused, and another login may be tried.  Return whether
+ * one is begun; each is the host's wish, who has an end. */
+static bool
+login_again(struct smtp_client *c)
+{
+	unsigned int mechanisms = smtp_login_mechanisms(c);
+
+	if (smtp_class(c) != 5 || !c->is_in_login || mechanisms == 0 ||
+	    c->ops->auth_refused == NULL ||
+	    !c->ops->auth_refused(c->host, c))
+		return false;
+	smtp_login_end(c);
+	c->is_cancelled = false;
+	smtp_login_begin(c, mechanisms);
+	return true;
+}
+
 void
 smtp_on_auth(struct smtp_client *c)
 {
@@ -216,7 +242,7 @@ smtp_on_auth(struct smtp_client *c)
 		on_success(c);
 	else if (smtp_class(c) < 4)
 		smtp_end(c, SMTP_WHY_CODE, 0);
-	else {
+	else if (!login_again(c)) {
 		smtp_login_end(c);
 		if (c->is_cancelled)
 			smtp_leave_why(c, SMTP_WHY_AUTH_BROKEN);

@@ -398,6 +398,18 @@ auth_step(void *host, struct smtp_client *, const char *challenge, size_t len)
 }
 
 static bool
+auth_refused(void *host, struct smtp_client *)
+{
+	struct simhop *h = host;
+	bool is_again = h->other_login != NULL;
+
+	if (is_again)
+		h->login = h->other_login;
+	h->other_login = NULL;
+	return is_again;
+}
+
+static bool
 auth_end(void *host, struct smtp_client *, bool is_right)
 {
 	struct simhop *h = host;
@@ -424,6 +436,7 @@ static const struct smtp_client_ops ops = {
 	.auth_start = auth_start,
 	.auth_step = auth_step,
 	.auth_go_on = auth_go_on,
+	.auth_refused = auth_refused,
 	.auth_end = auth_end,
 }, ops_clear = {
 	.next = host_next,
@@ -435,6 +448,7 @@ static const struct smtp_client_ops ops = {
 	.auth_start = auth_start,
 	.auth_step = auth_step,
 	.auth_go_on = auth_go_on,
+	.auth_refused = auth_refused,
 	.auth_end = auth_end,
 };
 

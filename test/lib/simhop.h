@@ -69,6 +69,7 @@ struct simhop {
 	int			 source_errno;	/* why no more can be; 0: EAGAIN */
 	size_t			 read_max;	/* octets that read() gives at once */
 	const char		*login;		/* PLAIN, ...: see sasl_client.h; NULL: none can be made */
+	const char		*other_login;	/* what is tried when the server has refused that; NULL: nothing */
 	const char		*user, *password, *nonce;
 	const char		*binding;	/* of TLS, "tls-exporter"; NULL: none */
 	bool			 is_login_late;	/* answers of the host come with simhop_login() */

@@ -137,6 +137,38 @@ def test_a_second_mailmilld_by_scram_over_tls_1_2(d):
     by_scram(d, 'TLSv1.2')
 
 
+def test_a_server_that_knows_no_binding_of_ours(d):
+    """It refuses each of them; without one a login is made at a server that is
+    verified, and at no other: whoever is in its place could pass it on."""
+    heard = {}
+
+    def tried(hop):
+        def auth(_, line):
+            name, first = line.split()[1:]
+            heard.setdefault(hop.route, []).append(
+                (name, base64.b64decode(first).split(b',')[0].decode()))
+            return '535 5.7.8 No'
+        hop.ehlo = *EHLO, 'AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256'
+        hop.replies['AUTH'] = auth
+        return hop
+    unsure, sure = tried(tls_hop(d)), tried(tls_hop(d))
+    path = logins(d, f'{sure.route} alice:{PASSWORD}',
+                  f'{unsure.route} alice:{PASSWORD}')
+    with sure, unsure, server(
+            d, domain('sure.test', sure, verified(d)),
+            domain('unsure.test', unsure,
+                   f'TLS = encrypt\nLogin = "{path}"'),
+            conf='retry_interval = 3600\n') as s:
+        send(s, 'a@sure.test', 'b@unsure.test')
+        why = wait_deferred(s, 2)
+        assert all('535 5.7.8 No' in x for x in why.values()), why
+        bound = [('SCRAM-SHA-256-PLUS', 'p=tls-exporter'),
+                 ('SCRAM-SHA-256-PLUS', 'p=tls-server-end-point')]
+        assert heard == {sure.route: [*bound, ('SCRAM-SHA-256', 'n')],
+                         unsure.route: bound}, heard
+        assert not sure.messages and not unsure.messages
+
+
 def private(path, text):
     """Write ${text} into the file, which keeps its place."""
     with open(path, 'w', opener=lambda p, f: os.open(p, f, 0o600)) as f:

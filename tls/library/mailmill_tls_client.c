@@ -86,8 +86,8 @@ binding(void *tls, const char **type_r, uint8_t *octets_r)
 {
 	size_t len;
 
-	*type_r = tls_client_binding_name(tls_client_binding(tls, octets_r,
-	    &len));
+	*type_r = tls_client_binding_name(tls_client_binding(tls, 0,
+	    octets_r, &len));
 	return len;
 }
 

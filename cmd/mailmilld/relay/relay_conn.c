@@ -210,9 +210,10 @@ on_auth_start(void *host, struct smtp_client *c, unsigned int mechanisms)
 	struct relay_login_offer offer = { .mechanisms = mechanisms };
 
 	if (smtp_client_is_tls(c)) {
+		offer.is_tls = true;
 		offer.is_verified = on_tls_is_verified(conn, c);
-		offer.binding = tls_client_binding(conn->tls, offer.octets,
-		    &offer.len);
+		offer.binding = tls_client_binding(conn->tls,
+		    conn->login.nrefused, offer.octets, &offer.len);
 	}
 	relay_login_begin(&conn->login, &offer);
 }
@@ -224,6 +225,19 @@ on_auth_step(void *host, struct smtp_client *, const char *challenge,
 	struct relay_conn *conn = host;
 
 	relay_login_step(&conn->login, challenge, len);
+}
+
+static bool
+on_auth_refused(void *host, struct smtp_client *c)
+{
+	struct relay_conn *conn = host;
+	uint8_t octets[TLS_CLIENT_BINDING_MAX];
+	size_t len;
+	bool has_other = smtp_client_is_tls(c) && tls_client_binding(conn->tls,
+	    conn->login.nrefused + 1, octets, &len) != TLS_CLIENT_UNBOUND;
+
+	return relay_login_refused(&conn->login, has_other,
+	    smtp_client_is_tls(c) && on_tls_is_verified(conn, c));
 }
 
 static bool
@@ -252,6 +266,7 @@ say_login(void *closure, bool is_begun, const char *mechanism,
 static const struct smtp_client_ops client_ops = {
 	.auth_start = on_auth_start,
 	.auth_step = on_auth_step,
+	.auth_refused = on_auth_refused,
 	.auth_end = on_auth_end,
 	.tls_start = on_tls_start,
 	.tls_handshake = on_tls_handshake,

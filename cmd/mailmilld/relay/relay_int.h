@@ -138,6 +138,10 @@ struct relay_login {
 	bool			 is_begun, is_waiting, is_done;
 	bool			 is_inside;	/* say() is called inside a call for ${l} */
 	bool			 has_told;	/* the server has heard of it */
+	bool			 is_bound;	/* its mechanism is, to TLS */
+	bool			 is_proved;	/* the server has had the proof */
+	bool			 is_again;	/* another one follows */
+	unsigned int		 nrefused;	/* bindings, of this connection */
 };
 TAILQ_HEAD(relay_login_list, relay_login);
 
@@ -161,6 +165,7 @@ int relay_logins_peer(struct relay_logins *ls, const struct msg_peer *who,
 /* With what a login is made. */
 struct relay_login_offer {
 	unsigned int	 mechanisms;	/* that the server offers, and that may be used */
+	bool		 is_tls;
 	bool		 is_verified;	/* the server is who it should be */
 	unsigned int	 binding;	/* enum tls_client_binding */
 	uint8_t		 octets[MSG_HOP_BINDING]; /* of it ... */
@@ -177,6 +182,14 @@ void relay_login_begin(struct relay_login *l,
 void relay_login_step(struct relay_login *l, const char *challenge,
     size_t len);
 bool relay_login_end(struct relay_login *l, bool is_right, const char *remote);
+
+/* relay_login_refused(l, has_other, is_verified): The server has refused, before
+ * relay_login_end().  Return whether to begin another one: where it may be the binding
+ * that the server does not know, with the next one, if the connection ${has_other}; a
+ * server that is verified may be told after the last that there is none.  l->nrefused
+ * are not to be offered again. */
+bool relay_login_refused(struct relay_login *l, bool has_other,
+    bool is_verified);
 
 /* --- relay_conn.c: one connection ------------------------------------------- */
 

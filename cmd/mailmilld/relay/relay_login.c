@@ -42,6 +42,11 @@ say(struct relay_login *l, const char *mechanism, const char *response,
 {
 	bool is_begun = l->is_begun;
 
+	if (mechanism != NULL && is_begun)
+		l->is_proved = true;
+	else if (mechanism != NULL)
+		l->is_bound = esmtp_auth_mech_is_plus(mechanism,
+		    strlen(mechanism));
 	l->is_waiting = false;
 	l->is_begun = true;
 	if (mechanism == NULL)
@@ -62,16 +67,27 @@ ask(struct relay_login *l, enum msg_type type, const void *base,
 	l->is_inside = false;
 }
 
+/* Whoever is in the place of a server that is not verified could make a connection that
+ * has no binding, and pass on a login that is not bound: RFC 5802 6 calls its client
+ * one that cannot be ("n"), and no server would notice. */
+static unsigned int
+mechanisms_of(const struct relay_login_offer *offer)
+{
+	return offer->is_tls && !offer->is_verified && offer->len == 0 ? 0 :
+	    offer->mechanisms;
+}
+
 void
 relay_login_begin(struct relay_login *l, const struct relay_login_offer *offer)
 {
 	struct msg_hop_login base = { .domain = (uint32_t)l->domain,
-		.route = (uint32_t)l->route, .mechanisms = offer->mechanisms,
+		.route = (uint32_t)l->route, .mechanisms = mechanisms_of(offer),
 		.is_verified = offer->is_verified,
 		.binding = offer->binding };
 
 	base.id = l->id = ++l->logins->last_id;
 	l->is_begun = l->is_done = l->has_told = false;
+	l->is_bound = l->is_proved = l->is_again = false;
 	TAILQ_INSERT_TAIL(&l->logins->list, l, link);
 	ask(l, K_LOGIN, &base, (const char *)offer->octets, offer->len);
 }
@@ -86,6 +102,19 @@ relay_login_step(struct relay_login *l, const char *challenge, size_t len)
 	ask(l, K_CHALLENGE, &base, challenge, l->id == 0 ? SIZE_MAX : len);
 }
 
+/* A server that does not know the binding says so when it hears its name (RFC 5802 6, 7),
+ * and a wrong password is refused after the proof.  So nobody can have a proof that is
+ * bound to something taken for one that is not: where the server is not verified, each
+ * one is bound, and whoever stands in the middle cannot use it. */
+bool
+relay_login_refused(struct relay_login *l, bool has_other, bool is_verified)
+{
+	l->is_again = l->is_bound && !l->is_proved &&
+	    (has_other || is_verified);
+	l->nrefused += l->is_again;
+	return l->is_again;
+}
+
 bool
 relay_login_end(struct relay_login *l, bool is_right, const char *remote)
 {
@@ -97,7 +126,7 @@ relay_login_end(struct relay_login *l, bool is_right, const char *remote)
 		(void)chanev_send(l->logins->ce, K_LOGIN_END, &base, NULL, 0,
 		    -1);
 	forget(l);
-	if (is_good || !l->has_told ||
+	if (is_good || !l->has_told || l->is_again ||
 	    (n = log_bound_count(&l->logins->failures, monotonic_ms())) == 0)
 		return is_good;
 	log_warnx("hop-login-failed", "remote=%s failed=%llu advice=%s", remote,

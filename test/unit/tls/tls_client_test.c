@@ -447,11 +447,11 @@ Test(tls_client, both_ends_have_the_binding)
 		k = i % 2;	/* the second time it is resumed */
 		shop_version(versions[i / 2]);
 		shop_enter(&v, shop_ctx, &s);
-		cr_assert_eq(tls_client_binding(v.client, ours[k], &len),
+		cr_assert_eq(tls_client_binding(v.client, 0, ours[k], &len),
 		    TLS_CLIENT_UNBOUND);
 		cr_assert_eq(len, 0);
 		cr_assert(shop_shake(&v));
-		is = tls_client_binding(v.client, ours[k], &len);
+		is = tls_client_binding(v.client, 0, ours[k], &len);
 		cr_assert_eq(len, 32);
 		if (versions[i / 2] == TLS1_3_VERSION) {
 			cr_assert_eq(is, TLS_CLIENT_EXPORTER);
@@ -471,7 +471,51 @@ Test(tls_client, both_ends_have_the_binding)
 	    "tls-exporter");
 	cr_assert_str_eq(tls_client_binding_name(TLS_CLIENT_END_POINT),
 	    "tls-server-end-point");
+	cr_assert_str_eq(tls_client_binding_name(TLS_CLIENT_UNIQUE),
+	    "tls-unique");
 	cr_assert_null(tls_client_binding_name(TLS_CLIENT_UNBOUND));
+}
+
+/* What comes next if the server does not know the first. */
+Test(tls_client, a_connection_has_several_bindings)
+{
+	static const enum tls_client_binding want[2][4] = {
+		{ TLS_CLIENT_END_POINT, TLS_CLIENT_UNIQUE, TLS_CLIENT_EXPORTER,
+		    TLS_CLIENT_UNBOUND },
+		{ TLS_CLIENT_EXPORTER, TLS_CLIENT_END_POINT, TLS_CLIENT_UNBOUND,
+		    TLS_CLIENT_UNBOUND },
+	};
+	struct tls_client_server s = { .hop = "192.0.2.1:25",
+		.name = "mx.example.test" };
+	uint8_t ours[TLS_CLIENT_BINDING_MAX], theirs[64];
+	SSL *server;
+	size_t i, len, n;
+	unsigned int b;
+
+	for (i = 0; i < NVERSIONS * 2; i++) {
+		bool is_13 = versions[i / 2] == TLS1_3_VERSION;
+
+		shop_version(versions[i / 2]);
+		shop_enter(&v, shop_ctx, &s);
+		cr_assert(shop_shake(&v));
+		for (b = 0; b < 4; b++) {
+			cr_assert_eq(tls_client_binding(v.client, b, ours, &len),
+			    want[is_13][b]);
+			cr_assert_eq(len == 0, want[is_13][b] ==
+			    TLS_CLIENT_UNBOUND);
+			if (want[is_13][b] != TLS_CLIENT_UNIQUE)
+				continue;
+			/* RFC 5929 3.1: the second time the session is resumed */
+			server = v.server;
+			n = i % 2 == 1 ? SSL_get_finished(server, theirs,
+			    sizeof(theirs)) : SSL_get_peer_finished(server,
+			    theirs, sizeof(theirs));
+			cr_assert_eq(len, n);
+			cr_assert_arr_eq(ours, theirs, n);
+		}
+		shop_leave(&v);
+		cr_assert_eq(v.facts.is_resumed, i % 2 == 1);
+	}
 }
 
 /* --- resumption ----------------------------------------------------------- */

@@ -218,6 +218,66 @@ Test(smtp_client, the_work_for_a_login_can_be_stopped)
 	cr_assert_lt(hop.nslices, 5);
 }
 
+static void
+begin_login(const char *first, const char *other)
+{
+	hop.login = first;
+	hop.other_login = other;
+	hop.user = "alice";
+	hop.password = "secret";
+	hop.nonce = "ab";
+	hop.options.login = SMTP_LOGIN_MUST;
+	begin();
+	reply("220 ready\r\n");
+	reply("250-mx.example.test\r\n250 AUTH SCRAM-SHA-1 SCRAM-SHA-256\r\n");
+}
+
+/* RFC 4954 4: if the server refuses one login, another may be tried. */
+Test(smtp_client, the_host_may_have_another_login)
+{
+	begin_login("SCRAM-SHA-256", "SCRAM-SHA-1");
+	cr_assert_eq(hop.client->state, SS_AUTH);
+	reply("535 5.7.8 No\r\n");
+	cr_assert_eq(hop.client->state, SS_AUTH);
+	cr_assert_not_null(strstr(said, "AUTH SCRAM-SHA-1 "));
+	/* no third one */
+	reply("535 5.7.8 No\r\n");
+	cr_assert_eq(hop.client->state, SS_QUIT);
+	reply("221 bye\r\n");
+	cr_assert_eq(hop.end.why, SMTP_WHY_SAID);
+	cr_assert_eq(hop.end.code, 535);
+}
+
+/* RFC 5802 7: a server may say why it refuses in a challenge, which is to be
+ * cancelled. */
+Test(smtp_client, the_host_may_have_another_login_than_one_that_is_given_up)
+{
+	static const char why[] = "e=unsupported-channel-binding-type";
+	char line[128] = "334 ";
+
+	begin_login("SCRAM-SHA-256", "SCRAM-SHA-1");
+	base64_encode(why, strlen(why), line + 4, sizeof(line) - 6);
+	strcat(line, "\r\n");
+	reply(line);
+	cr_assert_not_null(strstr(said, "*\r\n"));
+	reply("501 5.7.0 Cancelled\r\n");
+	cr_assert_not_null(strstr(said, "AUTH SCRAM-SHA-1 "));
+	reply("535 5.7.8 No\r\n");
+	cr_assert_eq(hop.client->state, SS_QUIT);
+	reply("221 bye\r\n");
+	cr_assert_eq(hop.end.why, SMTP_WHY_SAID);
+}
+
+/* "Later" is no reason to try another one. */
+Test(smtp_client, a_server_that_cannot_tell_now_is_not_asked_again)
+{
+	begin_login("SCRAM-SHA-256", "SCRAM-SHA-1");
+	reply("454 4.7.0 Later\r\n");
+	cr_assert_eq(hop.client->state, SS_QUIT);
+	reply("221 bye\r\n");
+	cr_assert_eq(hop.end.code, 454);
+}
+
 /* RFC 4954 4 and RFC 5802 4: what may be used without TLS. */
 Test(smtp_client, mechanisms_in_the_clear)
 {

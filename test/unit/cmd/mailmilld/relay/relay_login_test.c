@@ -334,6 +334,81 @@ Test(relay_login, two_connections_have_exchanges_of_their_own)
 	cr_expect(TAILQ_EMPTY(&logins->list));
 }
 
+/* A server that does not know the binding refuses when it hears its name. */
+static bool
+refused(const char *mechanism, bool has_other, bool is_verified)
+{
+	bool is_again;
+
+	answer(begin(), mechanism, "p=tls-exporter,,n=alice,r=1", 0);
+	is_again = relay_login_refused(&login, has_other, is_verified);
+	cr_expect_not(relay_login_end(&login, false, "mx"));
+	(void)hears(K_LOGIN_END);
+	return is_again;
+}
+
+Test(relay_login, another_binding_is_tried_and_none_only_if_the_server_is_verified)
+{
+	login.nrefused = 0;
+	cr_expect(refused("SCRAM-SHA-256-PLUS", true, false));
+	cr_expect_eq(login.nrefused, 1);
+	cr_expect_not(refused("SCRAM-SHA-256-PLUS", false, false));
+	cr_expect_eq(login.nrefused, 1);
+	cr_expect(refused("SCRAM-SHA-256-PLUS", false, true));
+	cr_expect_eq(login.nrefused, 2);
+	/* and that is the last one */
+	cr_expect_not(refused("SCRAM-SHA-256", true, true));
+	cr_expect_not(refused("PLAIN", true, true));
+	cr_expect_eq(login.nrefused, 2);
+}
+
+/* The password is wrong, or somebody stands in the middle. */
+Test(relay_login, a_server_that_refuses_the_proof_is_believed)
+{
+	uint64_t id = begin();
+
+	answer(id, "SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=alice,r=1", 0);
+	relay_login_step(&login, "r=12,s=3,i=4096", 15);
+	(void)hears(K_CHALLENGE);
+	answer(id, "SCRAM-SHA-256-PLUS", "c=4,r=12,p=5", 0);
+	cr_expect_not(relay_login_refused(&login, true, true));
+	cr_expect_not(relay_login_end(&login, false, "mx"));
+}
+
+/* RFC 5802 7: "e=..." instead of its first message */
+Test(relay_login, a_server_may_refuse_the_binding_with_a_challenge)
+{
+	struct msg_hop_auth base = { .id = begin(), .status = EPROTO };
+
+	answer(base.id, "SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=alice,r=1", 0);
+	relay_login_step(&login, "e=unsupported-channel-binding-type", 34);
+	(void)hears(K_CHALLENGE);
+	cr_assert_eq(channel_send(keyd, K_RESPONSE, &base, NULL, 0, -1), 0);
+	pass();
+	cr_expect_not(said.has_mechanism);
+	cr_expect(relay_login_refused(&login, true, false));
+	cr_expect_not(relay_login_end(&login, false, "mx"));
+}
+
+Test(relay_login, without_a_binding_nothing_is_told_to_a_server_that_is_not_verified)
+{
+	struct relay_login_offer o = { .mechanisms = MECHANISMS,
+		.is_tls = true };
+	struct msg_hop_login base;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		o.is_verified = i == 1;
+		o.is_tls = i != 2;
+		relay_login_begin(&login, &o);
+		(void)hears(K_LOGIN);
+		memcpy(&base, msg.base, sizeof(base));
+		cr_expect_eq(base.mechanisms, i == 0 ? 0 : MECHANISMS, "%zu", i);
+		(void)relay_login_end(&login, false, "mx");
+		(void)hears(K_LOGIN_END);
+	}
+}
+
 static unsigned int
 lines_with(FILE *fp, const char *text)
 {
