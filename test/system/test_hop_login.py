@@ -1,16 +1,21 @@
 """Logins at next hops: at a server that does what the test says, and at a second
 mailmilld."""
 import base64
+import hmac
+import json
 import os
 import signal
 import subprocess
+import time
 
 from harness import NOBODY, NOT_AS_ROOT, Server, wait_for
 from nexthop import EHLO, NextHop
+from test_auth_backends import dovecot_auth
 from test_auth_mechs import Tls, ours, passwd
 from test_relay import (domain, events, send, server, tls_hop, wait_deferred)
 
 PASSWORD = 'se:cret word'
+SIMPLE = 'geheim'
 PLAIN = base64.b64encode(f'\0alice\0{PASSWORD}'.encode()).decode()
 
 
@@ -167,6 +172,79 @@ def test_a_server_that_knows_no_binding_of_ours(d):
         assert heard == {sure.route: [*bound, ('SCRAM-SHA-256', 'n')],
                          unsure.route: bound}, heard
         assert not sure.messages and not unsure.messages
+
+
+def base64url(octets):
+    return base64.urlsafe_b64encode(octets).rstrip(b'=')
+
+
+def token_of(user, key):
+    """A JSON Web Token that Dovecot checks with its key (RFC 7515, 7519)."""
+    text = b'.'.join(base64url(json.dumps(x).encode()) for x in (
+        {'alg': 'HS256', 'typ': 'JWT'},
+        {'sub': user, 'email': user, 'exp': int(time.time()) + 3600}))
+    return (text + b'.' + base64url(hmac.digest(key, text, 'sha256'))).decode()
+
+
+def dovecot_with_tokens(d, key):
+    """Its auth service, with passwords of one passdb and tokens of another."""
+    folder = f'{d}/keys/default/HS256'
+    os.makedirs(folder)
+    with open(f'{folder}/default', 'wb') as f:
+        f.write(base64.b64encode(key))
+    with open(f'{d}/oauth2.conf', 'w') as f:
+        f.write('introspection_mode = local\nlocal_validation_key_dict = '
+                f'fs:posix:prefix={d}/keys/\n')
+    return dovecot_auth(d, f'alice:{{PLAIN}}{SIMPLE}\n', f'''
+auth_mechanisms = plain scram-sha-1 scram-sha-256 oauthbearer xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {d}/oauth2.conf
+}}
+''')
+
+
+def test_dovecot_checks_our_logins(d):
+    """It does the mechanisms of the next hop, a second mailmilld: what we say is
+    read, and what we have to check is said, by a server that is not ours."""
+    for name in 'first', 'second', 'dove':
+        os.mkdir(f'{d}/{name}')
+        os.chmod(f'{d}/{name}', 0o755)
+    tls, key = Tls(f'{d}/second'), os.urandom(32)
+
+    def by(mechanism):
+        return (f'Auth_Backend = "dovecot:{dovecot.socket}"\n'
+                f'Require_Auth = true\nRequire_TLS = true\n{tls.conf}\n'
+                f'Auth_Mechanisms = {{ "{mechanism}" }}\n')
+    steps = 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'OAUTHBEARER', 'XOAUTH2'
+    with dovecot_with_tokens(f'{d}/dove', key) as dovecot:
+        second = Server(f'{d}/second', listener=by(steps[0]), extra=''.join(
+            f'Domain "m{n}.test" {{ Maildir = "{d}/second/mail/%d/%u" }}\n'
+            for n in range(4)))
+        ours(second, *tls.files)
+        hop, domains = NextHop(('127.0.0.1', second.port)), []
+        private(f'{d}/token', token_of('alice', key) + '\n')
+        for n, mechanism in enumerate(steps):
+            # each has connections of its own
+            os.mkdir(f'{d}/m{n}')
+            path = logins(f'{d}/m{n}', f'{hop.route} alice' + (
+                f':{SIMPLE}' if 'SCRAM' in mechanism else f' token:{d}/token'))
+            domains.append(domain(
+                f'm{n}.test', hop, f'TLS = verify\nTLS_CA_File = "{tls.ca}"\n'
+                f'TLS_Name = "mx.example.test"\nLogin = "{path}"'))
+        with second, server(f'{d}/first', *domains) as s:
+            for n, mechanism in enumerate(steps):
+                if n > 0:
+                    second.write_conf(listener=by(mechanism))
+                    second.ctl('reload')
+                send(s, f'a@m{n}.test')
+                e = wait_for('the login', lambda: events(
+                    s, 'hop-login')[n:])[0]
+                assert (e['mechanism'], e['verified']) == (
+                    mechanism, 'yes'), e
+                wait_for('its end', lambda: events(second, 'auth')[n:])
+            assert not events(s, 'hop-login-failed')
 
 
 def private(path, text):
