@@ -314,7 +314,8 @@ build(struct conf *c, struct settings *s)
 		s->nservices++;
 	}
 	settings_domains_sort(s);
-	if (settings_check(c, s) == -1 || settings_tls_build(c, s) == -1)
+	if (settings_check(c, s) == -1 || settings_ways_build(c, s) == -1 ||
+	    settings_tls_build(c, s) == -1)
 		return -1;
 	return 0;
 }

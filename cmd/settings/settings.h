@@ -52,6 +52,8 @@ enum delivery {
 /* Next hops of a domain at most, and octets of what names them all */
 #define SETTINGS_ROUTES_MAX	8
 #define SETTINGS_TARGET_MAX	512
+/* The same with the title of a section */
+#define SETTINGS_WAY_MAX	(SETTINGS_TARGET_MAX + LIM_DOMAIN + 8)
 
 #define SETTING(scope, name, field, type, ...) \
 	SETTING_##scope(conf_field_##type field;)
@@ -65,6 +67,10 @@ struct settings_domain {
 	    aliases_at, command_at, pipe_user_at, pipe_headers_at;
 					/* where the options are set; else
 					 * where the section begins */
+	size_t same_hops;	/* the first section with the same Delivery and
+				 * Route, an index; of next hops alone */
+	size_t same_way;	/* the first of these whose connections look the
+				 * same, too: settings_way_target() */
 	unsigned int pipe_account;	/* of Delivery = "pipe": an index of
 					 * pipe_accounts below */
 	/* set by settings_load_recipients() if Recipients is set, of
@@ -338,6 +344,14 @@ int settings_source(const struct settings_domain *d, int family,
     union addr *addr_r);
 void settings_target(const struct settings_domain *d, const char *domain,
     size_t len, char target_r[SETTINGS_TARGET_MAX]);
+/* settings_way_target(s, d, target, target_r): What the queue calls the next hops
+ * ${target}, of settings_target(), of mail that goes by ${d}: the same for all
+ * sections that have one way to them.  Those with another Source, Helo or Login, or
+ * that demand something else of TLS, have a name of their own, since what the next
+ * hops refuse to one of them they may take from another. */
+void settings_way_target(const struct settings *s,
+    const struct settings_domain *d, const char *target,
+    char target_r[SETTINGS_WAY_MAX]);
 
 /* settings_report_organization(s): What a report of TLS has as that of its sender:
  * TLS_Report_Organization, or hostname.

@@ -162,6 +162,10 @@ void settings_senders_free(struct settings *s);
 /* settings_check(c, s): The checks between settings.  Return 0 or -1 (noted). */
 int settings_check(struct conf *c, struct settings *s);
 
+/* settings_ways_build(c, s): Set same_hops and same_way of all sections, which have
+ * been sorted.  Return 0 or -1 (noted). */
+int settings_ways_build(struct conf *c, struct settings *s);
+
 /* settings_route_check(c, s, d): The same of the next hops of ${d}. */
 int settings_route_check(struct conf *c, const struct settings *s,
     const struct settings_domain *d);

@@ -45,7 +45,7 @@
 #define QUEUE_AGENTS_MAX	64
 #define QUEUE_TRANSPORTS_MAX	12
 #define QUEUE_FILE_MAX		224	/* octets of queue_transport.file() with NUL */
-#define QUEUE_TARGET_MAX	512	/* octets of queue_route.target with NUL */
+#define QUEUE_TARGET_MAX	776	/* octets of queue_route.target with NUL */
 
 /* A way in which messages are delivered */
 struct queue_transport {

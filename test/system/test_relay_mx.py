@@ -450,6 +450,28 @@ def test_connections_come_from_the_source_of_their_section(d):
         assert s.stats()['sandbox_kills'] == 0
 
 
+def test_a_source_that_is_refused_does_not_stop_the_mail_of_another(d):
+    """A server refuses one of two streams to the same domain."""
+    zone = Zone({'far.test': {'A': ['127.0.1.1']}})
+    with open(f'{d}/senders', 'w') as f:
+        f.write('@news.test news.invalid\n')
+    with Hops(1) as hops, Script(zone) as dns, mx_server(
+            d, dns, hops.port,
+            by_mx(hops.port, 'Source = "127.0.2.2"', 'news.invalid'),
+            conf_more=CONF +
+            f'Sender_Transport_Table = "file:{d}/senders"\n') as s:
+        hops[0].replies['BANNER'] = lambda session, _: \
+            '421 4.7.0 Who sends news?' if session.s.getpeername()[0] == \
+            '127.0.2.2' else '220 next.test ready'
+        for i in range(5):
+            send(s, f'{i}@far.test', sender='n@news.test')
+        s.logged(' event=target-rests .*target="far.test by news.invalid"',
+                 timeout=60)
+        send(s, 'a@far.test')
+        [m] = hops[0].wait(1, 60)
+        assert m.rcpts == ['RCPT TO:<a@far.test>'], m.rcpts
+
+
 def test_a_source_that_this_machine_does_not_have(d):
     with Hops(1) as hops, server(
             d, 'Domain "a.test" { Delivery = smtp Source = "192.0.2.7" '

@@ -32,6 +32,7 @@ static struct queue_transport transports[NQUEUE_TRANSPORTS] = {
 #undef TRANSPORT
 };
 
+_Static_assert(SETTINGS_WAY_MAX <= QUEUE_TARGET_MAX, "a target is longer");
 _Static_assert(MAILDIR_NAME_MAX <= QUEUE_FILE_MAX, "a file's name is longer");
 
 const struct queue_transport *
@@ -178,7 +179,7 @@ op_route(void *closure, const struct queue_addressee *to,
 		route_r->window_max = WINDOW_EACH * route_r->window_first;
 		return 0;
 	}
-	strlcpy(route_r->target, route.target, sizeof(route_r->target));
+	settings_way_target(s, route.domain, route.target, route_r->target);
 	route_r->window_first = (unsigned int)route.domain->initial_concurrency;
 	/* a connection has its next message at hand */
 	route_r->window_max = WINDOW_EACH *

@@ -103,35 +103,7 @@ relay_hop_free(struct relay_hop *hop)
 	free(hop);
 }
 
-static bool
-is_same_list(const conf_field_LIST *a, const conf_field_LIST *b)
-{
-	size_t i;
-
-	for (i = 0; i < a->n && i < b->n; i++)
-		if (strcmp(a->v[i], b->v[i]) != 0)
-			return false;
-	return a->n == b->n;
-}
-
-/* Do connections for ${d} look like those of ${hop}, so that both use the same? */
-static bool
-is_same_hop(const struct relay_hop *hop, const struct settings_domain *d,
-    const char *target)
-{
-	const struct settings_domain *own = hop->domain;
-
-	return own->delivery == d->delivery &&
-	    strcmp(hop->target, target) == 0 &&
-	    strcasecmp(hop->helo, helo_of(hop->h, d)) == 0 &&
-	    is_same_list(&own->source, &d->source) &&
-	    own->tls_level == d->tls_level &&
-	    strcmp(own->tls_ca_file, d->tls_ca_file) == 0 &&
-	    strcmp(own->login, d->login) == 0 &&
-	    strcasecmp(own->tls_name, d->tls_name) == 0;
-}
-
-/* Those of the Route of ${d}. */
+/* Those of the Route of ${d}: all sections with one way there share them. */
 static struct relay_hop *
 find_route(struct relay_hops *h, const struct settings_domain *d,
     const char *target, enum relay_hop_kind kind)
@@ -139,8 +111,7 @@ find_route(struct relay_hops *h, const struct settings_domain *d,
 	struct relay_hop *hop;
 
 	TAILQ_FOREACH (hop, &h->list, link)
-		if (hop->kind == kind &&
-		    is_same_hop(hop, d, target))
+		if (hop->kind == kind && hop->domain->same_way == d->same_way)
 			break;
 	if (hop != NULL) {
 		if (max_of(h, d) < hop->max)
