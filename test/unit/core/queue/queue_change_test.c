@@ -18,82 +18,30 @@
 
 QF_SUITE(queue_change);
 
-/* The answer to a request of ${action} with the members ${rest}, compact */
+static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
+
 static const char *
 asked(const char *action, const char *rest)
 {
-	static char text[4096];
-	char request[512], *answer;
-
-	snprintf(request, sizeof(request), "{\"command\":\"queue\","
-	    "\"action\":\"%s\"%s%s}", action, *rest == '\0' ? "" : ",", rest);
-	answer = qf_ask(&f, request);
-	strlcpy(text, answer, sizeof(text));
-	text[strcspn(text, "\n")] = '\0';
-	free(answer);
-	return text;
+	return qf_asked(&f, action, rest);
 }
 
-/* "id:recipient=state " of each recipient in the list with the filter ${filter}; the
- * id is what QF_ID() was given */
 static const char *
 listed(const char *filter)
 {
-	static char text[4096];
-	char request[512], *answer;
-	json_t *json, *m, *r;
-	size_t i, k, len = 0;
-	const char *name;
-	uint64_t id;
-
-	snprintf(request, sizeof(request), "{\"action\":\"list\"%s%s}",
-	    *filter == '\0' ? "" : ",\"filter\":", filter);
-	answer = qf_ask(&f, request);
-	json = json_loads(answer, 0, NULL);
-	cr_assert_not_null(json_object_get(json, "messages"), "%s", answer);
-	text[0] = '\0';
-	json_array_foreach(json_object_get(json, "messages"), i, m)
-		json_array_foreach(json_object_get(m, "recipients"), k, r) {
-			name = json_string_value(json_object_get(m, "id"));
-			cr_assert_eq(spool_id_parse(name, strlen(name), &id),
-			    0);
-			len += (size_t)snprintf(text + len, sizeof(text) - len,
-			    "%d:%s=%s ", (int)((id >> 12) - (QF_ID(0) >> 12)),
-			    json_string_value(json_object_get(r, "recipient")),
-			    json_string_value(json_object_get(r, "state")));
-		}
-	json_decref(json);
-	free(answer);
-	return text;
+	return qf_states(&f, filter);
 }
 
-static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
-
-/* The message 1 is deferred, 2 is in memory and 3 is not read: each for abc. */
 static void
 make_three(void)
 {
-	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
-	qf_committed(&f, &s, false);
-	qf_pass(&f, 0);
-	qf_finish(&f, EACCES);
-	qf_pass(&f, 0);
-	f.is_deaf = true;
-	qf_append(&s, QF_ID(2), "two@s.test", abc, 3, "longer body\r\n");
-	qf_committed(&f, &s, false);
-	qf_pass(&f, 0);
-	qf_append(&s, QF_ID(3), "one@s.test", abc, 3, "body\r\n");
-	qf_committed(&f, &s, true);
+	qf_three_places(&f, &s);
 }
 
 static void
 restart(void)
 {
-	qf_close(&f);
-	spool_segment_close(&s.file);
-	f.is_deaf = false;
-	qf_open(&f);
+	qf_restart(&f, &s);
 }
 
 Test(queue_change, a_list_has_what_the_filter_says)

@@ -580,6 +580,80 @@ qf_ask(struct qf *f, const char *request)
 	return answer;
 }
 
+const char *
+qf_asked(struct qf *f, const char *action, const char *rest)
+{
+	static char text[4096];
+	char request[512], *answer;
+
+	snprintf(request, sizeof(request), "{\"command\":\"queue\","
+	    "\"action\":\"%s\"%s%s}", action, *rest == '\0' ? "" : ",", rest);
+	answer = qf_ask(f, request);
+	strlcpy(text, answer, sizeof(text));
+	text[strcspn(text, "\n")] = '\0';
+	free(answer);
+	return text;
+}
+
+const char *
+qf_states(struct qf *f, const char *filter)
+{
+	static char text[4096];
+	char request[512], *answer;
+	json_t *json, *m, *r;
+	size_t i, k, len = 0;
+	const char *name;
+	uint64_t id;
+
+	snprintf(request, sizeof(request), "{\"action\":\"list\"%s%s}",
+	    *filter == '\0' ? "" : ",\"filter\":", filter);
+	answer = qf_ask(f, request);
+	json = json_loads(answer, 0, NULL);
+	cr_assert_not_null(json_object_get(json, "messages"), "%s", answer);
+	text[0] = '\0';
+	json_array_foreach(json_object_get(json, "messages"), i, m)
+		json_array_foreach(json_object_get(m, "recipients"), k, r) {
+			name = json_string_value(json_object_get(m, "id"));
+			cr_assert_eq(spool_id_parse(name, strlen(name), &id),
+			    0);
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+			    "%d:%s=%s ", (int)((id >> 12) - (QF_ID(0) >> 12)),
+			    json_string_value(json_object_get(r, "recipient")),
+			    json_string_value(json_object_get(r, "state")));
+		}
+	json_decref(json);
+	free(answer);
+	return text;
+}
+
+void
+qf_three_places(struct qf *f, struct qf_segment *s)
+{
+	static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
+
+	qf_segment(f, s, 1);
+	qf_append(s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(f, s, false);
+	qf_pass(f, 0);
+	qf_finish(f, EACCES);
+	qf_pass(f, 0);
+	f->is_deaf = true;
+	qf_append(s, QF_ID(2), "two@s.test", abc, 3, "longer body\r\n");
+	qf_committed(f, s, false);
+	qf_pass(f, 0);
+	qf_append(s, QF_ID(3), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(f, s, true);
+}
+
+void
+qf_restart(struct qf *f, struct qf_segment *s)
+{
+	qf_close(f);
+	spool_segment_close(&s->file);
+	f->is_deaf = false;
+	qf_open(f);
+}
+
 json_t *
 qf_list(struct qf *f)
 {

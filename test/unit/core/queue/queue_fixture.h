@@ -121,6 +121,17 @@ void qf_done_with(struct qf *f, unsigned int agent, uint64_t job, int errnum,
 void qf_finish(struct qf *f, int errnum);
 /* Ask as mailmillctl does; the caller frees the answer. */
 char *qf_ask(struct qf *f, const char *request);
+/* The answer to a request of ${action} with the members ${rest}, compact, until the
+ * next one. */
+const char *qf_asked(struct qf *f, const char *action, const char *rest);
+/* "n:recipient=state " of each recipient in the list with the filter ${filter}, where
+ * the message has QF_ID(n). */
+const char *qf_states(struct qf *f, const char *filter);
+/* The message 1 is deferred, 2 is in memory and 3 is not read: each for a@x.test,
+ * b@y.test and c@x.test.  No agent takes anything. */
+void qf_three_places(struct qf *f, struct qf_segment *s);
+/* Another queue begins with what is on disk, and agents take jobs. */
+void qf_restart(struct qf *f, struct qf_segment *s);
 /* The queue's list; and how many messages there are in it. */
 json_t *qf_list(struct qf *f);
 size_t qf_listed(struct qf *f);
