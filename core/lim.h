@@ -75,8 +75,10 @@
 #define LIM_TLSRPT_URI		1024	/* octets of one; an address of the greatest length with each octet encoded fits */
 #define LIM_TLSRPT_DOMAINS	10000	/* of which a day's connections are counted: those that come first */
 #define LIM_TLSRPT_ROWS		100	/* of a domain and day: connections that differ in policy, host, address or words; others are counted without these */
+#define LIM_TLSRPT_DAY_ROWS	100000	/* of all domains of a day, likewise: 30 MB of usual ones, 500 MB of the largest */
 #define LIM_TLSRPT_POLICY	4096	/* octets of a policy in a report: TLSA records of a rollover, some 150 patterns of MTA-STS */
 #define LIM_TLSRPT_REASON	256	/* octets of the words of a failure in a report; RFC 8460 4.3.1 wants them short */
+#define LIM_TLSRPT_TOLD		32768	/* octets that relay tells of connections at once, once a second: some 250 hosts with usual names */
 #define LIM_SENDMAIL_HEADER	(1 << 20) /* octets of the header of a message that a program on this host sends; 20,000 recipients */
 #define LIM_MAILDROP_FILES	1000	/* messages of one account that wait for the server to be started */
 #define LIM_MAILDROP_OCTETS	(256 << 20) /* of them together, two of the default of Max_Message_Size among them */

@@ -18,7 +18,7 @@ enum deferred_statement {
 	ST_HOLD, ST_RELEASE, ST_GIVE_UP, ST_HURRY_SOME, ST_DOMAIN, ST_DOMAIN_END, ST_SHIFT,
 	ST_HOLDERS, ST_CAME_DROP, ST_CAME_GONE, ST_DUE, ST_PAGE, ST_PAGE_DOMAIN,
 	ST_OF, ST_WAITS, ST_WAITED_FOR, ST_NEXT, ST_HAS, ST_FIND, ST_LAST_OF,
-	ST_TLS_MORE, ST_TLS_ROOM, ST_TLS_OPEN, ST_TLS_PUT, ST_TLS_NEXT,
+	ST_TLS_MORE, ST_TLS_SUMS, ST_TLS_ROOM, ST_TLS_OPEN, ST_TLS_PUT, ST_TLS_NEXT,
 	ST_TLS_ROWS, ST_TLS_DROP, ST_TLS_CLOSE,
 	DEFERRED_NSTATEMENTS
 };
@@ -32,6 +32,9 @@ struct deferred {
 	bool		 is_uncut;	/* deferred_shrink() has left the log as it was: somebody reads the database */
 	sqlite3		*db;
 	sqlite3_stmt	*st[DEFERRED_NSTATEMENTS];
+	/* of the day of the counts of TLS that was written last; 0: not known */
+	int64_t		 tls_day;
+	int64_t		 tls_ndomains, tls_nrows;
 	int		 last_logged;	/* errno of the failure last logged */
 };
 

@@ -80,6 +80,7 @@ deferred_commit(struct deferred *d)
 void
 deferred_rollback(struct deferred *d)
 {
+	d->tls_day = 0;
 	/* a full disk may have rolled it back already */
 	if (sqlite3_get_autocommit(d->db) == 0)
 		deferred_run(d, ST_ROLLBACK);

@@ -162,10 +162,11 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_TLS_MORE] = "UPDATE tls_count SET sessions = sessions + ?11"
 	    " WHERE (" TLS_KEY ")"
 	    " = (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[ST_TLS_SUMS] = "SELECT count(*), sum(nrows) FROM tls_domain"
+	    " WHERE day = ?1",
 	[ST_TLS_ROOM] = "UPDATE tls_domain SET nrows = nrows + 1"
 	    " WHERE day = ?1 AND domain = ?2 AND nrows < ?3",
-	[ST_TLS_OPEN] = "INSERT OR IGNORE INTO tls_domain SELECT ?1, ?2, 1"
-	    " WHERE (SELECT count(*) FROM tls_domain WHERE day = ?1) < ?3",
+	[ST_TLS_OPEN] = "INSERT OR IGNORE INTO tls_domain VALUES (?1, ?2, ?3)",
 	[ST_TLS_PUT] = "INSERT INTO tls_count"
 	    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE EXISTS"
 	    " (SELECT 1 FROM tls_domain WHERE day = ?1 AND domain = ?2)",

@@ -3,6 +3,7 @@
 #include "core/deferred/deferred_tls.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/deferred/deferred_int.h"
@@ -54,13 +55,55 @@ count(struct deferred *d, enum deferred_statement which,
 	return change(d, which);
 }
 
+/* How many domains and rows has the day? */
 static int
-is_room(struct deferred *d, enum deferred_statement which,
-    const struct deferred_tls *t, int most)
+find_sums(struct deferred *d, int64_t day)
+{
+	sqlite3_stmt *st = d->st[ST_TLS_SUMS];
+	int rc;
+
+	if (d->tls_day == day)
+		return 0;
+	sqlite3_bind_int64(st, 1, day);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		d->tls_ndomains = sqlite3_column_int64(st, 0);
+		d->tls_nrows = sqlite3_column_int64(st, 1);
+	}
+	if (deferred_end(d, ST_TLS_SUMS, rc) == -1)
+		return -1;
+	d->tls_day = day;
+	return 0;
+}
+
+static int
+run_domain(struct deferred *d, enum deferred_statement which,
+    const struct deferred_tls *t, int64_t n)
 {
 	bind_domain(d->st[which], t->day, t->domain);
-	sqlite3_bind_int64(d->st[which], 3, most);
+	sqlite3_bind_int64(d->st[which], 3, n);
 	return change(d, which);
+}
+
+/* Make room for one more row of the domain, or for the domain, without a row if
+ * there are too many of the day.  1: there is; 0: not for the row. */
+static int
+make_room(struct deferred *d, const struct deferred_tls *t)
+{
+	int rc;
+	bool has_room;
+
+	if (find_sums(d, t->day) == -1)
+		return -1;
+	has_room = d->tls_nrows < LIM_TLSRPT_DAY_ROWS;
+	rc = has_room ? run_domain(d, ST_TLS_ROOM, t, LIM_TLSRPT_ROWS) : 0;
+	if (rc == 0 && d->tls_ndomains < LIM_TLSRPT_DOMAINS) {
+		rc = run_domain(d, ST_TLS_OPEN, t, has_room);
+		d->tls_ndomains += rc == 1;
+	}
+	if (rc != 1 || !has_room)
+		return rc == -1 ? -1 : 0;
+	d->tls_nrows++;
+	return 1;
 }
 
 /* Add to the row of ${t}.  0: there is none, and no room for one. */
@@ -69,11 +112,9 @@ add(struct deferred *d, const struct deferred_tls *t)
 {
 	int rc = count(d, ST_TLS_MORE, t);
 
-	if (rc != 0)
-		return rc;
-	if ((rc = is_room(d, ST_TLS_ROOM, t, LIM_TLSRPT_ROWS)) == 0)
-		rc = is_room(d, ST_TLS_OPEN, t, LIM_TLSRPT_DOMAINS);
-	return rc == 1 ? count(d, ST_TLS_PUT, t) : rc;
+	if (rc == 0 && (rc = make_room(d, t)) == 1)
+		rc = count(d, ST_TLS_PUT, t);
+	return rc;
 }
 
 int
@@ -146,6 +187,7 @@ deferred_tls_rows(struct deferred *d, int64_t day, const char *domain,
 int
 deferred_tls_drop(struct deferred *d, int64_t day, const char *domain)
 {
+	d->tls_day = 0;
 	bind_domain(d->st[ST_TLS_DROP], day, domain);
 	if (deferred_run(d, ST_TLS_DROP) == -1)
 		return -1;

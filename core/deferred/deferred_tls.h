@@ -33,9 +33,10 @@ struct deferred_tls {
 int64_t deferred_tls_day(int64_t now);
 
 /* deferred_tls_add(d, t): Count ${t->sessions} more that are alike, inside a
- * transaction.  When the domain has LIM_TLSRPT_ROWS rows, others are counted
- * without their policy, host, addresses and reason, which makes a row for each
- * policy_type and result: these the caller bounds.  Return 1; 0: they are not
+ * transaction.  When the domain has LIM_TLSRPT_ROWS rows, or the day
+ * LIM_TLSRPT_DAY_ROWS, others are counted without their policy, host, addresses
+ * and reason, which makes a row for each policy_type and result: these the caller
+ * bounds.  Return 1; 0: they are not
  * counted, since others have LIM_TLSRPT_DOMAINS domains that day; -1 with
  * errno. */
 int deferred_tls_add(struct deferred *d, const struct deferred_tls *t);

@@ -180,3 +180,36 @@ Test(deferred_tls, a_day_with_too_many_domains_counts_the_first_ones)
 	cr_expect_eq(deferred_tls_drop(ds.d, DAY, "1.test"), 0);
 	cr_expect_eq(add(DAY, "15000.test", "", "mx"), 1);
 }
+
+Test(deferred_tls, a_day_with_too_many_rows_is_counted_without_names)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "INSERT INTO tls_domain VALUES (%d, "
+	    "'x.test', %d)", DAY, LIM_TLSRPT_DAY_ROWS - 2);
+	cr_assert_eq(ds_exec(sql), 0);
+	cr_assert_eq(deferred_begin(ds.d), 0);
+	cr_expect_eq(add(DAY, "a.test", "", "mx1"), 1);
+	deferred_rollback(ds.d);	/* that is none */
+	cr_expect_eq(add(DAY, "a.test", "", "mx1"), 1);
+	cr_expect_eq(add(DAY, "b.test", "", "mx1"), 1);
+	rows(DAY, "b.test");
+	cr_expect_eq(seen.nameless, 0);
+	cr_expect_eq(add(DAY, "a.test", "", "mx2"), 1);
+	cr_expect_eq(add(DAY, "c.test", "", "mx1"), 1);
+	cr_expect_eq(add(DAY, "c.test", "", "mx2"), 1);
+	/* a row that is there goes on */
+	cr_expect_eq(add(DAY, "a.test", "", "mx1"), 1);
+	rows(DAY, "a.test");
+	cr_expect_eq(seen.sessions, 3);
+	cr_expect_eq(seen.nameless, 1);
+	cr_expect_eq(rows(DAY, "c.test"), 1);
+	cr_expect_eq(seen.nameless, 2);
+	/* the next day has room, and there is some again when rows go */
+	cr_expect_eq(add(DAY + DAY_S, "c.test", "", "mx1"), 1);
+	rows(DAY + DAY_S, "c.test");
+	cr_expect_eq(seen.nameless, 0);
+	cr_expect_eq(deferred_tls_drop(ds.d, DAY, "x.test"), 0);
+	cr_expect_eq(add(DAY, "c.test", "", "mx3"), 1);
+	cr_expect_eq(rows(DAY, "c.test"), 2);
+}
