@@ -27,6 +27,8 @@
  *	an alias		first deferred; then one transaction in which the
  *				messages to those who get its mail get their rows
  *				and it loses its own
+ *	a report of TLS		one transaction in which its messages get their
+ *				rows and what it tells of goes
  *	stuck in its segment	the deferred store could not be written: tried
  *				again from the segment
  *	segment recycled	all its records are done, and the log is on disk */

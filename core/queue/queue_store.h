@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/deferred/deferred.h"
+#include "core/deferred/deferred_tls.h"
 #include "core/queue/queue.h"
 #include "core/spool/spool_envelope.h"
 
@@ -84,13 +85,17 @@ struct queue_store_user {
 struct queue_change {
 	enum {
 		CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP,
-		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE, CHANGE_GIVE_UP
+		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE, CHANGE_GIVE_UP,
+		CHANGE_TLS_DROP
 	} kind;
 	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
 	 * HURRY and RELEASE: and next_attempt, which is now; GIVE_UP: of one
 	 * recipient, see deferred_give_up().  The store knows the origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
+	/* of TLS_DROP, which has no row: see deferred_tls_drop() */
+	int64_t		 tls_day;
+	const char	*tls_domain;
 };
 
 /* The body of a message, to be read piece by piece */
@@ -232,6 +237,14 @@ struct queue_store_ops {
 		    deferred_holder_func each, void *closure);
 	int	 (*shift)(void *store, int64_t seconds, int64_t latest,
 		    int64_t held);
+
+	/* --- counts of TLS: as the functions of deferred_tls.h of the same
+	 * names --- */
+
+	int	 (*tls_next)(void *store, int64_t *day,
+		    char domain[LIM_DOMAIN + 1], int64_t before);
+	int	 (*tls_rows)(void *store, int64_t day, const char *domain,
+		    deferred_tls_func each, void *closure);
 
 	/* --- look --- */
 

@@ -294,6 +294,9 @@ change_row(struct deferred *d, const struct queue_change *change)
 		    row.next_attempt);
 	case CHANGE_GIVE_UP:
 		return deferred_give_up(d, &row);
+	case CHANGE_TLS_DROP:
+		return deferred_tls_drop(d, change->tls_day,
+		    change->tls_domain);
 	}
 	return 0;
 }
@@ -448,6 +451,24 @@ spool_holders(void *store, unsigned int limit, deferred_holder_func each,
 }
 
 static int
+spool_tls_next(void *store, int64_t *day, char domain[LIM_DOMAIN + 1],
+    int64_t before)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_tls_next(sp->deferred, day, domain, before);
+}
+
+static int
+spool_tls_rows(void *store, int64_t day, const char *domain,
+    deferred_tls_func each, void *closure)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_tls_rows(sp->deferred, day, domain, each, closure);
+}
+
+static int
 spool_find(void *store, struct queue_place *place)
 {
 	return queue_find_rows(store, place);
@@ -490,6 +511,8 @@ const struct queue_store_ops queue_spool_ops = {
 	.hurry_domain = spool_hurry_domain,
 	.holders = spool_holders,
 	.shift = spool_shift,
+	.tls_next = spool_tls_next,
+	.tls_rows = spool_tls_rows,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 	.read_body = queue_read_body,

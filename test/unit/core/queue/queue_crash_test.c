@@ -1,18 +1,20 @@
 /* The queue process is killed, or the power is cut, at any step of a message of
- * which something is to be reported, or that is for an alias: what is in the spool then is copied, and
- * another queue goes on with the copy.
+ * which something is to be reported, or that is for an alias, or of a report of TLS:
+ * what is in the spool then is copied, and another queue goes on with the copy.
  * After a power cut the log of acknowledgements has what it had when flush() was
  * called last: that it is also flushed by the clock is no reason to rely on it. */
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/queue/queue_tls_report.h"
 #include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
@@ -42,6 +44,7 @@ static struct snapshot {
 static size_t nsnapshots;
 static const char *request;	/* of mailmillctl, before an agent takes anything; NULL: none */
 static size_t request_at;	/* passes before it */
+static bool has_counts;	/* of TLS, to be reported before that */
 static bool is_watched;
 static char flushed[64];	/* the log as it is on disk */
 
@@ -231,6 +234,27 @@ run(struct qf *q)
 	}
 }
 
+static int
+compose(void *, const char *, const char *to, char **text_r, size_t *len_r)
+{
+	cr_assert_neq(asprintf(text_r, "Subject: %s\r\n\r\n", to), -1);
+	*len_r = strlen(*text_r);
+	return 0;
+}
+
+/* What the process of the queue does when a report is due: its counts say that. */
+static void
+report(struct qf *q)
+{
+	static const char *const to[] = { "many1@x.test", "many2@x.test" };
+	char domain[LIM_DOMAIN + 1] = "";
+	struct queue_tls_report r = { .domain = domain, .sender = "tls@y.test",
+		.to = to, .nto = 2, .compose = compose };
+
+	if (queue_tls_report_next(q->q, &r.day, domain, INT64_MAX) == 1)
+		cr_expect_eq(queue_tls_report_end(q->q, &r, &q->now), 2);
+}
+
 static size_t
 times(const char *what)
 {
@@ -262,6 +286,7 @@ go_on(const struct snapshot *p)
 	q.ms = f.ms;
 	ngot = p->ngot;
 	qf_open(&q);
+	report(&q);
 	run(&q);
 	for (i = 0; i < sizeof(awaited) / sizeof(awaited[0]) &&
 	    awaited[i] != NULL; i++)
@@ -300,6 +325,8 @@ check(void)
 			free(qf_ask(&f, request));
 			f.is_deaf = false;
 		}
+		if (has_counts && i == 1)
+			report(&f);
 		qf_pass(&f, 100);
 		play(&f);
 		/* nothing more happens, but for the passes of the clock */
@@ -438,4 +465,26 @@ Test(queue_crash, an_alias_is_expanded_once_whenever_the_queue_is_killed,
 Test(queue_crash, nor_is_a_deferred_one_expanded_twice, .timeout = 120)
 {
 	expand(true);
+}
+
+/* The report of TLS is sent once to each who wants it. */
+Test(queue_crash, a_report_of_tls_is_put_once, .timeout = 120)
+{
+	static const char *const sql = "INSERT INTO tls_domain VALUES"
+	    " (86400, 'z.test', 1); INSERT INTO tls_count VALUES (86400,"
+	    " 'z.test', 'sts', '', '', '', 'mx.z.test', '', '', '', 3)";
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	awaited[0] = "many1@x.test";
+	awaited[1] = "many2@x.test";
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(2));
+	spool_segment_close(&s.file);
+	has_counts = true;
+	check();
 }

@@ -1,0 +1,181 @@
+/* Reports of TLS; see queue_tls_report.h. */
+
+#include "core/queue/queue_tls_report.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/process/log.h"
+#include "core/queue/queue_int.h"
+
+/* A message that is written, and is to get its row */
+struct made {
+	struct queue_place place;
+	const char	*to;
+	size_t		 octets;
+};
+
+int
+queue_tls_report_next(struct queue *q, int64_t *day,
+    char domain[LIM_DOMAIN + 1], int64_t before)
+{
+	return q->store_ops->tls_next(q->store, day, domain, before);
+}
+
+int
+queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
+    deferred_tls_func each, void *closure)
+{
+	return q->store_ops->tls_rows(q->store, day, domain, each, closure);
+}
+
+/* --- its messages ----------------------------------------------------------- */
+
+static void
+log_none(const struct queue_tls_report *report, const char *to,
+    const char *why)
+{
+	log_warnx("tls-report-none", "domain=%s to=%s reason=%s",
+	    report->domain, to, why);
+}
+
+/* Is there a way to ${to}?  1; 0: none, which is logged; -1 with errno: not now. */
+static int
+has_way(struct queue *q, const struct queue_tls_report *report,
+    const char *to)
+{
+	const struct queue_addressee addressee = { .rcpt = to,
+		.sender = report->sender };
+	struct queue_route route = { .target = "" };
+	char why[JOB_TEXT];
+
+	if (q->ops->route(q->closure, &addressee, &route, why) == 0)
+		return 1;
+	if (errno == ENOMEM)
+		return -1;
+	log_none(report, to, why);
+	return 0;
+}
+
+/* RFC 5321 4.5.5 leaves the null sender to the messages that have to have it: a
+ * report has a sender.  With NOTIFY=NEVER (RFC 3461 4.1) nobody who knows it sends
+ * a report that this report has failed. */
+static int
+write_message(struct queue *q, const struct queue_tls_report *report,
+    struct made *made, const char *text)
+{
+	static const uint8_t never = SPOOL_NOTIFY_NEVER;
+	const struct spool_envelope env = { .sender = report->sender,
+		.rcpts = &made->to, .nrcpts = 1, .notify = &never,
+		.flags = SPOOL_ENV_TLS_OPTIONAL };
+
+	return q->store_ops->own_write(q->store, &made->place, &env,
+	    (uint64_t)q->wall_ms * 1000, text, made->octets);
+}
+
+/* Write the message to ${to}.  Return 1; 0: there is none to this one; -1 with
+ * errno. */
+static int
+make(struct queue *q, const struct queue_tls_report *report, const char *to,
+    struct made *made)
+{
+	char id[SPOOL_ID_TEXT + 1], *text = NULL;
+	int rc = has_way(q, report, to);
+
+	if (rc != 1)
+		return rc;
+	made->to = to;
+	if (q->store_ops->own_place(q->store, &made->place) == -1)
+		return -1;
+	spool_id_text(made->place.id, id);
+	if (report->compose(report->closure, id, to, &text,
+	    &made->octets) == -1) {
+		if (errno != EINVAL)
+			return -1;
+		log_none(report, to, "no such address can be in a header");
+		return 0;
+	}
+	rc = write_message(q, report, made, text);
+	free(text);
+	return rc == -1 ? -1 : 1;
+}
+
+/* --- the transaction -------------------------------------------------------- */
+
+static int
+store(struct queue *q, const struct queue_tls_report *report,
+    const struct made *made, size_t n)
+{
+	struct queue_change changes[LIM_TLSRPT_URIS + 1];
+	int64_t now_s = q->wall_ms / 1000;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		changes[i] = (struct queue_change){ .kind = CHANGE_PUT,
+			.place = &made[i].place };
+		changes[i].row = (struct deferred_row){
+			.id = made[i].place.id, .sender = report->sender,
+			.rcpt = made[i].to, .transport = "",
+			.received_us = (uint64_t)q->wall_ms * 1000,
+			.octets = made[i].octets, .next_attempt = now_s,
+			.since = now_s, .flags = SPOOL_ENV_TLS_OPTIONAL,
+			.notify = SPOOL_NOTIFY_NEVER };
+	}
+	changes[n] = (struct queue_change){ .kind = CHANGE_TLS_DROP,
+		.tls_day = report->day, .tls_domain = report->domain };
+	return q->store_ops->change(q->store, changes, n + 1);
+}
+
+/* They are in the queue, or are not to be. */
+static void
+end(struct queue *q, const struct queue_tls_report *report,
+    const struct made *made, size_t n, bool is_stored)
+{
+	char id[SPOOL_ID_TEXT + 1];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!is_stored) {
+			q->store_ops->own_drop(q->store, &made[i].place);
+			continue;
+		}
+		spool_id_text(made[i].place.id, id);
+		log_event(LOG_LEVEL_INFO, "tls-report",
+		    "id=%s domain=%s day=%lld to=%s size=%zu", id,
+		    report->domain, (long long)report->day, made[i].to,
+		    made[i].octets);
+	}
+}
+
+int
+queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
+    const struct timeval *now)
+{
+	struct made made[LIM_TLSRPT_URIS];
+	size_t i, n = 0;
+	int rc = 0, errnum;
+
+	assert(report->nto <= LIM_TLSRPT_URIS);
+	if (q->store_ms > q->now_ms) {
+		errno = EAGAIN;
+		return -1;
+	}
+	q->wall_ms = queue_ms(now);
+	for (i = 0; i < report->nto && rc != -1; i++)
+		if ((rc = make(q, report, report->to[i], &made[n])) == 1)
+			n++;
+	if (rc != -1)
+		rc = store(q, report, made, n);
+	errnum = errno;
+	end(q, report, made, n, rc != -1);
+	if (rc == -1) {
+		if (errnum != ENOMEM)
+			q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		errno = errnum;
+		return -1;
+	}
+	if (n > 0)
+		q->due_ms = 0;
+	return (int)n;
+}

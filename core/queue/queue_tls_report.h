@@ -1,0 +1,50 @@
+/* Reports of TLS (RFC 8460): from the counts that the store keeps
+ * (core/deferred/deferred_tls.h) to messages of the queue.
+ * Owns: that the messages of a report are put into the queue in the transaction in
+ * which what they tell of goes, so that each is sent once, whatever crashes.
+ * Knows nothing of what is in a report, of when it is due, and of who wants it. */
+
+#ifndef CORE_QUEUE_QUEUE_TLS_REPORT_H
+#define CORE_QUEUE_QUEUE_TLS_REPORT_H
+
+#include <sys/time.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/deferred/deferred_tls.h"
+
+struct queue;
+
+struct queue_tls_report {
+	int64_t		 day;		/* as in struct deferred_tls */
+	const char	*domain;
+	const char	*sender;	/* of the messages */
+	const char	*const *to;	/* a message for each of them */
+	size_t		 nto;		/* at most LIM_TLSRPT_URIS; 0: the counts go unreported */
+	/* compose(closure, id, to, text_r, len_r): The message ${id} to ${to}: *text_r,
+	 * to be freed, ${len_r} octets.  Return 0, or -1 with errno: EINVAL, there is
+	 * none to this one; any other, not now */
+	int		(*compose)(void *closure, const char *id,
+			    const char *to, char **text_r, size_t *len_r);
+	void		*closure;
+};
+
+/* queue_tls_report_next(q, day, domain, before),
+ * queue_tls_report_rows(q, day, domain, each, closure): As deferred_tls_next() and
+ * deferred_tls_rows(). */
+int queue_tls_report_next(struct queue *q, int64_t *day,
+    char domain[LIM_DOMAIN + 1], int64_t before);
+int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
+    deferred_tls_func each, void *closure);
+
+/* queue_tls_report_end(q, report, now): Put its messages into the queue and drop the
+ * counts, all or nothing, on disk.  One to whom there is no way is logged and gets
+ * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and
+ * are sent whatever their domain demands of TLS (RFC 8460 3).  Return how many there
+ * are, or -1 with errno, and the counts are as they were: EAGAIN, the store has
+ * failed a moment ago. */
+int queue_tls_report_end(struct queue *q,
+    const struct queue_tls_report *report, const struct timeval *now);
+
+#endif
