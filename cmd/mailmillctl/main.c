@@ -30,6 +30,7 @@
 #define IS_IMPORT	0x200
 #define TAKES_NAME	0x400	/* a name, and perhaps a type of record */
 #define TAKES_REASON	0x800	/* --reason */
+#define TAKES_ROUTE	0x1000	/* --to or --default */
 #define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
 
 struct command {
@@ -54,6 +55,7 @@ static const struct command commands[] = {
 	{ "queue", "release", CHANGES, print_changed },
 	{ "queue", "remove", CHANGES, print_changed },
 	{ "queue", "bounce", CHANGES | TAKES_REASON, print_changed },
+	{ "queue", "route", CHANGES | TAKES_ROUTE, print_changed },
 	{ "queue", "export", TAKES_FOLDER | TAKES_ID | TAKES_FILTER | IS_EXPORT,
 	    NULL },
 	{ "queue", "import", TAKES_FOLDER | IS_IMPORT, print_changed },
@@ -76,6 +78,8 @@ usage(void)
 	    "          queue release [--dry-run] id | all | filter\n"
 	    "          queue remove [--dry-run] id | all | filter\n"
 	    "          queue bounce [--dry-run] [--reason text] id | all | filter\n"
+	    "          queue route [--dry-run] --to section | --default\n"
+	    "              id | all | filter\n"
 	    "          queue export folder | - [id | all | filter]\n"
 	    "          queue import folder | -\n"
 	    "          lookup domain\n"
@@ -99,6 +103,8 @@ struct options {
 	enum part	 part;
 	const char	*by;		/* what top counts by; NULL: not said */
 	json_t		*reason;	/* of a bounce; NULL: not said */
+	json_t		*to;		/* of a route; NULL: not said */
+	bool		 is_default;	/* of a route: as configured */
 };
 
 /* The row that ${argv}, ${n} words, asks for, or NULL. */
@@ -138,6 +144,8 @@ is_complete(const struct command *c, int n, const struct options *o)
 	    (o->limit != 0 && !(c->flags & TAKES_LIMIT)) ||
 	    (o->by != NULL && !(c->flags & TAKES_BY)) ||
 	    (o->reason != NULL && !(c->flags & TAKES_REASON)) ||
+	    (o->to != NULL) + o->is_default !=
+	    ((c->flags & TAKES_ROUTE) != 0) ||
 	    (o->part != PART_NONE && (!(c->flags & TAKES_PART) || o->is_json)))
 		return false;
 	if (c->flags & IS_EXPORT)
@@ -167,6 +175,9 @@ build_request(const struct command *c, char *const *argv, int n,
 		json_object_set_new(o, "by", json_string(options->by));
 	if (options->reason != NULL)
 		json_object_set(o, "reason", options->reason);
+	if (c->flags & TAKES_ROUTE)
+		json_object_set(o, "to", options->is_default ? json_null() :
+		    options->to);
 	if (options->is_dry)
 		json_object_set_new(o, "dry_run", json_true());
 	if (options->limit != 0)
@@ -285,6 +296,17 @@ take_filter(struct options *o, const char *name, int kind, const char *arg)
 		exit(EXIT_USAGE);
 }
 
+static json_t *
+take_text(const char *option, const char *arg)
+{
+	json_t *text = json_string(arg);
+
+	if (text != NULL)
+		return text;
+	fprintf(stderr, "mailmillctl: %s: the text is not UTF-8\n", option);
+	exit(EXIT_USAGE);
+}
+
 /* The option with the letter ${ch} */
 static void
 take_option(struct options *o, int ch, const char *arg)
@@ -316,11 +338,14 @@ take_option(struct options *o, int ch, const char *arg)
 		o->by = "target";
 		break;
 	case 'W':
-		if ((o->reason = json_string(arg)) != NULL)
-			break;
-		fprintf(stderr, "mailmillctl: --reason: the text is not "
-		    "UTF-8\n");
-		exit(EXIT_USAGE);
+		o->reason = take_text("--reason", arg);
+		break;
+	case 't':
+		o->to = take_text("--to", arg);
+		break;
+	case 'D':
+		o->is_default = true;
+		break;
 	case 'V':
 		printf("mailmillctl %s\n", MAILMILL_VERSION);
 		exit(0);
@@ -353,6 +378,8 @@ parse_options(int argc, char **argv, const char *letters, struct options *o)
 		{ "targets", no_argument, NULL, 'T' },
 		{ "limit", required_argument, NULL, 'l' },
 		{ "reason", required_argument, NULL, 'W' },
+		{ "to", required_argument, NULL, 't' },
+		{ "default", no_argument, NULL, 'D' },
 #define FILTER(name, kind) { name, required_argument, NULL, FILTER_##kind },
 #include "cmd/mailmillctl/filter.def"
 #undef FILTER

@@ -108,8 +108,17 @@ lock(struct offline *o)
 	(void)!ftruncate(o->lock_fd, 0);
 }
 
+static const char *
+find_section(void *closure, const char *name, const char **why_r)
+{
+	const struct settings_domain *d = settings_section_to(closure, name,
+	    why_r);
+
+	return d != NULL ? d->name : NULL;
+}
+
 static struct queue *
-open_queue(struct offline *o, const struct settings *s)
+open_queue(struct offline *o, struct settings *s)
 {
 	const struct queue_config config = {
 		.store = &queue_spool_ops,
@@ -120,12 +129,13 @@ open_queue(struct offline *o, const struct settings *s)
 		.max_retry_s = s->max_retry_interval,
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 	};
-	static const struct queue_ops ops;	/* no agent is there */
+	/* no agent is there */
+	static const struct queue_ops ops = { .section = find_section };
 	struct timeval now;
 	struct queue *q;
 
 	gettimeofday(&now, NULL);
-	q = queue_open(&config, &ops, NULL, &now, (int64_t)monotonic_ms());
+	q = queue_open(&config, &ops, s, &now, (int64_t)monotonic_ms());
 	if (q == NULL)
 		fail(o, false, "%s: the queue cannot be opened: %s", o->folder,
 		    strerror(errno));
@@ -185,7 +195,7 @@ write_output(const struct offline *o, const char *piece, size_t len)
 }
 
 static void __attribute__((noreturn))
-answer(struct offline *o, const struct settings *s, const char *request)
+answer(struct offline *o, struct settings *s, const char *request)
 {
 	struct queue_answer *a;
 	struct timeval now;

@@ -295,6 +295,10 @@ print_recipient(FILE *fp, const json_t *r)
 		fputs("\n       ", fp);
 		put_safe(fp, str(r, "last_error"));
 	}
+	if (json_is_string(json_object_get(r, "route"))) {
+		fputs("\n       goes by the section ", fp);
+		put_safe(fp, str(r, "route"));
+	}
 	if ((target = json_object_get(r, "target")) != NULL) {
 		fputs("\n       goes to ", fp);
 		put_safe(fp, str(target, "name"));
@@ -396,13 +400,14 @@ print_changed(FILE *fp, const json_t *answer)
 		{ "removed", "removed", "would be removed" },
 		{ "bounced", "given up; their senders are told",
 		    "would be given up" },
+		{ "routed", "will go that way now", "would go that way now" },
 		{ "imported", "imported", "" },
 	};
 	bool is_dry = json_is_true(json_object_get(answer, "dry_run"));
 	long long n, messages = num(answer, "messages");
 	size_t i = 0;
 
-	while (i < 5 && json_object_get(answer, words[i].key) == NULL)
+	while (i < 6 && json_object_get(answer, words[i].key) == NULL)
 		i++;
 	n = num(answer, words[i].key);
 	fprintf(fp, "%lld recipient%s of %lld message%s %s%s\n", n, plural(n),

@@ -298,11 +298,15 @@ const struct settings_domain *settings_domain_find(const struct settings *s,
  * there is none.
  * settings_section_numbered(s, number): The one that has this number, the same in
  * each configuration that has a section of that title; NULL: there is none, or more
- * than one. */
+ * than one.
+ * settings_section_to(s, name, why_r): The one with that title, by which mail for
+ * other domains may go; NULL: there is none, and *why_r says what is wrong. */
 const struct settings_domain *settings_section(const struct settings *s,
     const char *name);
 const struct settings_domain *settings_section_numbered(
     const struct settings *s, uint32_t number);
+const struct settings_domain *settings_section_to(const struct settings *s,
+    const char *name, const char **why_r);
 
 /* settings_load_transports(s, err_r, errlen): Read the files of Transport_Table and
  * Sender_Transport_Table (before chroot).  Return 0, or -1 with a message that names

@@ -10,21 +10,29 @@
 #include "core/table/transports.h"
 
 /* An agent knows a section by its number. */
+const struct settings_domain *
+settings_section_to(const struct settings *s, const char *name,
+    const char **why_r)
+{
+	const struct settings_domain *d = settings_section(s, name);
+
+	if (d != NULL && settings_section_numbered(s, d->number) == d)
+		return d;
+	*why_r = d == NULL ? "there is no Domain section of that name" :
+	    "this Domain section has the number of another one: give one of them "
+	    "another name";
+	return NULL;
+}
+
 static const char *
 line_fault(const void *closure, const char *address, size_t len,
     const char *words)
 {
-	const struct settings *s = closure;
 	const char *why = transports_fault(address, len, words);
-	const struct settings_domain *d;
 
-	if (why != NULL)
-		return why;
-	if ((d = settings_section(s, words)) == NULL)
-		return "there is no Domain section of that name";
-	return settings_section_numbered(s, d->number) == d ? NULL :
-	    "this Domain section has the number of another one: give one of them "
-	    "another name";
+	if (why == NULL)
+		(void)settings_section_to(closure, words, &why);
+	return why;
 }
 
 static int

@@ -55,6 +55,7 @@ struct deferred_row {
 	const char	*enhanced;
 	const char	*remote;
 	const char	*waits_for;	/* the target, as the queue names it, that this waits for without an attempt; NULL or "": none */
+	const char	*route;		/* by which settings an administrator lets it go, as the queue names them; NULL or "": by those that say so themselves */
 };
 
 #define DEFERRED_NOTIFY_UNKNOWN	16	/* an earlier version has deferred it: the file says */
@@ -117,13 +118,18 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * deferred_give_up(d, row): The same for one recipient: it is not tried again, and
  * the row has what the sender is to be told of that, outcome, last_error and
  * enhanced, from next_attempt on, also if it is held or on hold.  Not one that has
- * an outcome already. */
+ * an outcome already.
+ * deferred_route(d, id, rcpt_index, route, now): Let it go by ${route}, and not wait
+ * for a target any more; it is due as by deferred_hurry().  Not one that has an
+ * outcome. */
 int deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     int64_t now);
 int deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 int deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     int64_t now);
 int deferred_give_up(struct deferred *d, const struct deferred_row *row);
+int deferred_route(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    const char *route, int64_t now);
 
 /* How far deferred_hurry_domain() has come; zeroed at its start */
 struct deferred_domain {

@@ -150,6 +150,8 @@ deferred_put(struct deferred *d, const struct deferred_row *row)
 	bind_told(st, 23, row);
 	sqlite3_bind_text(st, 29, row->waits_for != NULL ? row->waits_for : "",
 	    -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 30, row->route != NULL ? row->route : "", -1,
+	    SQLITE_STATIC);
 	if (deferred_run(d, ST_PUT) == -1)
 		return -1;
 	if (sqlite3_changes(d->db) > 0)
@@ -229,6 +231,16 @@ deferred_give_up(struct deferred *d, const struct deferred_row *row)
 	sqlite3_bind_text(st, 5, row->last_error, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 6, row->enhanced, -1, SQLITE_STATIC);
 	return deferred_run(d, ST_GIVE_UP) == -1 ? -1 : sqlite3_changes(d->db);
+}
+
+int
+deferred_route(struct deferred *d, uint64_t id, uint32_t rcpt_index,
+    const char *route, int64_t now)
+{
+	bind_rcpts(d->st[ST_ROUTE], id, rcpt_index);
+	sqlite3_bind_int64(d->st[ST_ROUTE], 4, now);
+	sqlite3_bind_text(d->st[ST_ROUTE], 5, route, -1, SQLITE_STATIC);
+	return deferred_run(d, ST_ROUTE) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 /* Go to the next domain that has rows; or to ${domain}, once. */
@@ -411,6 +423,7 @@ read_row(sqlite3_stmt *st, struct deferred_row *row)
 	row->enhanced = column_text(st, 25);
 	row->remote = column_text(st, 26);
 	row->waits_for = column_text(st, 27);
+	row->route = column_text(st, 28);
 	return 0;
 }
 

@@ -9,7 +9,8 @@
 			" segment, generation, seq," \
 			" hold_until, deliver_by, priority, flags, holder," \
 			" on_hold, since, notify, warned, outcome," \
-			" last_attempt, code, enhanced, remote, waits_for"
+			" last_attempt, code, enhanced, remote, waits_for," \
+			" route"
 /* Of ST_SHIFT */
 #define IS_HELD		"(hold_until <> 0 AND next_attempt = hold_until)"
 #define IS_INTERVAL	"(flags & 256) <> 0"	/* SPOOL_ENV_HOLD_FOR */
@@ -40,7 +41,7 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_PUT] = "INSERT INTO deferred (" COLUMNS ")"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
 	    " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27,"
-	    " ?28, ?29)"
+	    " ?28, ?29, ?30)"
 	    " ON CONFLICT (id, rcpt_index) DO UPDATE SET"
 	    " sender = excluded.sender, rcpt = excluded.rcpt,"
 	    " transport = excluded.transport,"
@@ -59,7 +60,10 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " outcome = excluded.outcome,"
 	    " last_attempt = excluded.last_attempt, code = excluded.code,"
 	    " enhanced = excluded.enhanced, remote = excluded.remote,"
-	    " waits_for = excluded.waits_for"
+	    " waits_for = excluded.waits_for,"
+	    /* a record that is read again after a crash has none */
+	    " route = CASE WHEN excluded.route = '' THEN route"
+	    " ELSE excluded.route END"
 	    " WHERE (segment = ?11 AND generation = ?12 AND seq = ?13)"
 	    " OR (segment = '' AND ?14)",
 	[ST_DROP] = "DELETE FROM deferred WHERE id = ?1"
@@ -85,6 +89,11 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " last_error = ?5, enhanced = ?6, code = 0, remote = '',"
 	    " on_hold = 0, waits_for = ''"
 	    " WHERE id = ?1 AND rcpt_index = ?2 AND outcome = ''",
+	[ST_ROUTE] = "UPDATE deferred SET route = ?5, waits_for = '',"
+	    " next_attempt = CASE WHEN on_hold = 0"
+	    " AND (hold_until <= ?4 OR attempts > 0)"
+	    " THEN min(next_attempt, ?4) ELSE next_attempt END"
+	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND outcome = ''",
 	/* with the index, a row behind the other.  What is changed is not in
 	 * it */
 	[ST_HURRY_SOME] = "UPDATE deferred INDEXED BY deferred_domain"

@@ -10,7 +10,7 @@
 
 #include "core/process/log.h"
 
-#define VERSION		8	/* of the table; PRAGMA user_version */
+#define VERSION		9	/* of the table; PRAGMA user_version */
 
 /* What each login has held, by writer: the table "held", which triggers keep.
  * A message that was not tried yet counts for its octets and MESSAGE, once, and
@@ -197,6 +197,11 @@ static const char *const upgrades[VERSION] = {
 	"CREATE INDEX deferred_waits ON deferred (waits_for)"
 	" WHERE waits_for <> '';"
 	"PRAGMA user_version = 8;"
+	"COMMIT;",
+
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE deferred ADD COLUMN route TEXT NOT NULL DEFAULT '';"
+	"PRAGMA user_version = 9;"
 	"COMMIT;",
 };
 

@@ -171,21 +171,29 @@ struct queue_route {
 	unsigned int	 window_first, window_max;
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	uint32_t	 section;	/* what jobs have as such */
+	bool		 is_other;	/* the section of the addressee is not there, and this is where the settings of today let him go */
 };
 
 /* Whose route is asked for */
 struct queue_addressee {
 	const char	*rcpt;
 	const char	*sender;	/* of the message */
+	const char	*section;	/* by which settings an administrator lets the recipient go, by name; NULL or "": he has not said */
 };
 
 struct queue_ops {
 	/* route(closure, to, route_r, text_r): Where ${to} goes; before,
-	 * ${route_r} has no target, no limits and no section.  Asked when a message is read
+	 * ${route_r} has no target, no limits, no section, and is no other.  Asked when a message is read
 	 * from its segment or the deferred store.  Return 0, or -1 with errno
 	 * when there is no way, and in ${text_r}, JOB_TEXT octets, what to do. */
 	int	(*route)(void *closure, const struct queue_addressee *to,
 		    struct queue_route *route_r, char *text_r);
+	/* section(closure, name, why_r): What rows have as struct
+	 * queue_addressee.section for the settings with that name.  Valid until
+	 * the next call; NULL: there are none, and *why_r says what is wrong.
+	 * NULL in place of the function: nobody may say such a name. */
+	const char *(*section)(void *closure, const char *name,
+		    const char **why_r);
 	/* source(closure, agent, source, fd, is_shared): Tell ${agent} that jobs
 	 * will name ${source}; ${fd} stays the queue's.  ${is_shared}: the file
 	 * has other mail, too, or will have.  forget(): they will no more.
@@ -310,11 +318,12 @@ size_t queue_in_flight(const struct queue *q);
 
 /* Requests of mailmillctl: one JSON object
  *	{"command":"queue", "action":"list"|"show"|"top"|"retry"|"hold"|
- *	 "release"|"remove"|"bounce", and of these what the action takes:
+ *	 "release"|"remove"|"bounce"|"route", and of these what the action takes:
  *	 "id":"<message id>", or "all" for an action that changes something,
  *	 "filter":{...} of core/queue/queue_filter.h, "limit":<messages of a list, or
  *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error"|"target"
- *	 of top, "dry_run":true of what changes something, "reason":"text" of bounce}
+ *	 of top, "dry_run":true of what changes something, "reason":"text" of bounce,
+ *	 "to":"<title of a Domain section>" of route, or null: as configured}
  * A list and top are of all messages without a filter; what changes something has an
  * id or a filter.  A filter means recipients, and the messages that have such.
  * Answers:
@@ -327,8 +336,8 @@ size_t queue_in_flight(const struct queue *q);
  *		 "complete"}	R is {"name", "recipients", "ages":[...]}, and by
  *				target what is known of T
  *	retry	{"retried":<recipients>, "messages":<messages>}
- *	hold, release, remove, bounce	the same with "held", "released", "removed",
- *				"bounced"; with
+ *	hold, release, remove, bounce, route	the same with "held", "released",
+ *				"removed", "bounced", "routed"; with
  *				"busy" recipients that are being delivered, and
  *				"dry_run":true if nothing was changed
  *	any	{"error":"what is wrong and what to do"}
@@ -340,7 +349,8 @@ size_t queue_in_flight(const struct queue *q);
  * "held" (until the time that its sender has said), "hold" (by an administrator),
  * or what is about to be reported: "failed", "expired", "late", "delivered" or
  * "relayed"; next_attempt is unix seconds or null; last_error text or null;
- * export has none of these three.
+ * export has none of these three.  One that "route" lets go by a section has this as
+ * "route".
  * What the client has said is there only if it has: of M "hold_until",
  * "deliver_by" (unix seconds), "deliver_by_mode" ("return" or "notify"),
  * "priority", "require_tls" and "tls_optional" (true), "expanded" (true: written for

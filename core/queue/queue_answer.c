@@ -87,7 +87,7 @@ queue_answer_changed(struct queue_answer *a)
 	static const char *const words[] = { [ACTION_RETRY] = "retried",
 		[ACTION_HOLD] = "held", [ACTION_RELEASE] = "released",
 		[ACTION_REMOVE] = "removed", [ACTION_BOUNCE] = "bounced",
-		[ACTION_IMPORT] = "imported" };
+		[ACTION_ROUTE] = "routed", [ACTION_IMPORT] = "imported" };
 	json_t *json = json_pack("{s:I, s:I}", words[a->action],
 	    (json_int_t)a->nchanged, "messages", (json_int_t)a->nmessages);
 
@@ -140,19 +140,17 @@ queue_answer_message(const struct queue_answer *a, uint64_t id, const char *stat
 
 /* They are not exported: another server begins anew, and its line has a bound. */
 static void
-put_tries(json_t *rcpt, uint32_t attempts, json_int_t next_attempt,
-    const char *error)
+put_tries(json_t *rcpt, const struct queue_answer_rcpt *of)
 {
-	json_object_set_new(rcpt, "attempts", json_integer(attempts));
-	json_object_set_new(rcpt, "next_attempt", next_attempt == 0 ?
-	    json_null() : json_integer(next_attempt));
-	json_object_set_new(rcpt, "last_error", queue_answer_text(error));
+	json_object_set_new(rcpt, "attempts", json_integer(of->attempts));
+	json_object_set_new(rcpt, "next_attempt", of->next_attempt == 0 ?
+	    json_null() : json_integer(of->next_attempt));
+	json_object_set_new(rcpt, "last_error", queue_answer_text(of->error));
 }
 
 void
 queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
-    uint32_t index, const char *rcpt, const char *state, uint32_t attempts,
-    json_int_t next_attempt, const char *error)
+    const struct queue_answer_rcpt *of)
 {
 	json_t *rcpts = json_object_get(message, "recipients"), *json;
 
@@ -161,12 +159,15 @@ queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
 		    json_integer((json_int_t)(n + 1 - LIST_RCPTS)));
 		return;
 	}
-	json = json_pack("{s:o, s:s}", "recipient", queue_answer_text(rcpt),
-	    "state", state);
+	json = json_pack("{s:o, s:s}", "recipient", queue_answer_text(of->rcpt),
+	    "state", of->state);
+	if (of->route != NULL && of->route[0] != '\0')
+		json_object_set_new(json, "route",
+		    queue_answer_text(of->route));
 	if (a->action != ACTION_EXPORT)
-		put_tries(json, attempts, next_attempt, error);
+		put_tries(json, of);
 	if (a->action != ACTION_LIST)
-		json_object_set_new(json, "index", json_integer(index));
+		json_object_set_new(json, "index", json_integer(of->index));
 	json_array_append_new(rcpts, json);
 }
 
@@ -322,11 +323,12 @@ queue_answer_record(struct queue_answer *a, const struct queue_record *record)
 	    i++) {
 		if (!queue_answer_record_rcpt(a, m, record, i, rcpt, &r))
 			continue;
-		queue_answer_rcpt(a, message, n++, i, rcpt, record_state(r),
-		    m == NULL ? record->attempts : 0,
-		    m == NULL && record->again_ms != 0 ? (record->again_ms -
-		    a->q->now_ms + a->q->wall_ms) / 1000 : 0,
-		    error_of(r, record));
+		queue_answer_rcpt(a, message, n++, &(struct queue_answer_rcpt){
+		    .index = i, .rcpt = rcpt, .state = record_state(r),
+		    .attempts = m == NULL ? record->attempts : 0,
+		    .next_attempt = m == NULL && record->again_ms != 0 ?
+		    (record->again_ms - a->q->now_ms + a->q->wall_ms) / 1000 :
+		    0, .error = error_of(r, record) });
 		if (a->action == ACTION_SHOW)
 			queue_answer_target_of(a, message, r,
 			    &(struct queue_addressee){ .rcpt = rcpt,

@@ -19,15 +19,15 @@ enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW,
 	STAGE_INPUT, STAGE_END, STAGE_OVER };
 
 enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
-	ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE, ACTION_TOP, ACTION_EXPORT,
-	ACTION_IMPORT, ACTION_NONE };
+	ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE, ACTION_ROUTE, ACTION_TOP,
+	ACTION_EXPORT, ACTION_IMPORT, ACTION_NONE };
 
 /* A change that this piece makes, in one transaction */
 struct queue_answer_changes {
 	struct queue_change *v;
 	size_t		 n, room;
-	char		*rcpts;		/* the recipient and the sender of each, with their NULs */
-	size_t		 rcpts_len, rcpts_room;
+	char		*texts;		/* of each: struct queue_addressee, with their NULs */
+	size_t		 texts_len, texts_room;
 };
 
 struct queue_answer {
@@ -36,6 +36,7 @@ struct queue_answer {
 	bool		 is_all;
 	bool		 is_dry;	/* say what would be changed, change nothing */
 	struct queue_reply *reason;	/* of a bounce: why, owned */
+	char		*route;		/* of ACTION_ROUTE: by which section; "": as configured; owned */
 	uint64_t	 id;		/* 0: by the filter */
 	struct queue_filter filter;
 	char		 domain[LIM_DOMAIN + 1];
@@ -100,11 +101,18 @@ void queue_answer_changed(struct queue_answer *a);
 json_t *queue_answer_message(const struct queue_answer *a, uint64_t id,
     const char *state, const char *sender, uint64_t received_us,
     uint64_t octets);
-/* queue_answer_rcpt(a, message, n, index, ...): Its recipient ${index}, which is
- * the ${n}-th in ${message}. */
+/* queue_answer_rcpt(a, message, n, of): A recipient, which is the ${n}-th in
+ * ${message}. */
+struct queue_answer_rcpt {
+	uint32_t	 index;		/* in the envelope */
+	uint32_t	 attempts;
+	const char	*rcpt, *state;
+	json_int_t	 next_attempt;	/* 0: not known */
+	const char	*error;		/* NULL: none */
+	const char	*route;		/* NULL or "": as configured */
+};
 void queue_answer_rcpt(const struct queue_answer *a, json_t *message, size_t n,
-    uint32_t index, const char *rcpt, const char *state, uint32_t attempts,
-    json_int_t next_attempt, const char *error);
+    const struct queue_answer_rcpt *of);
 void queue_answer_put_message(struct queue_answer *a, json_t *message);
 
 /* Whether a request is about a message, or a recipient of it.
@@ -209,12 +217,19 @@ const char *queue_bounce_reason(struct queue_answer *a, const char *text);
 void queue_bounce_row(const struct queue_answer *a,
     struct deferred_row *row);
 
-/* core/queue/queue_hold.c: new messages that go to the deferred store without having
- * been in memory
+/* core/queue/queue_reroute.c
+ * queue_reroute_to(a, value): By which section recipients are to go, a text, or null:
+ * as configured.  NULL, or what is wrong with it.
+ * queue_reroute_row(a, row): ${row} goes by it. */
+const char *queue_reroute_to(struct queue_answer *a, const json_t *value);
+void queue_reroute_row(const struct queue_answer *a,
+    struct deferred_row *row);
+
+/* core/queue/queue_hold.c: new messages that go to the deferred store, in memory or not
  * queue_hold_add(a, record, rcpt, i, is_whole): Recipient ${i} of ${record}, with
- * the address ${rcpt}, is to be on hold there, or is given up; ${is_whole}: so are all
- * others of it that are open.  Return 0, or -1: there is no memory, and what was added of ${record}
- * is no longer the whole of it.
+ * the address ${rcpt}, is to be on hold there, is given up or led elsewhere; in memory
+ * it waits until then.  ${is_whole}: so are all others of it that are open.  Return 0, or -1: there is no
+ * memory, and what was added of ${record} is no longer the whole of it.
  * queue_hold_store(a): Move all that were added to the deferred store.  Return how
  * many recipients, or -1 with errno.
  * queue_hold_free(a): Forget them. */

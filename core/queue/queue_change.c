@@ -1,10 +1,11 @@
-/* Requests that change the queue: retry, hold, release, remove and bounce.
+/* Requests that change the queue: retry, hold, release, remove, bounce and route.
  * Owns: what each of them does to a recipient, wherever this is; that what was
- * removed does not come back, that what is given up is reported once, and what is on hold stays so, whatever crashes.
+ * removed does not come back, that what is given up is reported once, and what is on
+ * hold stays so, whatever crashes.
  * What is changed in one piece of the answer is one transaction, and a piece has a
  * bound: the queue goes on with its other work between two of them.
- * What an agent has is not removed or given up: nobody knows whether it is
- * delivered. */
+ * What an agent has is not removed, given up or led elsewhere: nobody knows whether it
+ * is delivered. */
 
 #include "core/queue/queue_answer.h"
 
@@ -46,6 +47,10 @@ log_change(const struct queue_answer *a, uint64_t id, const char *rcpt)
 		log_event(LOG_LEVEL_NOTICE, "given-up",
 		    "id=%s rcpt=%s by=%s reason=%s", buf, rcpt, "mailmillctl",
 		    a->reason->said);
+	} else if (a->action == ACTION_ROUTE) {
+		log_event(LOG_LEVEL_NOTICE, "routed",
+		    "id=%s rcpt=%s route=%s by=%s", buf, rcpt, a->route,
+		    "mailmillctl");
 	} else if (a->action == ACTION_HOLD) {
 		log_event(LOG_LEVEL_NOTICE, "on-hold", "id=%s rcpt=%s by=%s",
 		    buf, rcpt, "mailmillctl");
@@ -144,6 +149,27 @@ bounce_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
 	return false;
 }
 
+/* Its row in the deferred store says by which section it goes.  New messages go as
+ * configured. */
+static bool
+route_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
+    uint32_t i)
+{
+	struct queue_answer *a = p->a;
+
+	if (a->route[0] == '\0')
+		return false;
+	if (r != NULL && is_sent(r)) {
+		a->nbusy++;
+		return false;
+	}
+	if (a->is_dry || queue_hold_add(a, p->record, rcpt, i,
+	    p->is_whole) == 0)
+		return true;
+	queue_answer_error(a, queue_answer_no_memory);
+	return false;
+}
+
 static bool
 change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
     uint32_t i)
@@ -155,6 +181,8 @@ change_part(const struct part *p, struct queue_rcpt *r, const char *rcpt,
 		return remove_part(p, r, i);
 	case ACTION_BOUNCE:
 		return bounce_part(p, r, rcpt, i);
+	case ACTION_ROUTE:
+		return route_part(p, r, rcpt, i);
 	case ACTION_RELEASE:
 		if (r == NULL || !r->is_on_hold)
 			return false;
@@ -210,7 +238,7 @@ is_busy(const struct queue_answer *a, const struct queue_message *m)
 	uint32_t i;
 
 	if (a->id == 0 || m == NULL || (a->action != ACTION_REMOVE &&
-	    a->action != ACTION_BOUNCE))
+	    a->action != ACTION_BOUNCE && a->action != ACTION_ROUTE))
 		return false;
 	for (i = 0; i < m->nrcpts; i++)
 		if (is_sent(&m->rcpts[i]))
@@ -288,7 +316,7 @@ queue_change_new(struct queue_answer *a)
 		queue_answer_error(a, queue_answer_no_disk);
 	a->is_settling = false;
 	q->is_held_news = q->is_held_news || n > 0;
-	if (a->action == ACTION_BOUNCE && n > 0)
+	if (a->action != ACTION_HOLD && n > 0)
 		q->due_ms = 0;
 }
 
@@ -302,27 +330,34 @@ note(struct queue_answer *a, const struct deferred_row *row)
 	static const int kinds[] = { [ACTION_RETRY] = CHANGE_HURRY,
 		[ACTION_HOLD] = CHANGE_HOLD, [ACTION_RELEASE] = CHANGE_RELEASE,
 		[ACTION_REMOVE] = CHANGE_DROP,
-		[ACTION_BOUNCE] = CHANGE_GIVE_UP };
+		[ACTION_BOUNCE] = CHANGE_GIVE_UP,
+		[ACTION_ROUTE] = CHANGE_ROUTE };
 	struct queue_answer_changes *c = &a->changes;
-	size_t len = strlen(row->rcpt) + 1, len2 = strlen(row->sender) + 1;
+	const char *const texts[] = { row->rcpt, row->sender,
+		a->action == ACTION_ROUTE ? a->route : row->route };
+	size_t i, len, all = 0;
 	struct queue_change *v;
-	char *rcpts;
+	char *room;
 
 	v = array_fit(c->v, &c->room, c->n + 1, sizeof(*v));
 	if (v == NULL)
 		return -1;
 	c->v = v;
-	rcpts = array_fit(c->rcpts, &c->rcpts_room, c->rcpts_len + len + len2,
-	    1);
-	if (rcpts == NULL)
+	for (i = 0; i < 3; i++)
+		all += strlen(texts[i]) + 1;
+	room = array_fit(c->texts, &c->texts_room, c->texts_len + all, 1);
+	if (room == NULL)
 		return -1;
-	c->rcpts = rcpts;
-	memcpy(rcpts + c->rcpts_len, row->rcpt, len);
-	memcpy(rcpts + c->rcpts_len + len, row->sender, len2);
-	c->rcpts_len += len + len2;
+	c->texts = room;
+	for (i = 0; i < 3; i++) {
+		len = strlen(texts[i]) + 1;
+		memcpy(room + c->texts_len, texts[i], len);
+		c->texts_len += len;
+	}
 	v[c->n].kind = kinds[a->action];
 	v[c->n++].row = (struct deferred_row){ .id = row->id,
-		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s };
+		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s,
+		.route = a->route };
 	if (a->action == ACTION_BOUNCE)
 		queue_bounce_row(a, &v[c->n - 1].row);
 	return 0;
@@ -341,6 +376,10 @@ is_to_change(struct queue_answer *a, const struct deferred_row *row,
 		return !row->is_on_hold;
 	case ACTION_RELEASE:
 		return row->is_on_hold;
+	case ACTION_ROUTE:
+		if (strcmp(row->route, a->route) == 0)
+			return false;
+		/* FALLTHROUGH */
 	case ACTION_BOUNCE:
 		if (row->outcome[0] != '\0')
 			return false;	/* that is over already */
@@ -396,19 +435,21 @@ static void
 follow(struct queue_answer *a)
 {
 	struct queue *q = a->q;
-	struct queue_addressee to = { .rcpt = a->changes.rcpts };
+	struct queue_addressee to = { .rcpt = a->changes.texts };
 	struct queue_message *m;
 	uint32_t k;
 	size_t i;
 
 	for (i = 0; i < a->changes.n; i++,
-	    to.rcpt = to.sender + strlen(to.sender) + 1) {
+	    to.rcpt = to.section + strlen(to.section) + 1) {
 		to.sender = to.rcpt + strlen(to.rcpt) + 1;
+		to.section = to.sender + strlen(to.sender) + 1;
 		log_change(a, a->changes.v[i].row.id, to.rcpt);
-		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE) {
+		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE ||
+		    a->action == ACTION_ROUTE)
 			queue_target_hurry_to(q, &to);
+		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
 			continue;
-		}
 		m = queue_message_deferred(q, a->changes.v[i].row.id);
 		for (k = 0; m != NULL && k < m->nrcpts; k++)
 			if (m->rcpts[k].index ==
@@ -444,7 +485,7 @@ queue_change_deferred(struct queue_answer *a)
 {
 	int rc;
 
-	a->changes.n = a->changes.rcpts_len = 0;
+	a->changes.n = a->changes.texts_len = 0;
 	rc = queue_answer_rows(a, take_row);
 	if (a->stage == STAGE_OVER)
 		return;
@@ -460,6 +501,7 @@ queue_change_free(struct queue_answer *a)
 	queue_hold_free(a);
 	free(a->holds);
 	free(a->changes.v);
-	free(a->changes.rcpts);
+	free(a->changes.texts);
 	free(a->reason);
+	free(a->route);
 }

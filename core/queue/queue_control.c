@@ -85,7 +85,7 @@ see_record(void *closure, const struct queue_record *record)
 static bool
 is_change(const struct queue_answer *a)
 {
-	return a->action >= ACTION_RETRY && a->action <= ACTION_BOUNCE;
+	return a->action >= ACTION_RETRY && a->action <= ACTION_ROUTE;
 }
 
 static void
@@ -146,14 +146,17 @@ list_row(void *closure, const struct deferred_row *row)
 		if ((a->message == NULL || row->id != a->message_id) &&
 		    begin_message(a, row) == -1)
 			return -1;
-		queue_answer_rcpt(a, a->message, a->nrcpts++, row->rcpt_index,
-		    row->rcpt, queue_answer_row_state(a, row, r),
-		    row->attempts, row->is_on_hold ? 0 : row->next_attempt,
-		    row->last_error);
+		queue_answer_rcpt(a, a->message, a->nrcpts++,
+		    &(struct queue_answer_rcpt){ .index = row->rcpt_index,
+		    .rcpt = row->rcpt,
+		    .state = queue_answer_row_state(a, row, r),
+		    .attempts = row->attempts, .next_attempt =
+		    row->is_on_hold ? 0 : row->next_attempt,
+		    .error = row->last_error, .route = row->route });
 		if (a->action == ACTION_SHOW)
 			queue_answer_target_of(a, a->message, r,
 			    &(struct queue_addressee){ .rcpt = row->rcpt,
-			    .sender = row->sender });
+			    .sender = row->sender, .section = row->route });
 	}
 	queue_answer_at(a, row);
 	return 0;
@@ -189,7 +192,7 @@ count_row(void *closure, const struct deferred_row *row)
 	if (a->top.by == QUEUE_TOP_TARGET)
 		what.target = queue_answer_target_name(a, r,
 		    &(struct queue_addressee){ .rcpt = row->rcpt,
-		    .sender = row->sender }, target);
+		    .sender = row->sender, .section = row->route }, target);
 	if (queue_top_add(&a->top, &what) == 0)
 		return 0;
 	queue_answer_error(a, queue_answer_no_memory);
@@ -404,7 +407,7 @@ find_action(const char *s)
 		[ACTION_LIST] = "list", [ACTION_SHOW] = "show",
 		[ACTION_RETRY] = "retry", [ACTION_HOLD] = "hold",
 		[ACTION_RELEASE] = "release", [ACTION_REMOVE] = "remove",
-		[ACTION_BOUNCE] = "bounce",
+		[ACTION_BOUNCE] = "bounce", [ACTION_ROUTE] = "route",
 		[ACTION_TOP] = "top", [ACTION_EXPORT] = "export",
 		[ACTION_IMPORT] = "import",
 	};
@@ -471,6 +474,8 @@ parse_member(struct queue_answer *a, const char *name, json_t *value)
 	if (strcmp(name, "reason") == 0 && a->action == ACTION_BOUNCE)
 		return json_is_string(value) ? queue_bounce_reason(a,
 		    json_string_value(value)) : "reason is a text";
+	if (strcmp(name, "to") == 0 && a->action == ACTION_ROUTE)
+		return queue_reroute_to(a, value);
 	if (strcmp(name, "raw") == 0 && a->action == ACTION_SHOW) {
 		a->is_raw = json_is_true(value);
 		return json_is_boolean(value) ? NULL : "raw is true or false";
@@ -516,7 +521,7 @@ parse_request(struct queue_answer *a, json_t *request)
 	    a->action == ACTION_EXPORT ? UINT64_MAX : LIST_LIMIT;
 	if (a->action == ACTION_NONE) {
 		a->error = "unknown action: use list, show, top, retry, "
-		    "hold, release, remove, bounce, export or import";
+		    "hold, release, remove, bounce, route, export or import";
 		return;
 	}
 	json_object_foreach(request, name, value)
@@ -526,6 +531,10 @@ parse_request(struct queue_answer *a, json_t *request)
 	if (a->error == NULL && a->action == ACTION_BOUNCE &&
 	    a->reason == NULL)
 		a->error = queue_bounce_reason(a, NULL);
+	if (a->error == NULL && a->action == ACTION_ROUTE && a->route == NULL)
+		a->error = "the request does not say where to: give the title "
+		    "of a Domain section, or null for what the configuration "
+		    "says";
 	a->has_domain = queue_filter_domain(&a->filter, a->domain) != NULL;
 	/* begin_message() counts: a message that is shown is one */
 	if (a->action == ACTION_SHOW)

@@ -82,6 +82,8 @@ struct due {
 	/* of one message */
 	uint32_t	 nrcpts;
 	size_t		 strings;
+	bool		 has_sections;
+	const char	**sections;	/* queue_message_route(); NULL: none */
 	struct queue_message *message;
 	char		*p, *end;
 };
@@ -142,6 +144,15 @@ is_due(const struct due *due, const struct deferred_row *row)
 	    strcmp(row->waits_for, due->waits_for) == 0));
 }
 
+/* The octets of what is kept of ${row} */
+static size_t
+row_octets(const struct deferred_row *row, bool is_first)
+{
+	return strlen(row->rcpt) + 1 +
+	    (is_first ? strlen(row->sender) + 1 : 0) +
+	    (row->route[0] != '\0' ? strlen(row->route) + 1 : 0);
+}
+
 static int
 measure_row(void *closure, const struct deferred_row *row)
 {
@@ -149,10 +160,9 @@ measure_row(void *closure, const struct deferred_row *row)
 
 	if (!is_due(due, row))
 		return 0;
+	due->strings += row_octets(row, due->nrcpts == 0);
 	due->nrcpts++;
-	due->strings += strlen(row->rcpt) + 1;
-	if (due->nrcpts == 1)
-		due->strings += strlen(row->sender) + 1;
+	due->has_sections = due->has_sections || row->route[0] != '\0';
 	return 0;
 }
 
@@ -178,8 +188,8 @@ take_row(void *closure, const struct deferred_row *row)
 		return 0;
 	/* an administrator may have changed rows since they were measured */
 	if (m->nopen == m->nrcpts || (size_t)(due->end - due->p) <
-	    strlen(row->rcpt) + 1 + (m->nopen == 0 ?
-	    strlen(row->sender) + 1 : 0))
+	    row_octets(row, m->nopen == 0) ||
+	    (row->route[0] != '\0' && due->sections == NULL))
 		return -1;
 	if (m->nopen == 0) {
 		m->sender = keep_string(due, row->sender);
@@ -191,7 +201,10 @@ take_row(void *closure, const struct deferred_row *row)
 		    .deliver_by = row->deliver_by, .since = row->since,
 		    .priority = row->priority, .flags = row->flags });
 	}
-	r = &m->rcpts[m->nopen++];
+	r = &m->rcpts[m->nopen];
+	if (row->route[0] != '\0')
+		due->sections[m->nopen] = keep_string(due, row->route);
+	m->nopen++;
 	r->rcpt = keep_string(due, row->rcpt);
 	r->index = row->rcpt_index;
 	r->attempts = row->attempts;
@@ -219,6 +232,21 @@ is_waiting(const struct queue_message *m)
 	return i < m->nrcpts;
 }
 
+/* Room for the message of which the rows were measured.  NULL: ENOMEM */
+static struct queue_message *
+message_new(struct due *due)
+{
+	struct queue_message *m;
+
+	due->sections = NULL;
+	if (due->has_sections && (due->sections = calloc(due->nrcpts,
+	    sizeof(due->sections[0]))) == NULL)
+		return NULL;
+	if ((m = queue_message_new(due->nrcpts, due->strings)) == NULL)
+		free(due->sections);
+	return m;
+}
+
 /* Take the message ${id} from its rows.  Return 1; 0: none of it is for an agent
  * now, and it leaves the memory at the end of the pass; or -1 with errno. */
 static int
@@ -229,11 +257,12 @@ load(struct queue *q, struct due *due, uint64_t id)
 
 	due->nrcpts = 0;
 	due->strings = 0;
+	due->has_sections = false;
 	if (q->store_ops->rows(q->store, &of, measure_row, due) == -1)
 		return -1;
 	if (due->nrcpts == 0)
 		return 0;
-	if ((m = queue_message_new(due->nrcpts, due->strings)) == NULL)
+	if ((m = message_new(due)) == NULL)
 		return -1;
 	m->place.id = id;
 	m->place.offset = SPOOL_PAGE;
@@ -245,10 +274,12 @@ load(struct queue *q, struct due *due, uint64_t id)
 		while (m->nrcpts > 0)
 			free(m->rcpts[--m->nrcpts].reply);
 		free(m);
+		free(due->sections);
 		return -1;
 	}
 	queue_message_insert(q, m);
-	queue_message_route(q, m);
+	queue_message_route(q, m, due->sections);
+	free(due->sections);
 	if (is_waiting(m))
 		return 1;
 	q->targets.nleaving++;

@@ -1,7 +1,8 @@
-/* New messages that are put on hold or given up, and that the queue has not in memory:
- * there may be many more of them than it has room for.
+/* New messages that are put on hold, given up or led elsewhere.  What the queue has in
+ * memory comes here if it is led elsewhere alone; there may be many more messages than
+ * it has room for.
  * Owns: their way to the deferred store, where what is on hold waits, and from where
- * what is given up is reported.
+ * what is given up is reported and what is led elsewhere goes.
  * As with what has failed, a recipient is done only when the copy of its message and
  * its row are on disk. */
 
@@ -91,8 +92,10 @@ queue_hold_add(struct queue_answer *a, const struct queue_record *record,
 	};
 	if (a->action == ACTION_HOLD)
 		h->row.is_on_hold = true;
-	else
+	else if (a->action == ACTION_BOUNCE)
 		queue_bounce_row(a, &h->row);
+	else
+		queue_reroute_row(a, &h->row);
 	if (a->nholds == 0 || !is_same(h, h - 1))
 		a->hold_octets += record->octets;
 	a->nholds++;
@@ -148,16 +151,21 @@ acknowledge(struct queue_answer *a)
 {
 	const struct queue_store_ops *ops = a->q->store_ops;
 	const struct queue_hold *h;
+	struct queue_message *m;
 
 	for (h = a->holds; h < a->holds + a->nholds; h++) {
 		if (h->place.kept_id == 0)
 			continue;
-		if (!h->is_whole)
+		if ((m = queue_message_at(a->q, &h->place)) != NULL) {
+			queue_rcpt_done(a->q, m, &m->rcpts[h->row.rcpt_index]);
+			queue_message_check(a->q, m);
+		} else if (!h->is_whole) {
 			ops->acknowledge(a->q->store, &h->place,
 			    h->row.rcpt_index);
-		else if (h == a->holds || !is_same(h, h - 1))
+		} else if (h == a->holds || !is_same(h, h - 1)) {
 			ops->acknowledge(a->q->store, &h->place,
 			    QUEUE_RCPT_ALL);
+		}
 	}
 }
 

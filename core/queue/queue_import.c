@@ -243,6 +243,7 @@ make_rows(const struct queue_answer *a, const struct queue_import *im,
 			.notify = DEFERRED_NOTIFY_UNKNOWN,
 			.is_on_hold = state != NULL &&
 			    strcmp(state, "hold") == 0,
+			.route = text(json_array_get(rcpts, i), "route"),
 		};
 	}
 	return rows;

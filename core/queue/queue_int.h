@@ -295,9 +295,11 @@ void queue_rcpt_give_up(struct queue *q, struct queue_message *m,
     struct queue_rcpt *r, struct queue_reply *reply);
 bool queue_rcpt_is_held(const struct queue_rcpt *r);
 const char *queue_rcpt_error(const struct queue_rcpt *r);
-/* queue_message_route(q, m): A new message's recipients begin to wait, each for
- * an agent of its transport, or fail. */
-void queue_message_route(struct queue *q, struct queue_message *m);
+/* queue_message_route(q, m, sections): A new message's recipients begin to wait, each
+ * for an agent of its transport, or fail.  ${sections}: struct queue_addressee.section
+ * of each; NULL: there are none. */
+void queue_message_route(struct queue *q, struct queue_message *m,
+    const char *const *sections);
 /* queue_message_is_late(q, m): Is it too late to deliver it?  Why, for the
  * queue's list: queue_late_text. */
 extern const char queue_late_text[];

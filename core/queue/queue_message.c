@@ -262,8 +262,22 @@ take_alias(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
 	queue_message_settle(q, m);
 }
 
+/* An administrator has let it go by settings that are not there any more. */
+static void
+log_route_lost(const struct queue_message *m, const struct queue_rcpt *r,
+    const char *section)
+{
+	char id[SPOOL_ID_TEXT + 1];
+
+	spool_id_text(m->place.id, id);
+	log_warnx("route-lost", "id=%s rcpt=%s route=%s effect=%s", id, r->rcpt,
+	    section, "there is no such Domain section any more: it goes where "
+	    "the configuration says");
+}
+
 void
-queue_message_route(struct queue *q, struct queue_message *m)
+queue_message_route(struct queue *q, struct queue_message *m,
+    const char *const *sections)
 {
 	struct queue_addressee to = { .sender = m->sender };
 	struct queue_route route;
@@ -300,13 +314,17 @@ queue_message_route(struct queue *q, struct queue_message *m)
 		route.target[0] = '\0';
 		route.window_first = route.window_max = route.max_rate = 0;
 		route.section = 0;
+		route.is_other = false;
 		to.rcpt = r->rcpt;
+		to.section = sections != NULL ? sections[i] : NULL;
 		if (rc == -1 ||
 		    q->ops->route(q->closure, &to, &route, text) == -1) {
 			r->transport = QUEUE_NO_TRANSPORT;
 			queue_rcpt_fail(q, m, r, rc == -1 ? ENOMEM : errno, text);
 			continue;
 		}
+		if (route.is_other)
+			log_route_lost(m, r, to.section);
 		wait_for(q, m, r, &route);
 	}
 }
@@ -474,7 +492,7 @@ queue_take(struct queue *q, const struct queue_record *record)
 	queue_message_insert(q, m);
 	stats_inc(STATS_QUEUE_TAKEN);
 	if (m->nopen > 0)
-		queue_message_route(q, m);
+		queue_message_route(q, m, NULL);
 	else
 		queue_message_check(q, m);
 	return 0;

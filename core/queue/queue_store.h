@@ -86,11 +86,12 @@ struct queue_change {
 	enum {
 		CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP,
 		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE, CHANGE_GIVE_UP,
-		CHANGE_TLS_DROP
+		CHANGE_ROUTE, CHANGE_TLS_DROP
 	} kind;
 	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
-	 * HURRY and RELEASE: and next_attempt, which is now; GIVE_UP: of one
-	 * recipient, see deferred_give_up().  The store knows the origin */
+	 * HURRY, RELEASE and ROUTE: and next_attempt, which is now; ROUTE: and
+	 * route; GIVE_UP: of one recipient, see deferred_give_up().  The store
+	 * knows the origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
 	/* of TLS_DROP, which has no row: see deferred_tls_drop() */

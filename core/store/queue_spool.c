@@ -294,6 +294,9 @@ change_row(struct deferred *d, const struct queue_change *change)
 		    row.next_attempt);
 	case CHANGE_GIVE_UP:
 		return deferred_give_up(d, &row);
+	case CHANGE_ROUTE:
+		return deferred_route(d, row.id, row.rcpt_index, row.route,
+		    row.next_attempt);
 	case CHANGE_TLS_DROP:
 		return deferred_tls_drop(d, change->tls_day,
 		    change->tls_domain);

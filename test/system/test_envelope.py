@@ -312,7 +312,7 @@ def test_a_database_of_a_later_version_is_refused_and_left_alone(d):
         r'event=deferred-version .*version=99', s.log()))
     db = sqlite3.connect(path)
     assert db.execute('PRAGMA user_version').fetchone() == (99,)
-    db.execute('PRAGMA user_version = 8')
+    db.execute('PRAGMA user_version = 9')
     db.commit()
     db.close()
     s.wait_ready()

@@ -203,6 +203,49 @@ def test_what_is_given_up_comes_back_once(d):
     s.stop()
 
 
+def test_what_waits_is_led_elsewhere(d):
+    """Whether a server runs or not; and again as configured, when the section that was
+    chosen is there no more."""
+    s = Server(d, conf=CONF)
+    other = ('Domain "other.invalid" {\n\tDelivery = maildir\n'
+             f'\tMaildir = "{s.mail}/other-%d/%u"\n}}\n')
+    s.write_conf(extra=other)
+    s.start()
+    block_one(s, 'joe')
+    block_one(s, 'bob')
+    a = send(s, 'a@one.test', 'joe@example.test', 'ann@example.test')
+    b = send(s, 'a@one.test', 'bob@example.test')
+    wait_for('deferred', lambda: [x[2] for x in rcpts(s)] == ['deferred'] * 2)
+    for args in (('all',), ('--to', 'x', '--default', 'all'), ('--to', 'x')):
+        assert s.ctl('queue', 'route', *args, check=False).returncode == 2, args
+    p = s.ctl('queue', 'route', '--to', 'none.invalid', 'all', check=False)
+    assert p.returncode == 1 and 'no Domain section' in p.stderr, p
+    to = 'route', '--to', 'Other.invalid'
+    assert s.ctl_json('queue', *to, '--dry-run', 'all') == {
+        'routed': 2, 'messages': 2, 'dry_run': True}
+    assert '1 recipient of 1 message will go that way' in s.ctl(
+        'queue', *to, '--recipient', 'joe@*').stdout
+    s.wait_mail(1, user='joe', domain='other-example.test')
+    s.logged(rf'event=routed id={a} rcpt=joe@example.test '
+             'route=other.invalid by=mailmillctl')
+    s.stop()
+    assert s.ctl_json('queue', *to, b) == {'routed': 1, 'messages': 1}
+    assert 'goes by the section other.invalid' in s.ctl('queue').stdout
+    p = s.ctl('queue', 'route', '--to', 'none.invalid', 'all', check=False)
+    assert p.returncode == 1 and 'no Domain section' in p.stderr, p
+    s.write_conf()
+    s.start()
+    s.logged(rf'event=route-lost id={b} rcpt=bob@example.test '
+             'route=other.invalid effect=')
+    s.logged(f'event=deferred id={b} ', n=2)
+    s.write_conf(extra=other)
+    s.ctl('reload')
+    s.ctl('queue', 'retry', 'all')
+    s.wait_mail(1, user='bob', domain='other-example.test')
+    wait_for('an empty queue', lambda: not rcpts(s))
+    s.stop()
+
+
 def owners(path):
     return {os.lstat(os.path.join(top, name)).st_uid
             for top, dirs, files in os.walk(path) for name in dirs + files}

@@ -134,22 +134,38 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 
 /* --- routes --------------------------------------------------------------- */
 
-/* The number of the section by which the tables have it go; 0: that of its domain */
+/* The section by which an administrator, or else the tables, have it go: its number is
+ * route_r->section; 0: that of its domain */
 static int
 find_section(const struct settings *s, const struct queue_addressee *to,
-    uint32_t *section_r, char *text_r)
+    struct queue_route *route_r, char *text_r)
 {
-	const struct settings_domain *d;
+	const struct settings_domain *d = NULL;
+	const char *why;
 
-	*section_r = 0;
-	if (settings_transport(s, to->rcpt, to->sender, &d) == -1) {
+	if (to->section != NULL && to->section[0] != '\0') {
+		d = settings_section_to(s, to->section, &why);
+		route_r->is_other = d == NULL;
+	}
+	if (d == NULL &&
+	    settings_transport(s, to->rcpt, to->sender, &d) == -1) {
 		strlcpy(text_r, "there is no memory to look into the transport "
 		    "tables: it is tried again", JOB_TEXT);
 		return -1;
 	}
 	if (d != NULL)
-		*section_r = d->number;
+		route_r->section = d->number;
 	return 0;
+}
+
+static const char *
+op_section(void *closure, const char *name, const char **why_r)
+{
+	struct queue_role *r = closure;
+	const struct settings_domain *d = settings_section_to(
+	    r->child->settings, name, why_r);
+
+	return d != NULL ? d->name : NULL;
 }
 
 static int
@@ -160,7 +176,7 @@ op_route(void *closure, const struct queue_addressee *to,
 	const struct settings *s = r->child->settings;
 	struct route route;
 
-	if (find_section(s, to, &route_r->section, text_r) == -1 ||
+	if (find_section(s, to, route_r, text_r) == -1 ||
 	    route_deliver(s, route_r->section, to->rcpt, &route, text_r) == -1)
 		return -1;
 	route_r->transport = queue_transport_of(route.transport,
@@ -215,6 +231,7 @@ op_expand(void *closure, struct queue_expansion *x)
 
 const struct queue_ops queue_role_ops = {
 	.route = op_route,
+	.section = op_section,
 	.is_alias = op_is_alias,
 	.expand = op_expand,
 	.expand_free = expand_free,

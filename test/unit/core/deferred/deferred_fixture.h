@@ -36,7 +36,9 @@ void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);
 
 /* What later versions of the table have added is not there. */
-#define DS_TO_VERSION7 \
+#define DS_TO_VERSION8 \
+	"ALTER TABLE deferred DROP COLUMN route;"
+#define DS_TO_VERSION7 DS_TO_VERSION8 \
 	"DROP INDEX deferred_waits; ALTER TABLE deferred DROP COLUMN waits_for;"
 #define DS_TO_VERSION6 DS_TO_VERSION7 \
 	"ALTER TABLE deferred DROP COLUMN since;" \

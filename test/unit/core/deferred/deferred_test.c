@@ -325,7 +325,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 	cr_assert_eq(errno, EPROTONOSUPPORT);
 	cr_assert_eq(ds_exec("UPDATE deferred SET news = 1 WHERE id ="
 	    " '0000000000001'"), SQLITE_OK, "it is where it was");
-	cr_assert_eq(ds_exec("PRAGMA user_version = 8;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 9;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -333,7 +333,7 @@ Test(deferred, a_table_of_a_later_version_is_left_alone)
 
 Test(deferred, a_version_that_none_has_is_refused)
 {
-	static const char *const versions[] = { "-1", "-2147483648", "9",
+	static const char *const versions[] = { "-1", "-2147483648", "10",
 		"2147483647" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
@@ -348,12 +348,12 @@ Test(deferred, a_version_that_none_has_is_refused)
 		cr_assert_null(ds.d);
 		cr_assert_eq(errno, EPROTONOSUPPORT);
 		snprintf(want, sizeof(want), "deferred-version "
-		    "file=deferred.db version=%s known=8 advice=",
+		    "file=deferred.db version=%s known=9 advice=",
 		    versions[i]);
 		cr_expect_not_null(strstr(log_last_error(said, sizeof(said)),
 		    want), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 8;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 9;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);
@@ -368,7 +368,8 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 		"duplicate column name: domain",
 		"duplicate column name: on_hold",
 		"duplicate column name: since",
-		"duplicate column name: waits_for" };
+		"duplicate column name: waits_for",
+		"duplicate column name: route" };
 	char sql[64], want[64], said[LOG_ERROR_MAX];
 	size_t i;
 
@@ -386,7 +387,7 @@ Test(deferred, why_an_upgrade_fails_is_logged_and_nothing_changed)
 		cr_expect_not_null(strstr(said, want), "%s", said);
 		cr_expect_not_null(strstr(said, errors[i]), "%s", said);
 	}
-	cr_assert_eq(ds_exec("PRAGMA user_version = 8;"), SQLITE_OK);
+	cr_assert_eq(ds_exec("PRAGMA user_version = 9;"), SQLITE_OK);
 	ds.d = deferred_open(ds.f.path, ds.f.folder);
 	cr_assert_not_null(ds.d);
 	cr_assert_eq(ds_rows_of(1), 1);

@@ -27,6 +27,7 @@ QF_SUITE(queue_crash);
  * got: a Maildir has each origin once. */
 static struct got {
 	struct job_origin origin;
+	uint32_t section;
 	char	 text[512];
 } got[REPORTS];
 static size_t ngot;
@@ -40,11 +41,14 @@ static struct snapshot {
 	size_t	 ngot;		/* before it */
 	const char *step;
 	bool	 is_power;	/* it was cut: what was not flushed is lost */
+	bool	 is_answered;	/* the request was answered before */
 } snapshots[SNAPSHOTS];
 static size_t nsnapshots;
 static const char *request;	/* of mailmillctl, before an agent takes anything; NULL: none */
 static size_t request_at;	/* passes before it */
 static bool has_counts;	/* of TLS, to be reported before that */
+static bool is_answered;
+static bool is_routed;		/* the request is "route" */
 static bool is_watched;
 static char flushed[64];	/* the log as it is on disk */
 
@@ -84,6 +88,7 @@ snap_one(const char *step, bool is_power)
 	p->ngot = ngot;
 	p->step = step;
 	p->is_power = is_power;
+	p->is_answered = is_answered;
 	nsnapshots++;
 }
 
@@ -185,6 +190,7 @@ get(struct qf *q, size_t i, const char *rcpt)
 		return;
 	cr_assert_lt(ngot, REPORTS);
 	got[ngot].origin = q->jobs[i].job.origin;
+	got[ngot].section = q->jobs[i].job.section;
 	if (strncmp(rcpt, "many", 4) == 0)
 		strlcpy(got[ngot].text, rcpt, sizeof(got[0].text));
 	else
@@ -265,6 +271,20 @@ times(const char *what)
 	return n;
 }
 
+/* After the answer to "route" all that is delivered goes by it. */
+static void
+check_sections(const struct snapshot *p)
+{
+	size_t i;
+
+	for (i = p->ngot; i < ngot; i++)
+		if (is_routed && p->is_answered &&
+		    strncmp(got[i].text, "many", 4) == 0)
+			cr_expect_eq(got[i].section, QF_SECTION, "%s%s: %s",
+			    p->step, p->is_power ? ", power" : "",
+			    got[i].text);
+}
+
 static void
 go_on(const struct snapshot *p)
 {
@@ -294,6 +314,7 @@ go_on(const struct snapshot *p)
 		    p->step, p->is_power ? ", power" : "", times(awaited[i]),
 		    awaited[i]);
 	cr_expect_eq(times("rcpt=c@x.test"), 0);
+	check_sections(p);
 	cr_expect_eq(qf_listed(&q), 0, "%s", p->step);
 	qf_free(&q);
 }
@@ -323,6 +344,7 @@ check(void)
 	for (i = 0; i < 40; i++) {
 		if (request != NULL && i == request_at) {
 			free(qf_ask(&f, request));
+			is_answered = true;
 			f.is_deaf = false;
 		}
 		if (has_counts && i == 1)
@@ -426,6 +448,53 @@ Test(queue_crash, what_is_given_up_and_was_deferred_is_reported_once,
 		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
 	qf_pass(&f, 61000);
 	give_up(1);
+}
+
+/* It is led elsewhere, and is delivered once, there or where the configuration says.
+ * ${passes}: as of give_up(); ${is_deferred}: an attempt before has failed */
+static void
+lead(size_t passes, bool is_deferred)
+{
+	static const char *const rcpts[] = { "many1@x.test", "a@x.test" };
+	size_t i;
+
+	awaited[1] = "many1@x.test";
+	is_routed = true;
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &(struct spool_envelope){
+	    .rcpts = rcpts, .nrcpts = 2 });
+	qf_mail(&s, QF_ID(2));
+	if (is_deferred) {
+		qf_committed(&f, &s, true);
+		qf_pass(&f, 0);
+	}
+	spool_segment_close(&s.file);
+	for (i = 0; i < 2 && is_deferred; i++)
+		qf_done(&f, f.agent, f.jobs[i].job.job, EACCES);
+	if (is_deferred)
+		qf_pass(&f, 61000);
+	request = "{\"action\":\"route\",\"to\":\"near.test\",\"filter\":"
+	    "{\"recipient\":\"many1@x.test\"}}";
+	request_at = passes;
+	check();
+}
+
+Test(queue_crash, what_is_led_elsewhere_in_memory_is_delivered_once,
+    .timeout = 120)
+{
+	lead(1, false);
+}
+
+Test(queue_crash, what_is_led_elsewhere_before_it_is_read_is_delivered_once,
+    .timeout = 120)
+{
+	lead(0, false);
+}
+
+Test(queue_crash, what_is_led_elsewhere_and_was_deferred_is_delivered_once,
+    .timeout = 120)
+{
+	lead(1, true);
 }
 
 /* Those who get the mail of an alias get it once, and its sender is told once. */

@@ -16,6 +16,7 @@
 #define SEGMENT_OCTETS	(256 * 1024)
 
 const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
+const char *const qf_sections[3] = { "near.test", "far.test", "b.hop" };
 
 static int
 op_source(void *closure, unsigned int, uint64_t source,
@@ -66,25 +67,43 @@ op_jobs(void *closure, unsigned int agent, const struct job *jobs,
 	return n;
 }
 
+static const char *
+find_section(const struct qf *f, const char *name)
+{
+	size_t i;
+
+	for (i = 0; !f->has_no_sections && i < 3; i++)
+		if (strcasecmp(name, qf_sections[i]) == 0)
+			return qf_sections[i];
+	return NULL;
+}
+
 static int
 op_route(void *closure, const struct queue_addressee *to,
     struct queue_route *route_r, char *text_r)
 {
 	const struct qf *f = closure;
 	const char *at = strchr(to->rcpt, '@');
+	const char *domain = at != NULL ? at + 1 : "", *by = NULL;
+	size_t len;
 
-	if (at != NULL && strcmp(at, "@nowhere.test") == 0) {
+	if (to->section != NULL && to->section[0] != '\0') {
+		by = find_section(f, to->section);
+		route_r->is_other = by == NULL;
+		domain = by != NULL ? by : domain;
+	}
+	if (strcmp(domain, "nowhere.test") == 0) {
 		strlcpy(text_r, "nowhere to go", JOB_TEXT);
 		errno = ENXIO;
 		return -1;
 	}
 	route_r->transport = QF_NEAR;
-	if (at != NULL && strcmp(at, "@far.test") == 0)
+	if (strcmp(domain, "far.test") == 0)
 		route_r->transport = QF_FAR;
-	if (at != NULL && !f->is_hopless && strlen(at) > 4 &&
-	    strcmp(at + strlen(at) - 4, ".hop") == 0) {
+	len = strlen(domain);
+	if (!f->is_hopless && len > 3 && strcmp(domain + len - 4, ".hop") == 0) {
 		route_r->transport = QF_RELAY;
-		strlcpy(route_r->target, f->hop != NULL ? f->hop : at + 1,
+		strlcpy(route_r->target, f->hop != NULL ? f->hop : domain,
 		    sizeof(route_r->target));
 		route_r->window_first = f->hop_first;
 		route_r->window_max = f->hop_max;
@@ -92,6 +111,8 @@ op_route(void *closure, const struct queue_addressee *to,
 	}
 	if (strncmp(to->sender, "section", 7) == 0)
 		route_r->section = 4711;
+	if (by != NULL)
+		route_r->section = QF_SECTION;
 	return 0;
 }
 
@@ -230,8 +251,16 @@ op_expand_free(struct queue_expansion *x)
 	free(x->verdicts);
 }
 
+static const char *
+op_section(void *closure, const char *name, const char **why_r)
+{
+	*why_r = "there is no such section";
+	return find_section(closure, name);
+}
+
 static const struct queue_ops ops = {
 	.route = op_route,
+	.section = op_section,
 	.is_alias = op_is_alias,
 	.expand = op_expand,
 	.expand_free = op_expand_free,

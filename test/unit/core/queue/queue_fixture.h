@@ -23,6 +23,10 @@ enum { QF_NEAR, QF_FAR, QF_RELAY, QF_TRANSPORTS };
 #define QF_SEGMENT(n)	((uint64_t)(n) << 12 | QF_WRITER)
 
 extern const char *const qf_three[3];	/* recipients */
+/* By which an administrator may let mail go: where mail for these domains goes; jobs
+ * have QF_SECTION */
+extern const char *const qf_sections[3];
+#define QF_SECTION	42
 
 struct qf_segment {
 	struct spool_segment	 file;	/* locked while open */
@@ -60,6 +64,7 @@ struct qf {
 	unsigned int		 reports_left;	/* unless 0: there is memory for so many, and then for none */
 	size_t			 nmembers;	/* of an alias; 0: two */
 	bool			 is_later;	/* later@alias.test cannot be expanded */
+	bool			 has_no_sections;	/* qf_sections are not there */
 };
 
 void qf_init(struct qf *f);

@@ -205,11 +205,11 @@ put_row(struct mem_row *r, const struct deferred_row *row)
 {
 	const char *const strings[] = { row->sender, row->rcpt, row->transport,
 		row->last_error, row->outcome, row->enhanced, row->remote,
-		row->waits_for };
+		row->waits_for, row->route };
 	size_t i;
 
 	r->row = *row;
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < 9; i++)
 		strlcpy(r->texts[i], strings[i] == NULL ? "" : strings[i],
 		    sizeof(r->texts[i]));
 }
@@ -285,6 +285,12 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 			r->row.is_on_hold = changes[i].kind == CHANGE_HOLD;
 		if (changes[i].kind == CHANGE_GIVE_UP)
 			give_up(r, &changes[i].row);
+		if (changes[i].kind == CHANGE_ROUTE) {
+			r->texts[7][0] = '\0';
+			strlcpy(r->texts[8], changes[i].row.route,
+			    sizeof(r->texts[8]));
+			r->row.next_attempt = changes[i].row.next_attempt;
+		}
 		if (changes[i].kind >= CHANGE_HURRY)
 			continue;
 		row = changes[i].row;
@@ -393,6 +399,7 @@ mem_rows(void *, const struct deferred_query *query, deferred_func each,
 		row.enhanced = next->texts[5];
 		row.remote = next->texts[6];
 		row.waits_for = next->texts[7];
+		row.route = next->texts[8];
 		seen++;
 		move_to(&at, &row);
 		if (each(closure, &row) != 0)

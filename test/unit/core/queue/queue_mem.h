@@ -26,7 +26,7 @@ struct mem_message {
 
 struct mem_row {
 	struct deferred_row row;
-	char		 texts[8][24];
+	char		 texts[9][24];
 };
 
 struct mem_own {		/* a message that the queue has written */
