@@ -74,6 +74,26 @@ addr_is_same(const struct sockaddr *a, const struct sockaddr *b)
 	    memcmp(octets, others, family == AF_INET6 ? 16 : 4) == 0;
 }
 
+bool
+addr_is_no_host(const struct sockaddr *sa)
+{
+	const unsigned char *octets;
+	struct in6_addr v6;
+	uint32_t v4;
+	int family;
+
+	if ((octets = addr_octets(sa, &family)) == NULL)
+		return true;
+	if (family == AF_INET6) {
+		memcpy(&v6, octets, sizeof(v6));
+		return IN6_IS_ADDR_UNSPECIFIED(&v6) ||
+		    IN6_IS_ADDR_MULTICAST(&v6);
+	}
+	memcpy(&v4, octets, sizeof(v4));
+	v4 = ntohl(v4);
+	return v4 >> 24 == 0 || IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
+}
+
 socklen_t
 addr_len(const struct sockaddr *sa)
 {

@@ -68,6 +68,11 @@ void addr_copy(struct sockaddr *to, const struct sockaddr *sa);
  * with one of another family or NULL. */
 bool addr_is_same(const struct sockaddr *a, const struct sockaddr *b);
 
+/* addr_is_no_host(sa): Can no host have that address, so that nothing is to be sent
+ * to it: 0.0.0.0/8 and "::" (a connection there reaches this machine), multicast,
+ * broadcast, another family or NULL? */
+bool addr_is_no_host(const struct sockaddr *sa);
+
 /* addr_port_parse(text, port_r): A port as 1 to 5 digits, for a socket address
  * (in network order).  Return 0, or -1: not a port.
  * addr_parse(text, addr_r): "192.0.2.1:25" or "[2001:db8::1]:25".  Return 0, or

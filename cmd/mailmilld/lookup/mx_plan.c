@@ -21,20 +21,6 @@ end(struct mx_plan *p, enum mx_end why)
 
 /* --- addresses ------------------------------------------------------------ */
 
-/* No host has such an address; a connection to 0.0.0.0 reaches this machine. */
-static bool
-is_no_host(const union addr *a)
-{
-	uint32_t v4;
-
-	if (a->sa.sa_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr) ||
-		    IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
-	v4 = ntohl(a->in.sin_addr.s_addr);
-	return a->sa.sa_family != AF_INET || v4 >> 24 == 0 ||
-	    IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
-}
-
 static bool
 has_addr(const union addr *addrs, unsigned int n, const union addr *a)
 {
@@ -60,7 +46,8 @@ addrs_of(const struct mx_plan *p, const struct lookup_answer *a,
 	while (n < MX_ADDRS_MAX / 2 && lookup_record_next(a, &at, &r) == 1) {
 		/* IPv4 mapped into IPv6 becomes IPv4 */
 		addr_copy(&r.addr.sa, &r.addr.sa);
-		if (r.addr.sa.sa_family != family || is_no_host(&r.addr) ||
+		if (r.addr.sa.sa_family != family ||
+		    addr_is_no_host(&r.addr.sa) ||
 		    has_addr(addrs_r, n, &r.addr))
 			continue;
 		r.addr.in.sin_port = htons((in_port_t)p->port);
@@ -379,7 +366,7 @@ mx_plan_begin(struct mx_plan *p, const struct mx_want *want)
 	p->is_host = want->is_host;
 	p->wants_tlsa = want->wants_tlsa;
 	p->ttl_s = UINT32_MAX;
-	if (parse_literal(want->name, &addr) && !is_no_host(&addr)) {
+	if (parse_literal(want->name, &addr) && !addr_is_no_host(&addr.sa)) {
 		addr.in.sin_port = htons((in_port_t)want->port);
 		p->is_implicit = true;
 		p->targets[0].addrs[p->targets[0].naddrs++] = addr;

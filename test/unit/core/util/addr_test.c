@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -345,4 +346,33 @@ Test(addr, an_account_is_one_client_and_no_address)
 			    addresses[j]);
 		}
 	}
+}
+
+Test(addr, addresses_that_no_host_has)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} cases[] = {
+		{ "0.0.0.0", true }, { "0.255.255.255", true },
+		{ "1.0.0.0", false }, { "127.0.0.1", false },
+		{ "223.255.255.255", false }, { "224.0.0.0", true },
+		{ "239.255.255.255", true }, { "255.255.255.255", true },
+		{ "::", true }, { "::1", false }, { "ff02::1", true },
+		{ "2001:db8::1", false }, { "::ffff:0.0.0.0", true },
+		{ "::ffff:192.0.2.1", false }, { "::ffff:224.0.0.1", true },
+	};
+	union addr a;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), strchr(cases[i].text, ':') == NULL ?
+		    "%s:25" : "[%s]:25", cases[i].text);
+		cr_assert_eq(addr_parse(text, &a), 0, "%s", text);
+		cr_expect_eq(addr_is_no_host(&a.sa), cases[i].want, "%s", text);
+	}
+	a = account(0);
+	cr_expect(addr_is_no_host(&a.sa));
+	cr_expect(addr_is_no_host(NULL));
 }
