@@ -68,7 +68,7 @@
 #define LIM_STS_TEXT		65536	/* octets of a policy of MTA-STS as its server sends it; RFC 8461 3.3 suggests the bound */
 #define LIM_STS_MX		8192	/* octets of its patterns of MX hosts, each with an end: 32 of the greatest length, some 300 usual ones */
 #define LIM_STS_ID		32	/* octets of its id in the DNS; RFC 8461 3.1 */
-#define LIM_STS_DOMAINS		20000	/* whose policies are kept, those asked for last; some 300 octets each */
+#define LIM_STS_DOMAINS		20000	/* whose policies are kept; some 500 octets each with a usual policy */
 #define LIM_STS_OCTETS		(16 << 20) /* of these together: a policy with all its patterns has LIM_STS_MX */
 #define LIM_STS_SECONDS		200	/* for the answer about one domain: two look-ups of LIM_LOOKUP_SECONDS each, a transfer of a minute */
 #define LIM_TLSRPT_URIS		4	/* to which a report of TLS is sent, of those that a domain names (RFC 8460 3); most name one */

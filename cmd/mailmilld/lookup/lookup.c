@@ -95,7 +95,7 @@ static void
 on_timer(void *closure)
 {
 	static const struct lookup_answer later = {
-		.status = LOOKUP_TEMPORARY };
+		.status = LOOKUP_TEMPORARY, .is_unasked = true };
 	struct lookup *l = closure;
 	struct lookup_ask *a;
 	uint64_t now_ms = monotonic_ms();
@@ -134,7 +134,8 @@ parse(const struct channel_msg *msg, enum lookup_type type,
 		.status = base.status < LOOKUP_NSTATUSES ? base.status :
 		    LOOKUP_NSTATUSES,
 		.ttl_s = base.ttl_s,
-		.is_authentic = (base.flags & MSG_LOOKED_UP_AUTHENTIC) != 0
+		.is_authentic = (base.flags & MSG_LOOKED_UP_AUTHENTIC) != 0,
+		.is_unasked = (base.flags & MSG_LOOKED_UP_UNASKED) != 0
 	};
 	if (base.alias > LIM_DOMAIN || base.alias > msg->nentries)
 		return false;
@@ -164,7 +165,8 @@ on_answer(void *closure, struct channel_msg *msg)
 			    a->name, lookup_type_name(a->type), "the resolver "
 			    "has sent what is no answer");
 		l->has_complained = true;
-		answer = (struct lookup_answer){ .status = LOOKUP_TEMPORARY };
+		answer = (struct lookup_answer){ .status = LOOKUP_TEMPORARY,
+			.is_unasked = true };
 	}
 	finish(a, &answer);
 }

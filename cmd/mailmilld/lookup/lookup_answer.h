@@ -64,6 +64,9 @@ struct lookup_answer {
 	/* the name servers say that DNSSEC proves the answer, and the
 	 * administrator trusts them (Resolver_Trust_AD) */
 	bool			 is_authentic;
+	/* with LOOKUP_TEMPORARY: it says nothing of the name or of its servers:
+	 * no name server was asked, or no resolver has told its answer */
+	bool			 is_unasked;
 	/* the name at the end of the CNAME records of the name that was asked
 	 * for; "": there were none */
 	char			 alias[LIM_DOMAIN + 1];

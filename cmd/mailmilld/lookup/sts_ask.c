@@ -5,6 +5,7 @@
 
 #include <sys/queue.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct sts {
 	TAILQ_HEAD(, sts_ask)	 asks;		/* who ends first is first */
 	unsigned int		 nasks;
 	uint64_t		 last_id;
+	unsigned int		 limit_ms;
 	Event			*timer;		/* set while there are asks */
 	bool			 has_complained;
 };
@@ -88,7 +90,7 @@ on_timer(void *closure)
 	t->timer = NULL;
 	while ((a = TAILQ_FIRST(&t->asks)) != NULL && a->end_ms <= now) {
 		say(a, T_CANCEL);
-		finish(a, NULL, STS_FETCH_ERROR);
+		finish(a, NULL, STS_UNKNOWN);
 	}
 	set_timer(t);
 }
@@ -130,14 +132,14 @@ on_policy(void *closure, struct channel_msg *msg)
 	if (a == NULL)
 		return;
 	if (parse(msg, &policy, &failure)) {
-		finish(a, &policy, failure);
+		finish(a, failure == STS_UNKNOWN ? NULL : &policy, failure);
 		return;
 	}
 	if (!t->has_complained)
 		log_warnx("sts-answer", "domain=%s reason=%s", a->domain,
 		    "the process sts has sent what is no policy");
 	t->has_complained = true;
-	finish(a, NULL, STS_FETCH_ERROR);
+	finish(a, NULL, STS_UNKNOWN);
 }
 
 static void
@@ -179,8 +181,17 @@ sts_new(enum role_id self)
 	if (t == NULL)
 		return NULL;
 	t->self = self;
+	t->limit_ms = LIM_STS_SECONDS * 1000;
 	TAILQ_INIT(&t->asks);
 	return t;
+}
+
+void
+sts_set_limit(struct sts *t, unsigned int ms)
+{
+	/* the order of questions is that of their ends */
+	assert(t->nasks == 0);
+	t->limit_ms = ms;
 }
 
 struct sts_ask *
@@ -201,7 +212,7 @@ sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn, void *closure)
 	}
 	a->t = t;
 	a->id = ++t->last_id;
-	a->end_ms = monotonic_ms() + LIM_STS_SECONDS * 1000;
+	a->end_ms = monotonic_ms() + t->limit_ms;
 	a->fn = fn;
 	a->closure = closure;
 	TAILQ_INSERT_TAIL(&t->asks, a, link);

@@ -19,9 +19,9 @@ struct sts;
 struct sts_ask;
 
 /* sts_ask_fn(closure, policy, failure): The policy of the domain; one with the mode
- * STS_NONE: it has none; NULL: it could not be learned.  ${failure} says why there
- * is no newer one.  The question is over; valid until the callback returns, which
- * may ask and cancel, but not call sts_free(). */
+ * STS_NONE: it has none; NULL, with STS_UNKNOWN: nobody knows.  ${failure} says
+ * why there is no newer one.  The question is over; valid until the callback
+ * returns, which may ask and cancel, but not call sts_free(). */
 typedef void sts_ask_fn(void *closure, const struct sts_policy *policy,
     enum sts_failure failure);
 
@@ -30,6 +30,10 @@ typedef void sts_ask_fn(void *closure, const struct sts_policy *policy,
  * before.  takes ${fd}.  Return 0, or -1 with errno. */
 struct sts *sts_new(enum role_id self);
 int sts_peer(struct sts *t, const struct msg_peer *who, int fd);
+
+/* sts_set_limit(t, ms): Each question is answered within ${ms}, in place of
+ * LIM_STS_SECONDS.  While none waits. */
+void sts_set_limit(struct sts *t, unsigned int ms);
 
 /* sts_ask(t, domain, fn, closure): ${fn} is called once, never from within this
  * call.  NULL with errno EINVAL: no such name can be in the DNS; EAGAIN:

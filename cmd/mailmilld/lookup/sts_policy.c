@@ -18,6 +18,17 @@ static const char *const mode_names[STS_NMODES] = {
 };
 
 const char *
+sts_group(const char *name)
+{
+	const char *at = name + strlen(name);
+	unsigned int ndots = 0;
+
+	while (at > name && (at[-1] != '.' || ++ndots < 2))
+		at--;
+	return at;
+}
+
+const char *
 sts_mode_name(enum sts_mode mode)
 {
 	return mode_names[mode];

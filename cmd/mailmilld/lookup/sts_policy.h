@@ -28,6 +28,8 @@ enum sts_failure {
 	STS_FETCH_ERROR,	/* [sts-policy-fetch-error] */
 	STS_INVALID,		/* [sts-policy-invalid] */
 	STS_WEBPKI_INVALID,	/* the server of HTTPS is not verified [sts-webpki-invalid] */
+	STS_UNKNOWN,		/* it was not asked for, for a reason of this server: nobody knows
+				 * whether there is one */
 	STS_NFAILURES
 };
 
@@ -59,6 +61,11 @@ bool sts_policy_check(const struct sts_policy *p);
 
 /* sts_mode_name(mode): "none", "testing", "enforce", as in a policy. */
 const char *sts_mode_name(enum sts_mode mode);
+
+/* sts_group(name): The two last labels of ${name}, in which the domains of one
+ * registrant are alike.  Under a public suffix of two labels ("co.uk") those of others
+ * are, too: it is good for turns, and for who is to make room, and for no more. */
+const char *sts_group(const char *name);
 
 /* sts_record_parse(text, len, id_r): One TXT record of "_mta-sts.DOMAIN" (RFC 8461
  * 3.1).  Return 1 with the id; 0: it is none of MTA-STS; -1: it is, and is

@@ -4,8 +4,8 @@
  *
  * The queue gives this process so many recipients at a time and no more, and half
  * as many that are due again.  When three quarters of that half are there, mail for
- * servers that say nothing waits for UNREADY_SHORT_MS alone, so that there is room
- * for mail of others. */
+ * servers that say nothing waits for UNREADY_SHORT_MS alone, and for policies of
+ * MTA-STS RELAY_STS_MANY_MS, so that there is room for mail of others. */
 
 #include "cmd/mailmilld/relay/relay_hop_int.h"
 
@@ -70,6 +70,7 @@ on_watch(void *closure)
 	struct relay_conn *conn;
 
 	h->watch = NULL;
+	h->ways.is_many = h->njobs >= JOBS_MANY;
 	relay_ways_late(&h->ways);
 	while ((conn = find_unready(h, UNREADY_MS)) != NULL)
 		end_unready(conn, UNREADY_MS);

@@ -222,6 +222,9 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 	relay_way_use(&hop->way, conn->place);
 	conn->state = CONN_OPENING;
 	conn->since_ms = monotonic_ms();
+	conn->end_ms = hop->way.mx != NULL ||
+	    place->policy->source == RELAY_BY_DANE ?
+	    conn->since_ms + RELAY_CONN_MS : UINT64_MAX;
 	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
 	hop->count[CONN_OPENING]++;
 	hop->nconns++;
@@ -445,8 +448,8 @@ relay_hop_found(void *closure)
 
 	if (!h->is_draining && !h->is_ending)
 		relay_hop_go(hop);
-	if (h->ways.is_short) {
-		h->ways.is_short = false;
+	if (h->ways.is_short || h->ways.is_sts_short) {
+		h->ways.is_short = h->ways.is_sts_short = false;
 		relay_hops_go(h);
 	}
 }

@@ -96,6 +96,12 @@ on_next(void *closure, struct relay_conn *conn)
 		relay_way_good(&hop->way, conn->place);
 	if (gives_way(h, conn))
 		relay_hop_set_state(hop, conn, CONN_LEAVING);
+	else if (!is_new && monotonic_ms() >= conn->end_ms) {
+		relay_hop_set_state(hop, conn, CONN_LEAVING);
+		/* by one that is opened under what holds now */
+		if (!h->is_draining)
+			relay_hop_go(hop);
+	}
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
 	    (m = relay_hop_take(hop, is_new)) != NULL) {
 		if (relay_mail_load(m, h->sources, own == NULL ? NULL :

@@ -373,8 +373,8 @@ take_no_sts(struct relay_way *w)
 	w->why = (struct job_error){ .code = 0 };
 	strlcpy(w->why.enhanced, "4.7.5", sizeof(w->why.enhanced));
 	snprintf(w->why.text, sizeof(w->why.text), "%.100s: whether it has a "
-	    "policy of MTA-STS could not be learned: the process sts does not "
-	    "answer", w->mx);
+	    "policy of MTA-STS could not be learned: the process sts was not "
+	    "able to ask, or has not answered in time", w->mx);
 	w->errnum = EAGAIN;
 	w->flags = JOB_TARGET;
 	w->has_demand = w->is_unsure = true;
@@ -404,6 +404,7 @@ on_sts(void *closure, const struct sts_policy *p, enum sts_failure)
 	struct relay_way *w = closure;
 
 	w->sts_ask = NULL;
+	LIST_REMOVE(w, asking);
 	if (p == NULL || keep_sts(w, p) == -1)
 		take_no_sts(w);
 	w->ways->found(w->closure);
@@ -419,11 +420,25 @@ ask_sts(struct relay_way *w)
 	    w->is_optional)
 		return false;
 	w->sts_ask = w->ways->ask_sts(w->ways->sts, w->mx, on_sts, w);
-	if (w->sts_ask == NULL && errno == EINVAL)
+	if (w->sts_ask != NULL) {
+		w->sts_ms = w->ways->now_ms();
+		LIST_INSERT_HEAD(&w->ways->asking, w, asking);
+	} else if (errno == EINVAL)
 		w->has_sts = true;	/* an address literal has none */
-	else if (w->sts_ask == NULL)
+	else if (errno == EAGAIN && !LIST_EMPTY(&w->ways->asking))
+		w->ways->is_sts_short = true;
+	else
 		take_no_sts(w);
 	return !w->has_sts;
+}
+
+static void
+end_sts(struct relay_way *w)
+{
+	if (w->sts_ask == NULL)
+		return;
+	w->ways->cancel_sts(&w->sts_ask);
+	LIST_REMOVE(w, asking);
 }
 
 /* --- searches, when nothing else has to come first ----------------------------- */
@@ -470,11 +485,32 @@ late_search(const struct relay_ways *ways)
 	return late;
 }
 
+/* The same of questions about policies. */
+static struct relay_way *
+late_sts(const struct relay_ways *ways)
+{
+	uint64_t ms = ways->is_sts_short ? RELAY_SEARCH_SHORT_MS :
+	    RELAY_STS_MANY_MS, now = ways->now_ms();
+	struct relay_way *w, *late = NULL;
+
+	if (!ways->is_sts_short && !ways->is_many)
+		return NULL;
+	LIST_FOREACH (w, &ways->asking, asking)
+		if (now - w->sts_ms >= ms)
+			late = w;
+	return late;
+}
+
 void
 relay_ways_late(struct relay_ways *ways)
 {
 	struct relay_way *w;
 
+	while ((w = late_sts(ways)) != NULL) {
+		end_sts(w);
+		take_no_sts(w);
+		ways->found(w->closure);
+	}
 	while ((w = late_search(ways)) != NULL) {
 		give_up(w);
 		ways->found(w->closure);
@@ -496,8 +532,7 @@ void
 relay_way_close(struct relay_way *w)
 {
 	end_search(w);
-	if (w->sts_ask != NULL)
-		w->ways->cancel_sts(&w->sts_ask);
+	end_sts(w);
 	free_sts(w);
 	free_policies(w);
 	free(w->v);
@@ -575,8 +610,12 @@ relay_way_find(struct relay_way *w, const struct relay_place **place_r)
 {
 	uint64_t now = w->ways->now_ms();
 	size_t n = w->mx != NULL ? 1 : w->domain->route.n;
-	bool is_last = is_enough(w, now);
+	bool is_last;
 
+	/* where mail is always there, nothing else begins each attempt */
+	if (w->begin_ms == 0 && w->n > 0 && now >= w->end_ms)
+		relay_way_begin(w);
+	is_last = is_enough(w, now);
 	if (w->begin_ms == 0)
 		w->begin_ms = now;
 	/* so that w->why says why */

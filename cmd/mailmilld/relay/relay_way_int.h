@@ -43,6 +43,7 @@
 #define RELAY_SEARCHES	64	/* at once: each may ask for 16 hosts, and lookup.h takes 1024 questions */
 #define RELAY_SEARCH_MS	(MX_QUESTIONS * LIM_LOOKUP_SECONDS * 1000) /* a search ends: each of its questions has its time */
 #define RELAY_SEARCH_SHORT_MS 5000 /* and so early while another one waits for its place; what is answered later is in the resolver's cache for the next attempt */
+#define RELAY_STS_MANY_MS 30000	/* and a question about a policy of MTA-STS ends so early where much mail waits */
 #define RELAY_PLACES	64	/* addresses of one next hop */
 
 /* One of them. */
@@ -79,6 +80,9 @@ struct relay_ways {
 	unsigned int	 nsearches;
 	bool		 is_short;	/* a way waits for one of these to end */
 	LIST_HEAD(, relay_way) searching;	/* the last first */
+	bool		 is_sts_short;	/* a way waits for a question about a policy to end */
+	bool		 is_many;	/* much mail waits; set by whose mail it is */
+	LIST_HEAD(, relay_way) asking;		/* the last first */
 };
 
 struct relay_way {
@@ -111,6 +115,8 @@ struct relay_way {
 	LIST_ENTRY(relay_way) searching;	/* while there is one */
 	/* with MTA_STS, before the search: */
 	struct sts_ask	*sts_ask;	/* NULL: nothing is asked */
+	uint64_t	 sts_ms;	/* its beginning */
+	LIST_ENTRY(relay_way) asking;	/* while there is one */
 	bool		 has_sts;	/* it was answered: */
 	struct sts_policy *sts;		/* as long as it is; NULL: none */
 	/* why there is none, and the result of what waits */
@@ -140,7 +146,9 @@ enum relay_way_state relay_way_find(struct relay_way *w,
     const struct relay_place **place_r);
 
 /* relay_ways_late(ways): End searches that take too long, RELAY_SEARCH_MS, or
- * RELAY_SEARCH_SHORT_MS while others wait: as if the DNS gave no answer; found() is
+ * RELAY_SEARCH_SHORT_MS while others wait: as if the DNS gave no answer.  End questions
+ * about policies: after RELAY_SEARCH_SHORT_MS while others wait to be asked, after
+ * RELAY_STS_MANY_MS where much mail waits: nobody knows the policy then.  found() is
  * called inside the call. */
 void relay_ways_late(struct relay_ways *ways);
 

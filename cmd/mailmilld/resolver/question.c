@@ -162,6 +162,7 @@ questions_ask(struct questions *qs, const char *name, enum dns_type type,
 		return;
 	}
 	if ((q = question_new(qs, name, type)) == NULL) {
+		a.is_unasked = true;
 		w->on_answer(w, &a);
 		return;
 	}

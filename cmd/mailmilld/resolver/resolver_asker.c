@@ -99,7 +99,8 @@ send_answer(struct resolver_asker *k, uint64_t id,
 		.ask = id,
 		.status = a->status,
 		.ttl_s = a->ttl_s,
-		.flags = a->is_authentic ? MSG_LOOKED_UP_AUTHENTIC : 0,
+		.flags = (a->is_authentic ? MSG_LOOKED_UP_AUTHENTIC : 0) |
+		    (a->is_unasked ? MSG_LOOKED_UP_UNASKED : 0),
 		.alias = (uint32_t)alias
 	};
 
@@ -114,7 +115,7 @@ static void
 refuse(struct resolver_asker *k, uint64_t id)
 {
 	static const struct lookup_answer later = {
-		.status = LOOKUP_TEMPORARY };
+		.status = LOOKUP_TEMPORARY, .is_unasked = true };
 
 	send_answer(k, id, &later);
 }
@@ -161,6 +162,7 @@ merge(struct resolver_ask *a, const struct lookup_answer *part)
 		all->status = part->status;
 	if (!a->has_answer || part->ttl_s < all->ttl_s)
 		all->ttl_s = part->ttl_s;
+	all->is_unasked = all->is_unasked || part->is_unasked;
 	if (*part->alias != '\0')
 		strlcpy(all->alias, part->alias, sizeof(all->alias));
 	a->has_answer = true;
@@ -169,6 +171,7 @@ merge(struct resolver_ask *a, const struct lookup_answer *part)
 	records = realloc(a->records, a->len + part->len);
 	if (records == NULL) {
 		all->status = LOOKUP_TEMPORARY;
+		all->is_unasked = true;
 		return;
 	}
 	memcpy(records + a->len, part->records, part->len);

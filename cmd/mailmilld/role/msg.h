@@ -182,13 +182,14 @@ struct msg_looked_up {
 	uint32_t alias;		/* octets of a name, before the records */
 };
 #define MSG_LOOKED_UP_AUTHENTIC	0x01
+#define MSG_LOOKED_UP_UNASKED	0x02	/* no name server was asked */
 /* A question about a domain's policy of MTA-STS; the number is the asker's. */
 struct msg_sts_ask { uint64_t ask; };
 struct msg_sts_policy {
 	uint64_t ask;
 	uint32_t mode;		/* enum sts_mode; STS_NONE also: there is none */
 	uint32_t max_age_s;
-	uint32_t failure;	/* enum sts_failure: why there is no newer one */
+	uint32_t failure;	/* enum sts_failure: why there is no newer one; STS_UNKNOWN: nor is known whether there is one */
 	uint32_t unused;
 };
 struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */

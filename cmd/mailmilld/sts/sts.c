@@ -154,10 +154,14 @@ errand_end(struct errand *e)
 static void
 on_record(void *closure, const struct lookup_answer *a)
 {
+	struct sts_domain *d = errand_end(closure);
 	char id[LIM_STS_ID + 1];
 
-	sts_cache_record(errand_end(closure), sts_record_find(a, id) == 1 ?
-	    id : NULL);
+	if (a->status == LOOKUP_TEMPORARY && a->is_unasked)
+		sts_cache_unknown(d, "the resolver has not asked for the TXT "
+		    "record, or has not answered");
+	else
+		sts_cache_record(d, sts_record_find(a, id) == 1 ? id : NULL);
 }
 
 static int
@@ -186,15 +190,25 @@ on_fetched(void *closure, enum sts_failure failure, const char *why,
 static int
 fetch_policy(void *closure, const char *domain, struct sts_domain *d)
 {
-	struct errand *e = errand_new(closure, d);
+	struct role_state *s = closure;
+	struct errand *e;
 
-	if (e == NULL)
+	/* without authorities no server can be verified, good or bad */
+	if (s->authorities.len == 0 || (e = errand_new(s, d)) == NULL)
 		return -1;
 	e->fetch = sts_fetch_begin(e->s->fetches, domain, on_fetched, e);
 	if (e->fetch != NULL)
 		return 0;
 	(void)errand_end(e);
 	return -1;
+}
+
+static bool
+is_wanted(void *closure)
+{
+	const struct errand *e = closure;
+
+	return sts_cache_is_wanted(e->d);
 }
 
 static const struct sts_cache_ops cache_ops = {
@@ -264,7 +278,8 @@ open_library(struct role_state *s)
 	if (tls_authorities_read(s->child->settings->mta_sts_ca_file,
 	    &s->authorities, err, sizeof(err)) == -1)
 		log_warnx("sts-authorities", "reason=%s effect=%s", err,
-		    "no policy can be fetched");
+		    "no policy can be fetched: mail for domains with one waits, "
+		    "unless it is known already");
 	return 0;
 }
 
@@ -287,7 +302,8 @@ open_all(struct role_state *s, int dirfd)
 	struct sts_fetches_config config = {
 		.authorities = s->authorities.v,
 		.authorities_len = s->authorities.len,
-		.port = (unsigned int)s->child->settings->mta_sts_port };
+		.port = (unsigned int)s->child->settings->mta_sts_port,
+		.is_wanted = is_wanted, .now_ms = monotonic_ms };
 	char err[ERROR_MAX];
 
 	if ((s->file = sts_file_open(dirfd)) == NULL) {

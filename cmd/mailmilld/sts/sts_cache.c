@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/process/log.h"
+#include "core/util/log_bound.h"
 
 #define OVERHEAD	64	/* octets of malloc(3) for a domain and its policy */
 
@@ -20,12 +21,21 @@ struct held {
 	char			 id[LIM_STS_ID + 1];
 };
 
+/* Domains that are alike in their two last labels. */
+struct group {
+	RB_ENTRY(group)	 node;
+	size_t		 n;
+	char		 name[];
+};
+RB_HEAD(groups, group);
+
 enum state { IDLE, ASKING, FETCHING };
 
 struct sts_domain {
 	RB_ENTRY(sts_domain)	 node;
 	TAILQ_ENTRY(sts_domain)	 used;		/* the last asked for first */
 	struct sts_cache	*c;
+	struct group		*group;
 	enum state		 state;
 	TAILQ_HEAD(, sts_waiter) waiters;
 	struct held		 held;		/* policy NULL: none is known */
@@ -42,8 +52,10 @@ struct sts_cache {
 	void			*closure;
 	struct domains		 domains;
 	struct used_list	 used;
+	struct groups		 groups;
 	size_t			 n, octets;
 	bool			 is_changed;
+	struct log_bound	 unknown;
 };
 
 static int
@@ -55,6 +67,15 @@ domain_cmp(const struct sts_domain *a, const struct sts_domain *b)
 RB_PROTOTYPE(domains, sts_domain, node, domain_cmp)
 RB_GENERATE(domains, sts_domain, node, domain_cmp)
 
+static int
+group_cmp(const struct group *a, const struct group *b)
+{
+	return strcmp(a->name, b->name);
+}
+
+RB_PROTOTYPE(groups, group, node, group_cmp)
+RB_GENERATE(groups, group, node, group_cmp)
+
 /* --- memory --------------------------------------------------------------- */
 
 static size_t
@@ -63,10 +84,50 @@ policy_octets(const struct sts_policy *p)
 	return p == NULL ? 0 : offsetof(struct sts_policy, mx) + p->len;
 }
 
+/* With a group that it has alone. */
 static size_t
 domain_octets(const char *name)
 {
-	return sizeof(struct sts_domain) + strlen(name) + 1 + OVERHEAD;
+	return sizeof(struct sts_domain) + sizeof(struct group) +
+	    2 * (strlen(name) + 1 + OVERHEAD);
+}
+
+static struct group *
+find_group(struct sts_cache *c, const char *name)
+{
+	struct group *g = RB_ROOT(&c->groups);
+	int order;
+
+	while (g != NULL && (order = strcmp(name, g->name)) != 0)
+		g = order < 0 ? RB_LEFT(g, node) : RB_RIGHT(g, node);
+	return g;
+}
+
+/* One domain more.  NULL: ENOMEM. */
+static struct group *
+group_get(struct sts_cache *c, const char *domain)
+{
+	const char *name = sts_group(domain);
+	struct group *g = find_group(c, name);
+	size_t len = strlen(name) + 1;
+
+	if (g == NULL) {
+		if ((g = calloc(1, sizeof(*g) + len)) == NULL)
+			return NULL;
+		memcpy(g->name, name, len);
+		RB_INSERT(groups, &c->groups, g);
+	}
+	g->n++;
+	return g;
+}
+
+static void
+group_put(struct sts_cache *c, struct group *g)
+{
+	if (--g->n > 0)
+		return;
+	RB_REMOVE(groups, &c->groups, g);
+	free(g);
 }
 
 static void
@@ -85,6 +146,7 @@ domain_free(struct sts_domain *d)
 	forget_policy(d);
 	RB_REMOVE(domains, &c->domains, d);
 	TAILQ_REMOVE(&c->used, d, used);
+	group_put(c, d->group);
 	c->n--;
 	c->octets -= domain_octets(d->name);
 	free(d);
@@ -104,21 +166,51 @@ has_room(const struct sts_cache *c, size_t domains, size_t octets)
 	    c->octets + octets <= LIM_STS_OCTETS;
 }
 
-/* Those that were asked for least lately, but for ${but}, make room.  Return whether
- * there is some. */
+static bool
+is_in_force(const struct sts_domain *d)
+{
+	return d->held.policy != NULL &&
+	    d->c->ops->now_ms() < d->held.end_ms;
+}
+
+/* How good it is that ${d} makes room: who has more goes first. */
+static uint64_t
+rank(const struct sts_domain *d, bool is_for_octets, uint64_t now)
+{
+	bool is_enforced = d->held.policy != NULL && now < d->held.end_ms &&
+	    d->held.policy->mode == STS_ENFORCE;
+	bool is_long = is_for_octets && d->held.policy != NULL &&
+	    d->held.policy->len > STS_USUAL_OCTETS;
+
+	return (is_enforced ? 0 : 2ULL << 32) + (is_long ? 1ULL << 32 : 0) +
+	    d->group->n;
+}
+
+/* Domains other than ${but} make room; see sts_cache.h.  Return whether there is
+ * some. */
 static bool
 make_room(struct sts_cache *c, const struct sts_domain *but, size_t domains,
     size_t octets)
 {
-	struct sts_domain *d, *before;
+	struct sts_domain *d, *first;
+	uint64_t now = c->ops->now_ms(), most, n;
+	bool is_for_octets;
 
-	TAILQ_FOREACH_REVERSE_SAFE(d, &c->used, used_list, used, before) {
-		if (has_room(c, domains, octets))
-			break;
-		if (d != but && is_idle(d))
-			domain_free(d);
+	while (!has_room(c, domains, octets)) {
+		is_for_octets = c->n + domains <= LIM_STS_DOMAINS;
+		first = NULL;
+		most = 0;
+		TAILQ_FOREACH_REVERSE(d, &c->used, used_list, used)
+			if (d != but && is_idle(d) && (n = rank(d,
+			    is_for_octets, now)) > most) {
+				first = d;
+				most = n;
+			}
+		if (first == NULL)
+			return false;
+		domain_free(first);
 	}
-	return has_room(c, domains, octets);
+	return true;
 }
 
 /* NULL: ENOMEM. */
@@ -128,8 +220,13 @@ domain_new(struct sts_cache *c, const char *name)
 	size_t octets = domain_octets(name);
 	struct sts_domain *d;
 
-	if (!make_room(c, NULL, 1, octets) || (d = calloc(1, octets)) == NULL)
+	if (!make_room(c, NULL, 1, octets) ||
+	    (d = calloc(1, sizeof(*d) + strlen(name) + 1)) == NULL)
 		return NULL;
+	if ((d->group = group_get(c, name)) == NULL) {
+		free(d);
+		return NULL;
+	}
 	d->c = c;
 	strlcpy(d->name, name, strlen(name) + 1);
 	TAILQ_INIT(&d->waiters);
@@ -176,32 +273,33 @@ hold(struct sts_domain *d, const struct sts_policy *p, const char *id,
 
 /* --- answers -------------------------------------------------------------- */
 
-static bool
-is_in_force(const struct sts_domain *d)
-{
-	return d->held.policy != NULL &&
-	    d->c->ops->now_ms() < d->held.end_ms;
-}
-
+/* ${p} is what all that wait get. */
 static void
-answer(struct sts_domain *d, enum sts_failure failure)
+answer_with(struct sts_domain *d, const struct sts_policy *p,
+    enum sts_failure failure)
 {
-	static struct sts_policy whole;
-	const struct sts_policy *p = NULL;
 	struct sts_waiter *w;
 
-	if (TAILQ_EMPTY(&d->waiters))
-		return;
-	if (is_in_force(d)) {
-		memset(&whole, 0, sizeof(whole));
-		memcpy(&whole, d->held.policy, policy_octets(d->held.policy));
-		p = &whole;
-	}
 	while ((w = TAILQ_FIRST(&d->waiters)) != NULL) {
 		TAILQ_REMOVE(&d->waiters, w, link);
 		w->domain = NULL;
 		w->on_policy(w, p, failure);
 	}
+}
+
+/* What is in force. */
+static void
+answer(struct sts_domain *d, enum sts_failure failure)
+{
+	static struct sts_policy whole;
+
+	if (!is_in_force(d)) {
+		answer_with(d, NULL, failure);
+		return;
+	}
+	memset(&whole, 0, sizeof(whole));
+	memcpy(&whole, d->held.policy, policy_octets(d->held.policy));
+	answer_with(d, &whole, failure == STS_UNKNOWN ? STS_FETCHED : failure);
 }
 
 /* Nothing is known of it that should be kept. */
@@ -219,10 +317,35 @@ static void
 fetch(struct sts_domain *d, const char *id)
 {
 	strlcpy(d->id, id, sizeof(d->id));
+	d->retry_ms = 0;		/* this one has not failed yet */
 	d->state = FETCHING;
 	if (d->c->ops->fetch(d->c->closure, d->name, d) == -1)
-		sts_cache_fetched(d, STS_FETCH_ERROR,
-		    "out of memory: it is not asked for", NULL);
+		sts_cache_unknown(d, "the policy cannot be asked for: out of "
+		    "memory, or the authorities could not be read");
+}
+
+/* Nothing of it is known: what was before still is, and it is asked again. */
+static void
+take_unknown(struct sts_domain *d, const char *why)
+{
+	uint64_t n = log_bound_count(&d->c->unknown, d->c->ops->now_ms());
+
+	d->state = IDLE;
+	if (n > 0)
+		log_warnx("sts-unknown", "domain=%s reason=%s effect=%s "
+		    "times=%llu", d->name, why, is_in_force(d) ?
+		    "the policy from before stays in force" :
+		    "mail for it waits",
+		    (unsigned long long)n);
+	answer(d, STS_UNKNOWN);
+}
+
+void
+sts_cache_unknown(struct sts_domain *d, const char *why)
+{
+	take_unknown(d, why);
+	if (is_void(d))
+		domain_free(d);
 }
 
 void
@@ -257,15 +380,22 @@ sts_cache_fetched(struct sts_domain *d, enum sts_failure failure,
 {
 	uint64_t now = d->c->ops->now_ms(), age_ms;
 
+	if (failure == STS_UNKNOWN) {
+		sts_cache_unknown(d, why);
+		return;
+	}
 	d->state = IDLE;
-	d->retry_ms = now + STS_RETRY_MS;
 	if (failure == STS_FETCHED) {
 		age_ms = MAX(policy->max_age_s * 1000ULL, STS_LEAST_MS);
 		if (hold(d, policy, d->id, now + age_ms, now) == -1) {
-			failure = STS_FETCH_ERROR;
-			why = "out of memory: it cannot be kept";
+			/* it holds for those that wait, and is fetched again */
+			answer_with(d, policy, STS_FETCHED);
+			sts_cache_unknown(d, "out of memory: the policy cannot "
+			    "be kept");
+			return;
 		}
 	}
+	d->retry_ms = now + STS_RETRY_MS;
 	d->failure = failure;
 	if (failure == STS_FETCHED)
 		log_event(LOG_LEVEL_INFO, "sts-policy", "domain=%s id=%s "
@@ -286,7 +416,8 @@ ask(struct sts_domain *d)
 {
 	d->state = ASKING;
 	if (d->c->ops->record(d->c->closure, d->name, d) == -1)
-		sts_cache_record(d, NULL);
+		sts_cache_unknown(d, "the TXT record cannot be asked for: out "
+		    "of memory, or too many questions wait");
 }
 
 void
@@ -296,7 +427,7 @@ sts_cache_ask(struct sts_cache *c, const char *domain, struct sts_waiter *w)
 
 	if (d == NULL && (d = domain_new(c, domain)) == NULL) {
 		w->domain = NULL;
-		w->on_policy(w, NULL, STS_FETCH_ERROR);
+		w->on_policy(w, NULL, STS_UNKNOWN);
 		return;
 	}
 	TAILQ_REMOVE(&c->used, d, used);
@@ -317,6 +448,12 @@ sts_cache_leave(struct sts_waiter *w)
 		return;
 	TAILQ_REMOVE(&w->domain->waiters, w, link);
 	w->domain = NULL;
+}
+
+bool
+sts_cache_is_wanted(const struct sts_domain *d)
+{
+	return !TAILQ_EMPTY(&d->waiters) || is_in_force(d);
 }
 
 void
@@ -406,6 +543,7 @@ sts_cache_new(const struct sts_cache_ops *ops, void *closure)
 	c->closure = closure;
 	RB_INIT(&c->domains);
 	TAILQ_INIT(&c->used);
+	RB_INIT(&c->groups);
 	return c;
 }
 

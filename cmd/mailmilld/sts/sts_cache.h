@@ -4,12 +4,20 @@
  * Knows nothing of channels, of HTTPS and of files: the questions are asked through
  * functions, and the time comes from one.
  *
+ * Where the memory is full, domains make room for others that are asked for.  Who
+ * has mail sent to many domains of its own must not have us forget policies of others
+ * that way (RFC 8461 10.2).  So those go first without which nothing is lost: which
+ * have no policy in force, or one that is not enforced.  Then, for octets, those
+ * whose policy is longer than STS_USUAL_OCTETS, and for the rest, those of the group
+ * (sts_group()) that has the most domains; of these, those asked for least lately.
+ *
  * A policy that has not expired stays in force whatever the DNS and the server say
  * or do not say, until another one has been fetched: who can block either does not
  * get rid of it.  The DNS is asked each time, since the resolver keeps its answers;
  * HTTPS is, when the record has another id, when nothing is known, or once a day, so
  * that a policy does not expire while it is used.  After a failure it is not asked
- * again for five minutes. */
+ * again for five minutes.  What cannot be asked, for a reason of this server, is no
+ * failure of the domain's: nobody is told then that there is no policy. */
 
 #ifndef CMD_MAILMILLD_STS_STS_CACHE_H
 #define CMD_MAILMILLD_STS_STS_CACHE_H
@@ -20,6 +28,7 @@
 
 #define STS_RETRY_MS	300000		/* RFC 8461 3.3: five minutes, after a failure */
 #define STS_REFRESH_MS	86400000	/* RFC 8461 10.2: once a day */
+#define STS_USUAL_OCTETS 1024		/* of patterns: more than 30 usual ones; most policies have one to five */
 #define STS_LEAST_MS	STS_RETRY_MS	/* a shorter max_age counts as this: nobody is asked more often */
 
 struct sts_cache;
@@ -29,7 +38,8 @@ struct sts_domain;
 struct sts_waiter {
 	TAILQ_ENTRY(sts_waiter)	 link;
 	struct sts_domain	*domain;	/* NULL: it does not wait */
-	/* on_policy(w, policy, failure): What is in force; NULL: nothing is.
+	/* on_policy(w, policy, failure): What is in force; NULL: nothing is, or
+	 * with STS_UNKNOWN, which comes with no policy, nobody knows.
 	 * ${failure} says why a newer one could not be had.  Valid until it
 	 * returns */
 	void			(*on_policy)(struct sts_waiter *w,
@@ -39,9 +49,9 @@ struct sts_waiter {
 
 struct sts_cache_ops {
 	/* record(closure, domain, d), fetch(closure, domain, d): Ask for the TXT
-	 * record, or the policy, of ${domain}; sts_cache_record() or
-	 * sts_cache_fetched() for ${d} has the answer, never within the call.
-	 * Return 0, or -1: it cannot be asked */
+	 * record, or the policy, of ${domain}; sts_cache_record(),
+	 * sts_cache_unknown() or sts_cache_fetched() for ${d} has the answer,
+	 * never within the call.  Return 0, or -1: it cannot be asked */
 	int		(*record)(void *closure, const char *domain,
 			    struct sts_domain *d);
 	int		(*fetch)(void *closure, const char *domain,
@@ -61,10 +71,19 @@ void sts_cache_ask(struct sts_cache *c, const char *domain,
 void sts_cache_leave(struct sts_waiter *w);
 
 /* sts_cache_record(d, id): The record has that id; NULL: there is none.
- * sts_cache_fetched(d, failure, why, policy): As sts_fetch_fn. */
+ * sts_cache_unknown(d, why): Whether there is a record, or a policy, could not be
+ * asked.  What is in force stays so; otherwise those that wait hear STS_UNKNOWN, and
+ * the next one has it asked again.
+ * sts_cache_fetched(d, failure, why, policy): As sts_fetch_fn; STS_UNKNOWN: as
+ * sts_cache_unknown(). */
 void sts_cache_record(struct sts_domain *d, const char *id);
+void sts_cache_unknown(struct sts_domain *d, const char *why);
 void sts_cache_fetched(struct sts_domain *d, enum sts_failure failure,
     const char *why, const struct sts_policy *policy);
+
+/* sts_cache_is_wanted(d): Is what is asked of ${d} of use: does anybody wait for it,
+ * or is it about a policy in force? */
+bool sts_cache_is_wanted(const struct sts_domain *d);
 
 /* sts_cache_pass(c): Forget what has expired, and have policies fetched again that
  * are a day old: now and then. */

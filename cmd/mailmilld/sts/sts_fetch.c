@@ -24,6 +24,7 @@
 
 #define HOST_PREFIX	"mta-sts."
 #define URL_MAX		(LIM_DOMAIN + 64)
+#define CUT_MS		1000		/* while fetches wait, what takes long is looked for */
 #define EVENTS		32		/* of one pass */
 #define ADDRESSES_MAX	8		/* that are tried */
 #define RESOLVE_MAX	(LIM_DOMAIN + 16 + ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3))
@@ -36,6 +37,8 @@ struct sts_fetch {
 	struct sts_fetches	*fs;
 	enum state		 state;
 	char			 host[LIM_DOMAIN + 1];
+	const char		*group;		/* in host: the two last labels */
+	uint64_t		 since_ms;	/* with RUNNING: it has begun */
 	struct lookup_ask	*ask;		/* with LOOKING */
 	union addr		 addrs[ADDRESSES_MAX];
 	size_t			 naddrs;
@@ -43,6 +46,7 @@ struct sts_fetch {
 	struct curl_slist	*resolve;
 	char			 error[CURL_ERROR_SIZE];
 	bool			 is_too_long;
+	bool			 is_own;	/* a failure of this process, not of the server */
 	char			*text;		/* of the answer */
 	size_t			 len;
 	/* with OVER */
@@ -59,10 +63,13 @@ struct sts_fetches {
 	struct curl_blob	 authorities;
 	unsigned int		 port;
 	struct lookup		*lookup;
+	bool			(*is_wanted)(void *closure);
+	uint64_t		(*now_ms)(void);
 	int			 epoll;
 	Event			*event;		/* of epoll */
 	Event			*timer;		/* libcurl's */
 	Event			*turn;		/* set while some are OVER */
+	Event			*cut;		/* set while some are WAITING */
 	struct fetch_list	 lists[OVER + 1];
 	unsigned int		 nrunning;
 };
@@ -133,8 +140,10 @@ on_octets(char *octets, size_t, size_t n, void *closure)
 		f->is_too_long = true;
 		return 0;
 	}
-	if (f->text == NULL && (f->text = malloc(LIM_STS_TEXT)) == NULL)
+	if (f->text == NULL && (f->text = malloc(LIM_STS_TEXT)) == NULL) {
+		f->is_own = true;
 		return 0;
+	}
 	memcpy(f->text + f->len, octets, n);
 	f->len += n;
 	return n;
@@ -188,6 +197,8 @@ take_result(struct sts_fetch *f, CURLcode code)
 {
 	if (code == CURLE_OK)
 		take_answer(f);
+	else if (f->is_own || code == CURLE_OUT_OF_MEMORY)
+		finish(f, STS_UNKNOWN, "out of memory or descriptors");
 	else if (f->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
 		finish(f, STS_INVALID, "it is longer than 64 KiB");
 	else
@@ -296,17 +307,25 @@ set_timer(CURLM *, long ms, void *closure)
 static curl_socket_t
 open_socket(void *closure, curlsocktype, struct curl_sockaddr *to)
 {
-	const struct sts_fetch *f = closure;
+	struct sts_fetch *f = closure;
 	union addr addr = { .sa.sa_family = AF_UNSPEC };
 	size_t i;
+	int fd;
 
 	if (to->addrlen <= sizeof(addr))
 		memcpy(&addr, &to->addr, to->addrlen);
 	for (i = 0; i < f->naddrs; i++)
 		if (addr_is_same(&addr.sa, &f->addrs[i].sa))
-			return socket(addr.sa.sa_family, SOCK_STREAM |
-			    SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return CURL_SOCKET_BAD;
+			break;
+	if (i == f->naddrs)
+		return CURL_SOCKET_BAD;
+	fd = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	/* a family that this system does not have is none of these */
+	if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
+	    errno == ENOBUFS || errno == ENOMEM))
+		f->is_own = true;
+	return fd == -1 ? CURL_SOCKET_BAD : fd;
 }
 
 /* --- one transfer --------------------------------------------------------- */
@@ -396,11 +415,69 @@ static void
 start(struct sts_fetch *f)
 {
 	set_state(f, RUNNING);
+	f->since_ms = f->fs->now_ms();
 	if (set_addresses(f) == -1 ||
 	    (f->easy = sts_curl.easy_init()) == NULL || !set_options(f) ||
 	    sts_curl.multi_add_handle(f->fs->multi, f->easy) != CURLM_OK)
-		finish(f, STS_FETCH_ERROR, "out of memory");
+		finish(f, STS_UNKNOWN, "out of memory");
 }
+
+/* --- places --------------------------------------------------------------- */
+
+/* How many of that group have a place. */
+static unsigned int
+running_of(const struct sts_fetches *fs, const char *group)
+{
+	const struct sts_fetch *f;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(f, &fs->lists[RUNNING], link)
+		n += strcmp(f->group, group) == 0;
+	return n;
+}
+
+/* The one that gets the next place: NULL: none waits. */
+static struct sts_fetch *
+next_waiting(const struct sts_fetches *fs)
+{
+	struct sts_fetch *f, *next = NULL;
+	unsigned int n, least = 0;
+
+	TAILQ_FOREACH(f, &fs->lists[WAITING], link) {
+		n = running_of(fs, f->group);
+		if (next == NULL || n < least) {
+			next = f;
+			least = n;
+		}
+		if (least == 0)
+			break;
+	}
+	return next;
+}
+
+/* The one whose place another one gets; NULL: none has had it for long. */
+static struct sts_fetch *
+first_to_go(const struct sts_fetches *fs)
+{
+	uint64_t now = fs->now_ms();
+	struct sts_fetch *f, *first = NULL;
+	unsigned int n, most = 0;
+
+	TAILQ_FOREACH(f, &fs->lists[RUNNING], link) {
+		if (!fs->is_wanted(f->closure))
+			return f;
+		if (now - f->since_ms < STS_FETCH_SHORT_MS)
+			continue;
+		n = running_of(fs, f->group);
+		if (n > most) {
+			first = f;
+			most = n;
+		}
+	}
+	return first;
+}
+
+static void on_cut(void *closure);
 
 static void
 start_more(struct sts_fetches *fs)
@@ -408,8 +485,30 @@ start_more(struct sts_fetches *fs)
 	struct sts_fetch *f;
 
 	while (fs->nrunning < STS_FETCHES_MAX &&
-	    (f = TAILQ_FIRST(&fs->lists[WAITING])) != NULL)
+	    (f = next_waiting(fs)) != NULL)
 		start(f);
+	if (fs->cut == NULL && !TAILQ_EMPTY(&fs->lists[WAITING]))
+		fs->cut = after_ms(CUT_MS, on_cut, fs);
+}
+
+/* Some wait.  It is no failure of the servers: they could have had more time. */
+static void
+on_cut(void *closure)
+{
+	struct sts_fetches *fs = closure;
+	struct sts_fetch *f, *next;
+	unsigned int n = 0;
+
+	fs->cut = NULL;
+	TAILQ_FOREACH_SAFE(f, &fs->lists[WAITING], link, next)
+		if (fs->is_wanted(f->closure))
+			n++;
+		else
+			finish(f, STS_UNKNOWN, "nobody waits for it any more");
+	while (n-- > 0 && (f = first_to_go(fs)) != NULL)
+		finish(f, STS_UNKNOWN, "its server has not answered within "
+		    "some seconds, and others wait");
+	start_more(fs);
 }
 
 /* Those that are over, and the next ones. */
@@ -439,7 +538,8 @@ on_addresses(void *closure, const struct lookup_answer *a)
 	f->ask = NULL;
 	while (f->naddrs < ADDRESSES_MAX &&
 	    lookup_record_next(a, &at, &r) == 1)
-		f->addrs[f->naddrs++] = r.addr;
+		if (!addr_is_no_host(&r.addr.sa))
+			f->addrs[f->naddrs++] = r.addr;
 	if (f->naddrs > 0) {
 		set_state(f, WAITING);
 		start_more(f->fs);
@@ -447,7 +547,8 @@ on_addresses(void *closure, const struct lookup_answer *a)
 	}
 	snprintf(why, sizeof(why), "%s has no address: %s", f->host,
 	    lookup_status_name(a->status));
-	finish(f, STS_FETCH_ERROR, why);
+	finish(f, a->status == LOOKUP_TEMPORARY && a->is_unasked ?
+	    STS_UNKNOWN : STS_FETCH_ERROR, why);
 }
 
 struct sts_fetch *
@@ -463,6 +564,7 @@ sts_fetch_begin(struct sts_fetches *fs, const char *domain, sts_fetch_fn *fn,
 	f->fn = fn;
 	f->closure = closure;
 	snprintf(f->host, sizeof(f->host), HOST_PREFIX "%s", domain);
+	f->group = sts_group(f->host);
 	if (strlen(domain) + strlen(HOST_PREFIX) < sizeof(f->host))
 		f->ask = lookup_ask(fs->lookup, LOOKUP_HOST, f->host,
 		    on_addresses, f);
@@ -518,6 +620,8 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 	fs->epoll = -1;
 	fs->port = config->port;
 	fs->lookup = config->lookup;
+	fs->is_wanted = config->is_wanted;
+	fs->now_ms = config->now_ms;
 	for (i = 0; i <= OVER; i++)
 		TAILQ_INIT(&fs->lists[i]);
 	fs->authorities = (struct curl_blob){
@@ -540,6 +644,7 @@ sts_fetches_free(struct sts_fetches *fs)
 		return;
 	after_cancel(&fs->timer);
 	after_cancel(&fs->turn);
+	after_cancel(&fs->cut);
 	if (fs->event != NULL)
 		watch_close(&fs->event);
 	else if (fs->epoll != -1)

@@ -4,7 +4,12 @@
  * Knows nothing of records in the DNS, and of what is kept.
  *
  * libcurl looks up no name: it gets the addresses that the resolver process has
- * told, and connects to no other one. */
+ * told, but for those that no host can have, and connects to no other one.
+ *
+ * Anybody can have many domains whose servers say nothing.  While a fetch waits for
+ * its place, the next one to begin is of the group of domains that has the fewest;
+ * one that has not ended within STS_FETCH_SHORT_MS ends, those of the group that has
+ * the most first; and so does one that nobody waits for any more. */
 
 #ifndef CMD_MAILMILLD_STS_STS_FETCH_H
 #define CMD_MAILMILLD_STS_STS_FETCH_H
@@ -13,6 +18,7 @@
 #include "cmd/mailmilld/lookup/sts_policy.h"
 
 #define STS_FETCHES_MAX	64	/* at once: some 200 KiB each, with TLS; the others wait */
+#define STS_FETCH_SHORT_MS 5000	/* and so early while another one waits: a server that answers has done so */
 #define STS_FETCH_SECONDS 60	/* for one; RFC 8461 3.3 suggests a minute */
 
 struct sts_fetches;
@@ -23,6 +29,10 @@ struct sts_fetches_config {
 	size_t		 authorities_len;
 	unsigned int	 port;
 	struct lookup	*lookup;
+	/* is_wanted(closure): of sts_fetch_begin(): does anybody wait for that
+	 * one? */
+	bool		(*is_wanted)(void *closure);
+	uint64_t	(*now_ms)(void);	/* monotonic */
 };
 
 /* sts_fetches_new(config, err_r, errlen): All is kept, but the octets of the

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "core/util/monotonic.h"
 #include "test/unit/cmd/settings/load.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
@@ -122,6 +123,50 @@ Test(relay_hop, mail_that_does_without_what_others_demand_is_counted_once)
 		cr_expect_eq(nresults, 3);
 		expect_waiting(0, 0);
 	}
+}
+
+/* A connection to ${hop} that has sent something, and takes no more in ${ms}. */
+static void
+conn_of(struct relay_hop *hop, struct relay_conn *conn, int64_t ms)
+{
+	*conn = (struct relay_conn){ .closure = hop, .state = CONN_WOKEN,
+		.end_ms = monotonic_ms() + (uint64_t)ms };
+	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
+	hop->count[CONN_WOKEN]++;
+	hop->nconns++;
+	hops->nconns++;
+}
+
+static void
+conn_end(struct relay_hop *hop, struct relay_conn *conn)
+{
+	relay_hop_set_state(hop, conn, CONN_LEAVING);
+	TAILQ_REMOVE(&hop->conns, conn, link);
+	hop->count[CONN_LEAVING]--;
+	hop->nconns--;
+	hops->nconns--;
+	hops->nleaving--;
+}
+
+/* What the server had to show when it was opened may not be what it would have to
+ * show now (RFC 7672 2.1.1, RFC 8461 5). */
+Test(relay_hop, a_connection_of_old_takes_no_more_mail)
+{
+	struct relay_hop *hop = hop_with_mail("a@mx.test", 0);
+	struct relay_conn conn;
+	struct relay_mail *m;
+
+	env.max = 1;		/* no other one is opened */
+	conn_of(hop, &conn, -1);
+	cr_expect_null(hops->conn_ops->next(hop, &conn));
+	cr_expect_eq(conn.state, CONN_LEAVING);
+	expect_waiting(1, 3);
+	conn_end(hop, &conn);
+	conn_of(hop, &conn, 3600000);
+	cr_assert_not_null(m = hops->conn_ops->next(hop, &conn));
+	cr_expect_eq(conn.state, CONN_BUSY);
+	relay_hop_mail_end(hops, m);
+	conn_end(hop, &conn);
 }
 
 Test(relay_hop, other_mail_fails_where_others_demand_what_cannot_be_had)

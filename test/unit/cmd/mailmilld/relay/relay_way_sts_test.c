@@ -238,7 +238,7 @@ Test(relay_way_sts, if_nobody_knows_the_policy_mail_waits)
 			    RELAY_WAY_WAITS);
 			fn = asked;
 			asked = NULL;
-			fn(asked_closure, NULL, STS_FETCH_ERROR);
+			fn(asked_closure, NULL, STS_UNKNOWN);
 			cr_expect_eq(nfound, 1);
 		}
 		cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_END);
@@ -266,6 +266,81 @@ Test(relay_way_sts, a_policy_is_asked_for_again_after_some_minutes)
 	cr_expect_eq(nasked, 1);
 	now_ms++;
 	relay_way_begin(&way);
+	cr_expect_null(next());
+	cr_expect_eq(nasked, 2);
+	say(STS_ENFORCE);
+	find_hosts();
+	cr_assert_not_null(next());
+	cr_expect_str_eq(next()->addr.name, "good.test");
+}
+
+/* Where no more can be asked, those that were asked long ago make room. */
+Test(relay_way_sts, a_question_too_many_waits_for_one_that_takes_long)
+{
+	const struct relay_place *p;
+	struct relay_way other;
+
+	begin("true", "a.test");
+	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_WAITS);
+	now_ms += RELAY_SEARCH_SHORT_MS;
+	relay_ways_late(&ways);
+	cr_expect_not_null(asked, "nobody waits for its end");
+	relay_way_open(&other, &ways, &settings->domains[0], "b.test", NULL);
+	relay_way_begin(&other);
+	ask_errno = EAGAIN;
+	cr_expect_eq(relay_way_find(&other, &p), RELAY_WAY_WAITS);
+	cr_expect(ways.is_sts_short);
+	now_ms--;
+	relay_ways_late(&ways);
+	cr_expect_not_null(asked);
+	cr_expect_eq(nfound, 0);
+	now_ms++;
+	relay_ways_late(&ways);
+	cr_expect_null(asked);
+	cr_expect_geq(nfound, 1);
+	/* it is not taken for a domain without a policy */
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_END);
+	cr_expect_str_eq(way.why.enhanced, "4.7.5");
+	ask_errno = 0;
+	cr_expect_eq(relay_way_find(&other, &p), RELAY_WAY_WAITS);
+	cr_expect_str_eq(asked_name, "b.test");
+	relay_way_close(&other);
+}
+
+Test(relay_way_sts, where_much_mail_waits_a_question_ends_early)
+{
+	const struct relay_place *p;
+
+	begin("true", "a.test");
+	cr_assert_eq(relay_way_find(&way, &p), RELAY_WAY_WAITS);
+	now_ms += RELAY_STS_MANY_MS - 1;
+	ways.is_many = true;
+	relay_ways_late(&ways);
+	now_ms++;
+	ways.is_many = false;
+	relay_ways_late(&ways);
+	cr_expect_not_null(asked);
+	ways.is_many = true;
+	relay_ways_late(&ways);
+	cr_expect_null(asked);
+	cr_expect_eq(nfound, 1);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_END);
+	cr_expect_str_eq(way.why.enhanced, "4.7.5");
+}
+
+/* A next hop that has mail all the time begins attempts by its successes alone. */
+Test(relay_way_sts, a_success_does_not_keep_an_old_policy)
+{
+	const struct relay_place *p;
+
+	begin("true", "a.test");
+	cr_assert_null(next());
+	say(STS_NONE);
+	find_hosts();
+	cr_assert_not_null(p = next());
+	relay_way_use(&way, p->number);
+	relay_way_good(&way, p->number);
+	now_ms += 300000;
 	cr_expect_null(next());
 	cr_expect_eq(nasked, 2);
 	say(STS_ENFORCE);

@@ -390,6 +390,8 @@ Test(resolver, failures_are_kept_for_a_moment)
 	begin(&g, LOOKUP_MX, "example.com");
 	reply_none(0);
 	cr_expect_eq(g.a.status, LOOKUP_TEMPORARY);
+	/* that is what the name servers have come to */
+	cr_expect_not(g.a.is_unasked);
 	begin(&g, LOOKUP_MX, "example.com");
 	cr_expect_eq(g.n, 1);
 	cr_expect_eq(g.a.status, LOOKUP_TEMPORARY);
@@ -491,6 +493,7 @@ Test(resolver, each_question_is_answered_in_time)
 	cr_expect_geq(monotonic_ms() - begin_ms, 50);
 	cr_expect_eq(g[0].n, 1);
 	cr_expect_eq(g[0].a.status, LOOKUP_TEMPORARY);
+	cr_expect(g[0].a.is_unasked);
 	cr_expect_eq(g[1].n, 0);
 	cr_expect_eq(g[2].n, 1);
 	resolver_start();
@@ -575,6 +578,7 @@ Test(resolver, an_asker_that_asks_what_it_should_not)
 		memcpy(&base, msg.base, sizeof(base));
 		cr_expect_eq(base.ask, ++n);
 		cr_expect_eq(base.status, LOOKUP_TEMPORARY);
+		cr_expect_eq(base.flags, MSG_LOOKED_UP_UNASKED);
 	}
 	cr_expect_eq(n, 4);
 	/* one number twice, and more questions than one may have */
@@ -635,6 +639,7 @@ Test(resolver, a_resolver_that_answers_what_is_no_answer)
 		pass();
 		cr_assert_eq(g.n, 1);
 		cr_expect_eq(g.a.status, LOOKUP_TEMPORARY, "%d", i);
+		cr_expect(g.a.is_unasked, "%d", i);
 		cr_expect_eq(g.a.len, 0);
 	}
 	channel_free(ch);

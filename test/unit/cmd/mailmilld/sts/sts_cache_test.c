@@ -358,23 +358,141 @@ Test(sts_cache, who_leaves_hears_nothing)
 	cr_expect_eq(b.n, 1);
 }
 
-Test(sts_cache, what_cannot_be_asked_is_as_if_it_had_failed)
+/* Nobody knows whether there is a policy: that is another thing than to know that
+ * there is none. */
+static void
+expect_unknown(const struct answer *a)
+{
+	cr_expect_eq(a->n, 1);
+	cr_expect_not(a->has_policy);
+	cr_expect_eq(a->failure, STS_UNKNOWN);
+}
+
+Test(sts_cache, what_cannot_be_asked_is_not_known)
 {
 	struct answer a;
 
-	learn(STS_ENFORCE, 1000);
 	is_unable = true;
-	ask_of(&a, "a.example");
-	cr_expect_eq(a.mode, STS_ENFORCE);
 	ask_of(&a, "b.example");
-	cr_expect_eq(a.n, 1);
-	cr_expect_not(a.has_policy);
+	expect_unknown(&a);
 	is_unable = false;
 	ask_of(&a, "b.example");
 	is_unable = true;
 	say_record("1");
-	cr_expect_eq(a.n, 1);
-	cr_expect_eq(a.failure, STS_FETCH_ERROR);
+	expect_unknown(&a);
+	is_unable = false;
+	ask_of(&a, "b.example");
+	sts_cache_unknown(asked, "the resolver is down");
+	expect_unknown(&a);
+	ask_of(&a, "b.example");
+	say_record("1");
+	say_failure(STS_UNKNOWN);
+	expect_unknown(&a);
+	cr_expect_eq(sts_cache_domains(cache), 0);
+	/* none of that was a failure of the domain: it is asked at once */
+	ask_of(&a, "b.example");
+	say_record("1");
+	say_policy(STS_ENFORCE, 1000);
+	cr_expect_eq(a.mode, STS_ENFORCE);
+}
+
+Test(sts_cache, what_cannot_be_asked_leaves_a_policy_in_force)
+{
+	struct answer a;
+	int i;
+
+	learn(STS_ENFORCE, 1000);
+	for (i = 0; i < 4; i++) {
+		is_unable = i == 0;
+		ask_of(&a, "a.example");
+		if (i == 1)
+			sts_cache_unknown(asked, "the resolver is down");
+		is_unable = i == 2;
+		if (i >= 2)
+			say_record("2");
+		if (i == 3)
+			say_failure(STS_UNKNOWN);
+		cr_expect_eq(a.n, 1, "%d", i);
+		cr_expect_eq(a.mode, STS_ENFORCE, "%d", i);
+		cr_expect_eq(a.failure, STS_FETCHED, "%d", i);
+	}
+}
+
+/* The failure of one policy says nothing of the next one. */
+Test(sts_cache, another_id_that_cannot_be_asked_for_has_not_failed)
+{
+	struct answer a;
+	int i;
+
+	ask_of(&a, "a.example");
+	say_record("1");
+	say_failure(STS_INVALID);
+	for (i = 0; i < 2; i++) {
+		ask_of(&a, "a.example");
+		is_unable = true;
+		say_record("2");
+		is_unable = false;
+		expect_unknown(&a);
+	}
+}
+
+Test(sts_cache, where_there_is_no_room_nothing_is_known)
+{
+	static struct answer busy[LIM_STS_DOMAINS];
+	struct answer a;
+	char name[64];
+	unsigned int i;
+
+	for (i = 0; i < LIM_STS_DOMAINS; i++) {
+		snprintf(name, sizeof(name), "n%u.example", i);
+		ask_of(&busy[i], name);
+	}
+	cr_expect_eq(sts_cache_domains(cache), LIM_STS_DOMAINS);
+	ask_of(&a, "a.example");
+	expect_unknown(&a);
+}
+
+/* A policy of the greatest length. */
+static void
+say_long_policy(void)
+{
+	struct sts_policy p = { .mode = STS_ENFORCE, .max_age_s = STS_MAX_AGE,
+		.len = LIM_STS_MX };
+	size_t i;
+
+	for (i = 0; i < sizeof(p.mx); i++)
+		p.mx[i] = i % 64 == 63 ? '\0' : 'a';
+	sts_cache_fetched(fetched, STS_FETCHED, "", &p);
+}
+
+Test(sts_cache, a_policy_that_cannot_be_kept_holds_for_those_that_wait)
+{
+	static struct answer busy[LIM_STS_DOMAINS];
+	struct answer a;
+	char name[64];
+	unsigned int i;
+	int j;
+
+	/* until all the room has policies that are being used */
+	for (i = 0; i < LIM_STS_DOMAINS; i++) {
+		snprintf(name, sizeof(name), "n%u.example", i);
+		ask_of(&busy[i], name);
+		say_record("1");
+		say_long_policy();
+		if (!sts_cache_is_changed(cache))
+			break;
+		ask_of(&busy[i], name);
+	}
+	cr_assert_gt(i, 1000);
+	for (j = 1; j <= 2; j++) {
+		ask_of(&a, "a.example");
+		say_record("1");
+		say_long_policy();
+		cr_expect_eq(a.n, 1);
+		cr_expect_eq(a.mode, STS_ENFORCE);
+		/* and is fetched for the next one */
+		cr_expect_eq(nfetched, i + j + 1);
+	}
 }
 
 Test(sts_cache, those_asked_for_least_lately_make_room)
@@ -398,6 +516,88 @@ Test(sts_cache, those_asked_for_least_lately_make_room)
 	ask_of(&a, "n0.example");
 	say_record(NULL);
 	cr_expect_not(a.has_policy);
+}
+
+/* ${domain} is asked for, and has a policy, of ${len} octets. */
+static void
+learn_of(const char *domain, enum sts_mode mode, size_t len)
+{
+	struct sts_policy p = { .mode = mode, .max_age_s = STS_MAX_AGE,
+		.len = len };
+	struct answer a;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		p.mx[i] = i % 64 == 63 || i == len - 1 ? '\0' : 'a';
+	ask_of(&a, domain);
+	say_record("1");
+	sts_cache_fetched(fetched, STS_FETCHED, "", &p);
+	cr_assert_eq(a.n, 1);
+}
+
+static bool
+is_known(const char *domain)
+{
+	struct answer a;
+
+	ask_of(&a, domain);
+	say_record(NULL);
+	return a.has_policy;
+}
+
+/* RFC 8461 10.2: who has many domains does not have those of others forgotten. */
+Test(sts_cache, the_domains_of_one_registrant_make_room_for_each_other)
+{
+	char name[64];
+	unsigned int i;
+
+	learn_of("a.example", STS_ENFORCE, 12);
+	learn_of("mail.b.example", STS_ENFORCE, 12);
+	for (i = 0; i < LIM_STS_DOMAINS + 500; i++) {
+		snprintf(name, sizeof(name), "n%u.evil.test", i);
+		learn_of(name, STS_ENFORCE, 12);
+	}
+	cr_expect_eq(sts_cache_domains(cache), LIM_STS_DOMAINS);
+	cr_expect(is_known("a.example"));
+	cr_expect(is_known("mail.b.example"));
+	cr_expect_not(is_known("n0.evil.test"));
+	cr_expect(is_known(name));
+}
+
+Test(sts_cache, long_policies_make_room_before_usual_ones)
+{
+	char name[64];
+	unsigned int i;
+
+	learn_of("a.example", STS_ENFORCE, STS_USUAL_OCTETS);
+	for (i = 0; i < 2 * LIM_STS_OCTETS / LIM_STS_MX; i++) {
+		/* each of another registrant */
+		snprintf(name, sizeof(name), "n%u.test", i);
+		learn_of(name, STS_ENFORCE, LIM_STS_MX);
+	}
+	cr_expect_lt(sts_cache_domains(cache), i);
+	cr_expect(is_known("a.example"));
+	cr_expect_not(is_known("n0.test"));
+	cr_expect(is_known(name));
+}
+
+Test(sts_cache, what_is_not_enforced_makes_room_first)
+{
+	static const enum sts_mode modes[] = { STS_TESTING, STS_NONE };
+	char name[64];
+	unsigned int i, j;
+
+	for (j = 0; j < 2; j++) {
+		learn_of("a.example", STS_ENFORCE, 12);
+		for (i = 0; i < LIM_STS_DOMAINS; i++) {
+			snprintf(name, sizeof(name), "n%u.test", i);
+			learn_of(name, modes[j], 12);
+		}
+		cr_expect_eq(sts_cache_domains(cache), LIM_STS_DOMAINS);
+		cr_expect(is_known("a.example"));
+		sts_cache_free(cache);
+		setup();
+	}
 }
 
 /* --- files -------------------------------------------------------------------- */
