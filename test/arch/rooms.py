@@ -178,6 +178,8 @@ ALSO = {
         'cmd/mailmilld/master/config'},
     # and whether relay could reach the sockets of next hops
     'cmd/mailmilld/relay/route_check.h': {'cmd/mailmilld/master/config'},
+    # and whether sts could fetch policies
+    'cmd/mailmilld/sts/sts_check.h': {'cmd/mailmilld/master/config'},
     # and whether the programs of Command could be run
     'cmd/mailmilld/pipe/pipe_check.h': {'cmd/mailmilld/master/config'},
     # and whether the workers could load the modules

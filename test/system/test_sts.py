@@ -2,7 +2,9 @@
 HTTPS server of the test, and the mail that follows them."""
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import time
 
 from harness import SLOW, text_message, wait_for
@@ -333,3 +335,17 @@ def test_a_domain_that_does_not_want_policies_has_no_process(d):
     # by_mx() alone
     with Hops(1) as hops, server(d, by_mx(hops.port), conf=CONF) as s:
         assert s.pids('sts') == []
+
+
+def test_what_it_needs_is_checked(d):
+    with open(f'{d}/libcurl.so.4', 'w') as f:
+        f.write('no library\n')
+    for conf, env, want in (
+            (f'MTA_STS_CA_File = "{d}/none.pem"', {},
+             r"option 'MTA_STS_CA_File': .*none.pem"),
+            ('', {'LD_LIBRARY_PATH': d},
+             r"option 'MTA_STS' needs libcurl.*libcurl.so.4: .*install")):
+        s = server(d, by_mx(9, 'MTA_STS = true'), conf=f'{CONF}\n{conf}\n')
+        p = subprocess.run(s.command('-n', '-f'), capture_output=True,
+                           text=True, env={**os.environ, **env})
+        assert p.returncode == 78 and re.search(want, p.stderr), p

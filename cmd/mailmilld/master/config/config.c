@@ -14,6 +14,7 @@
 #include "cmd/mailmilld/module/modules.h"
 #include "cmd/mailmilld/pipe/pipe_check.h"
 #include "cmd/mailmilld/relay/route_check.h"
+#include "cmd/mailmilld/sts/sts_check.h"
 #include "cmd/settings/settings_tls.h"
 #include "core/process/log.h"
 
@@ -96,6 +97,7 @@ config_files(struct config *config, char *err_r, size_t errlen)
 	    settings_load_transports(s, err_r, errlen) == 0 &&
 	    tls_options_check(s, err_r, errlen) == 0 &&
 	    route_check_authorities(s, err_r, errlen) == 0 &&
+	    sts_check_authorities(s, err_r, errlen) == 0 &&
 	    hop_creds_check(s, err_r, errlen) == 0 &&
 	    (config->creds = creds_open(s, 1, err_r, errlen)) != NULL)
 		return 0;
@@ -153,6 +155,9 @@ check_of(struct config *config, enum config_check which,
 	case CONFIG_PIPES:
 		pipe_check(s, spec_r);
 		return s->npipe_accounts > 0;
+	case CONFIG_STS:
+		sts_check(s, spec_r);
+		return settings_wants_sts(s);
 	case CONFIG_NCHECKS:
 		break;
 	}

@@ -11,7 +11,7 @@
 #include "cmd/settings/settings.h"
 
 enum config_check { CONFIG_AUTH, CONFIG_CREDS, CONFIG_MAILDIRS, CONFIG_ROUTES,
-	CONFIG_MODULES, CONFIG_PIPES, CONFIG_NCHECKS };
+	CONFIG_MODULES, CONFIG_PIPES, CONFIG_STS, CONFIG_NCHECKS };
 
 struct config {
 	struct settings	*settings;

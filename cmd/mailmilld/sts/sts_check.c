@@ -1,0 +1,50 @@
+/* What the role sts will need; see sts_check.h. */
+
+#include "cmd/mailmilld/sts/sts_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/mailmilld/role/roles.h"
+#include "cmd/mailmilld/sts/sts_curl.h"
+#include "tls/tls_client.h"
+
+#define CHECK_MS	20000	/* a file server may be slow */
+
+static void
+check_library(int fd, const struct probe_spec *)
+{
+	char err[PROBE_TEXT_MAX / 2];
+
+	if (sts_curl_load(err, sizeof(err)) == -1)
+		probe_say(fd, PROBE_BAD "option 'MTA_STS' needs libcurl, which "
+		    "fetches policies: %s", err);
+	else
+		probe_say(fd, PROBE_GOOD);
+}
+
+void
+sts_check(const struct settings *s, struct probe_spec *spec_r)
+{
+	*spec_r = (struct probe_spec){ .what = "MTA_STS: loading libcurl",
+		.name = s->sts_user, .limit_ms = CHECK_MS,
+		.run = check_library, .closure = s };
+	account_look(s, ROLE_STS, &spec_r->account);
+}
+
+int
+sts_check_authorities(const struct settings *s, char *err_r, size_t errlen)
+{
+	char why[SETTINGS_ERROR_MAX / 2];
+	struct tlsctx_octets pem;
+
+	if (!settings_wants_sts(s))
+		return 0;
+	if (tls_authorities_read(s->mta_sts_ca_file, &pem, why,
+	    sizeof(why)) == -1) {
+		snprintf(err_r, errlen, "option 'MTA_STS_CA_File': %s", why);
+		return -1;
+	}
+	free((void *)(uintptr_t)pem.v);
+	return 0;
+}
