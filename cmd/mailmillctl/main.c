@@ -18,7 +18,7 @@
 #define AGAIN_TRIES	50	/* 5 seconds in all */
 
 /* What a command takes */
-#define TAKES_ID	0x01	/* an id, or "all" */
+#define TAKES_ID	0x01	/* an id, or "all"; of sts, a domain */
 #define TAKES_FILTER	0x02	/* the options of filter.c */
 #define TAKES_DRY	0x04	/* --dry-run */
 #define TAKES_LIMIT	0x08	/* --limit */
@@ -35,7 +35,7 @@
 
 struct command {
 	const char	*name;
-	const char	*action;	/* of queue */
+	const char	*action;	/* of queue and sts */
 	unsigned int	 flags;
 	void		(*print)(FILE *fp, const json_t *answer);
 };
@@ -46,6 +46,9 @@ static const struct command commands[] = {
 	{ "reload", NULL, 0, print_result },
 	{ "stop", NULL, 0, print_result },
 	{ "lookup", NULL, TAKES_NAME, print_lookup },
+	{ "sts", "list", TAKES_LIMIT | IS_DEFAULT, print_sts },
+	{ "sts", "show", TAKES_ID, print_sts },
+	{ "sts", "fetch", TAKES_ID, print_sts_fetch },
 	{ "queue", "list", TAKES_FILTER | TAKES_LIMIT | IS_DEFAULT,
 	    print_queue },
 	{ "queue", "show", TAKES_ID | TAKES_PART, print_message },
@@ -84,6 +87,9 @@ usage(void)
 	    "          queue import folder | -\n"
 	    "          lookup domain\n"
 	    "          lookup name host | mx | txt | tlsa | ptr | cname\n"
+	    "          sts [list] [--limit n]\n"
+	    "          sts show domain\n"
+	    "          sts fetch domain\n"
 	    "          reload\n"
 	    "          stop\n"
 	    "          passwd -f file [-dt] [-i iterations] [-m method] "
@@ -268,7 +274,7 @@ run(const struct command *c, const char *path, json_t *request,
 	int status;
 
 	/* who names a socket does not say which spool */
-	answer = ask_patiently(path, request, c->action != NULL &&
+	answer = ask_patiently(path, request, strcmp(c->name, "queue") == 0 &&
 	    o->socket == NULL ? o->filename : NULL, &fp);
 	json_decref(request);
 	if (answer != NULL && c->flags & IS_IMPORT &&

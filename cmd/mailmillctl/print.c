@@ -561,3 +561,62 @@ print_lookup(FILE *fp, const json_t *answer)
 	json_array_foreach(json_object_get(answer, "records"), i, record)
 		print_record(fp, record);
 }
+
+/* What is known of the policy of one domain. */
+static void
+print_policy(FILE *fp, const json_t *d)
+{
+	json_t *mx;
+	size_t i;
+
+	put_safe(fp, str(d, "domain"));
+	if (json_is_string(json_object_get(d, "id"))) {
+		fprintf(fp, ": %s, id ", str(d, "mode"));
+		put_safe(fp, str(d, "id"));
+		fputs(", fetched ", fp);
+		put_duration(fp, num(d, "age"), 0);
+		fputs(" ago, expires in ", fp);
+		put_duration(fp, num(d, "expires"), 0);
+	} else
+		fputs(": no policy in force", fp);
+	if (json_is_true(json_object_get(d, "asked")))
+		fputs(", being asked for", fp);
+	fputc('\n', fp);
+	json_array_foreach(json_object_get(d, "mx"), i, mx) {
+		fputs("    mx ", fp);
+		put_safe(fp, json_string_value(mx));
+		fputc('\n', fp);
+	}
+	if (!json_is_string(json_object_get(d, "failure")))
+		return;
+	fprintf(fp, "    the policy with the id ");
+	put_safe(fp, str(d, "failed_id"));
+	fputs(" could not be had (", fp);
+	put_safe(fp, str(d, "failure"));
+	fputs("), and is asked for again in ", fp);
+	put_duration(fp, num(d, "retry"), 0);
+	fputc('\n', fp);
+}
+
+void
+print_sts(FILE *fp, const json_t *answer)
+{
+	const json_t *policies = json_object_get(answer, "policies"), *d;
+	size_t i;
+
+	json_array_foreach(policies, i, d)
+		print_policy(fp, d);
+	if (json_array_size(policies) == 0)
+		fputs("no policy is known\n", fp);
+}
+
+void
+print_sts_fetch(FILE *fp, const json_t *answer)
+{
+	const char *domain = str(answer, "domain");
+
+	put_safe(fp, domain);
+	fputs(": its policy is asked for; \"mailmillctl sts show ", fp);
+	put_safe(fp, domain);
+	fputs("\" and the log say what comes of it\n", fp);
+}

@@ -349,3 +349,44 @@ def test_what_it_needs_is_checked(d):
         p = subprocess.run(s.command('-n', '-f'), capture_output=True,
                            text=True, env={**os.environ, **env})
         assert p.returncode == 78 and re.search(want, p.stderr), p
+
+
+def test_policies_can_be_seen_and_fetched_by_hand(d):
+    with world(d, ['sts.test', 'two.test'], ['mx.sts.test'], 1) as w:
+        w.zones.add('sts.test', '1')
+        w.policy('sts.test', policy('mx.sts.test', '*.b.test'))
+        w.zones.add('two.test', '7')
+        send(w.s, 'a@sts.test', 'b@two.test')
+        w.hops[0].wait(2, 60 * SLOW)
+
+        def seen():
+            v = w.s.ctl_json('sts')
+            return {p['domain']: p for p in v['policies']}
+        v = seen()
+        p = v['sts.test']
+        assert (p['mode'], p['id'], p['max_age'], p['mx']) == (
+            'enforce', '1', 86400, ['mx.sts.test', '*.b.test']), p
+        assert 0 <= p['age'] < 300 and 86000 < p['expires'] <= 86400, p
+        p = v['two.test']
+        assert (p['mode'], p['failure'], p['failed_id']) == (
+            'unknown', 'sts-policy-fetch-error', '7'), p
+        assert 0 < p['retry'] <= 300, p
+        out = w.s.ctl('sts', 'show', 'STS.test').stdout
+        assert out.startswith('sts.test: enforce, id 1, fetched '), out
+        assert '\n    mx *.b.test\n' in out, out
+        # neither the id nor a failure of just now is a reason not to fetch it
+        w.policy('two.test', policy('mx.two.test', mode='testing'), id='7')
+        w.s.ctl('sts', 'fetch', 'two.test')
+        w.wait_policy('two.test', '7')
+        w.policy('sts.test', policy('other.test'))
+        w.s.ctl('sts', 'fetch', 'sts.test')
+        wait_for('the other text', lambda: seen()['sts.test']['mx'] ==
+                 ['other.test'], 60 * SLOW)
+        for words in (['sts', 'show', 'none.test'], ['sts', 'fetch', 'a b']):
+            assert w.s.ctl(*words, check=False).returncode == 1, words
+        for words in (['sts', 'show'], ['sts', 'fetch'], ['sts', 'x'],
+                      ['sts', 'list', 'a.test']):
+            assert w.s.ctl(*words, check=False).returncode == 2, words
+    with Hops(1) as hops, server(d, by_mx(hops.port), conf=CONF) as s:
+        p = s.ctl('sts', check=False)
+        assert p.returncode == 1 and 'is not in use' in p.stderr, p

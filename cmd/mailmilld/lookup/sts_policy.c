@@ -29,6 +29,20 @@ sts_group(const char *name)
 }
 
 const char *
+sts_failure_name(enum sts_failure failure)
+{
+	static const char *const names[STS_NFAILURES] = {
+		[STS_FETCHED] = "none",
+		[STS_FETCH_ERROR] = "sts-policy-fetch-error",
+		[STS_INVALID] = "sts-policy-invalid",
+		[STS_WEBPKI_INVALID] = "sts-webpki-invalid",
+		[STS_UNKNOWN] = "unknown"
+	};
+
+	return names[failure];
+}
+
+const char *
 sts_mode_name(enum sts_mode mode)
 {
 	return mode_names[mode];

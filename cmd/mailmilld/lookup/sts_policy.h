@@ -59,8 +59,10 @@ bool sts_policy_matches(const struct sts_policy *p, const char *host);
  * from another process or from a file is used after that alone. */
 bool sts_policy_check(const struct sts_policy *p);
 
-/* sts_mode_name(mode): "none", "testing", "enforce", as in a policy. */
+/* sts_mode_name(mode): "none", "testing", "enforce", as in a policy.
+ * sts_failure_name(failure): As RFC 8460 4.3 has it, or "none", "unknown". */
 const char *sts_mode_name(enum sts_mode mode);
+const char *sts_failure_name(enum sts_failure failure);
 
 /* sts_group(name): The two last labels of ${name}, in which the domains of one
  * registrant are alike.  Under a public suffix of two labels ("co.uk") those of others

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ struct role_state {
 	struct sts_cache	*cache;
 	struct sts_file		*file;
 	struct sts_askers	 askers;
+	struct sts_ctls		 ctls;
 	LIST_HEAD(, errand)	 errands;
 	Event			*timer;
 	unsigned int		 npasses;
@@ -106,6 +108,7 @@ become_writer(struct role_state *s)
 	s->is_writer = true;
 	load(s);
 	sts_askers_answer(&s->askers);
+	s->ctls.is_open = true;
 }
 
 static void
@@ -255,9 +258,29 @@ exit_if_done(void *closure)
 		child_exit(s->child);
 }
 
+static void
+on_control(void *closure, struct channel_msg *msg)
+{
+	struct role_state *s = closure;
+
+	sts_ctl_begin(&s->ctls, msg->fd, msg->entries, msg->nentries);
+	msg->fd = -1;
+}
+
+/* mailmillctl asks the next one. */
+static void
+on_drain(void *closure)
+{
+	struct role_state *s = closure;
+
+	s->ctls.is_open = false;
+	exit_if_done(s);
+}
+
 static const struct child_ops child_ops = {
+	.on = { [M_CONTROL] = on_control },
 	.peer = on_peer,
-	.drain = exit_if_done
+	.drain = on_drain
 };
 
 /* --- start and end -------------------------------------------------------- */
@@ -316,7 +339,7 @@ open_all(struct role_state *s, int dirfd)
 		log_err("start", "role=%s", "sts");
 		return -1;
 	}
-	s->askers.cache = s->cache;
+	s->askers.cache = s->ctls.cache = s->cache;
 	config.lookup = s->lookup;
 	if ((s->fetches = sts_fetches_new(&config, err, sizeof(err))) == NULL) {
 		log_errx("start", "role=%s step=%s reason=%s", "sts",
@@ -332,6 +355,7 @@ close_all(struct role_state *s)
 {
 	after_cancel(&s->timer);
 	sts_askers_close(&s->askers);
+	sts_ctls_close(&s->ctls);
 	end_errands(s);
 	sts_fetches_free(s->fetches);
 	sts_cache_free(s->cache);
@@ -348,9 +372,11 @@ sts_main(struct child *c)
 	int status = 1, dirfd = -1;
 
 	TAILQ_INIT(&s.askers.list);
+	TAILQ_INIT(&s.ctls.list);
 	LIST_INIT(&s.errands);
 	privs_raise_nofile();
 	umask(077);
+	json_object_seed(arc4random());		/* not from a file, later */
 	if (open_library(&s) == -1 ||
 	    (dirfd = open_folder(c->settings)) == -1 ||
 	    child_drop(c) == -1 || open_all(&s, dirfd) == -1)

@@ -42,6 +42,7 @@ struct sts_domain {
 	char			 id[LIM_STS_ID + 1];	/* that is fetched, or was last */
 	uint64_t		 retry_ms;	/* that one is not fetched before */
 	enum sts_failure	 failure;	/* of it */
+	bool			 is_renewed;	/* it is fetched, whatever is known */
 	char			 name[];
 };
 RB_HEAD(domains, sts_domain);
@@ -318,6 +319,7 @@ fetch(struct sts_domain *d, const char *id)
 {
 	strlcpy(d->id, id, sizeof(d->id));
 	d->retry_ms = 0;		/* this one has not failed yet */
+	d->is_renewed = false;
 	d->state = FETCHING;
 	if (d->c->ops->fetch(d->c->closure, d->name, d) == -1)
 		sts_cache_unknown(d, "the policy cannot be asked for: out of "
@@ -356,15 +358,17 @@ sts_cache_record(struct sts_domain *d, const char *id)
 
 	d->state = IDLE;
 	if (id == NULL) {
+		d->is_renewed = false;
 		answer(d, STS_FETCHED);
 		if (is_void(d))
 			domain_free(d);
 		return;
 	}
 	is_known = is_in_force(d) && strcmp(d->held.id, id) == 0;
-	is_old = is_known && now - d->held.since_ms >= STS_REFRESH_MS;
+	is_old = is_known && (d->is_renewed ||
+	    now - d->held.since_ms >= STS_REFRESH_MS);
 	/* the same one has failed, or has just been fetched */
-	if (now < d->retry_ms && strcmp(d->id, id) == 0) {
+	if (!d->is_renewed && now < d->retry_ms && strcmp(d->id, id) == 0) {
 		answer(d, d->failure);
 		return;
 	}
@@ -453,7 +457,7 @@ sts_cache_leave(struct sts_waiter *w)
 bool
 sts_cache_is_wanted(const struct sts_domain *d)
 {
-	return !TAILQ_EMPTY(&d->waiters) || is_in_force(d);
+	return d->is_renewed || !TAILQ_EMPTY(&d->waiters) || is_in_force(d);
 }
 
 void
@@ -524,6 +528,64 @@ sts_cache_is_changed(struct sts_cache *c)
 
 	c->is_changed = false;
 	return is_changed;
+}
+
+static void
+see(const struct sts_domain *d, uint64_t now, struct sts_seen *seen_r)
+{
+	bool has_failed = d->failure != STS_FETCHED && now < d->retry_ms;
+
+	*seen_r = (struct sts_seen){ .kept = { .domain = d->name },
+		.failure = has_failed ? d->failure : STS_FETCHED,
+		.failed_id = has_failed ? d->id : "",
+		.retry_ms = has_failed ? d->retry_ms - now : 0,
+		.is_asked = d->state != IDLE };
+	if (!is_in_force(d))
+		return;
+	seen_r->kept.id = d->held.id;
+	seen_r->kept.policy = d->held.policy;
+	seen_r->kept.left_ms = d->held.end_ms - now;
+	seen_r->kept.age_ms = now - d->held.since_ms;
+}
+
+void
+sts_cache_look(struct sts_cache *c, void (*fn)(void *closure,
+    const struct sts_seen *seen), void *closure)
+{
+	uint64_t now = c->ops->now_ms();
+	const struct sts_domain *d;
+	struct sts_seen seen;
+
+	TAILQ_FOREACH(d, &c->used, used) {
+		see(d, now, &seen);
+		fn(closure, &seen);
+	}
+}
+
+bool
+sts_cache_see(struct sts_cache *c, const char *domain, struct sts_seen *seen_r)
+{
+	const struct sts_domain *d = find(c, domain);
+
+	if (d != NULL)
+		see(d, c->ops->now_ms(), seen_r);
+	return d != NULL;
+}
+
+int
+sts_cache_renew(struct sts_cache *c, const char *domain)
+{
+	struct sts_domain *d = find(c, domain);
+
+	if (d == NULL && (d = domain_new(c, domain)) == NULL)
+		return -1;
+	/* one that is being fetched is as new as it can be */
+	if (d->state == FETCHING)
+		return 0;
+	d->is_renewed = true;
+	if (d->state == IDLE)
+		ask(d);
+	return 0;
 }
 
 size_t

@@ -107,6 +107,27 @@ void sts_cache_each(struct sts_cache *c, void (*fn)(void *closure,
     const struct sts_kept *kept), void *closure);
 bool sts_cache_is_changed(struct sts_cache *c);
 
+/* What is known of a domain. */
+struct sts_seen {
+	struct sts_kept	 kept;		/* policy NULL: none is in force */
+	enum sts_failure failure;	/* of the last fetch */
+	const char	*failed_id;	/* with a failure: of the record */
+	uint64_t	 retry_ms;	/* with a failure: it is not fetched again before */
+	bool		 is_asked;	/* just now */
+};
+
+/* sts_cache_look(c, fn, closure): Each domain, the ones asked for last first.
+ * sts_cache_see(c, domain, seen_r): That one; return false: nothing is known of it.
+ * What is seen is valid until the next call for ${c}.
+ * sts_cache_renew(c, domain): Have it asked again, and its policy fetched, whatever is
+ * known and has failed.  What is in force stays so meanwhile.  Return 0, or -1:
+ * ENOMEM. */
+void sts_cache_look(struct sts_cache *c, void (*fn)(void *closure,
+    const struct sts_seen *seen), void *closure);
+bool sts_cache_see(struct sts_cache *c, const char *domain,
+    struct sts_seen *seen_r);
+int sts_cache_renew(struct sts_cache *c, const char *domain);
+
 size_t sts_cache_domains(const struct sts_cache *c);
 
 /* sts_cache_free(c): Nothing is answered any more; what was asked is cancelled

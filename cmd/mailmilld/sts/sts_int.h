@@ -1,5 +1,5 @@
 /* What the files of the role sts share: sts.c has the process, sts_asker.c its
- * askers; sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
+ * askers, sts_ctl.c mailmillctl's requests; sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
 
 #ifndef CMD_MAILMILLD_STS_STS_INT_H
 #define CMD_MAILMILLD_STS_STS_INT_H
@@ -11,6 +11,7 @@
 #include "core/util/log_bound.h"
 
 struct sts_question;
+struct sts_ctl;
 
 /* A process that asks. */
 struct sts_asker {
@@ -39,5 +40,20 @@ struct sts_askers {
 int sts_asker_open(struct sts_askers *as, const struct msg_peer *who, int fd);
 void sts_askers_answer(struct sts_askers *as);
 void sts_askers_close(struct sts_askers *as);
+
+/* Requests of mailmillctl. */
+struct sts_ctls {
+	TAILQ_HEAD(, sts_ctl)	 list;
+	unsigned int		 n;
+	struct sts_cache	*cache;
+	bool			 is_open;	/* they are answered; else: try again */
+};
+
+/* sts_ctl_begin(cs, fd, request, len): Answer the ${request} on ${fd}, which is
+ * taken; -1: it has been lost.
+ * sts_ctls_close(cs): End all connections. */
+void sts_ctl_begin(struct sts_ctls *cs, int fd, const char *request,
+    unsigned int len);
+void sts_ctls_close(struct sts_ctls *cs);
 
 #endif

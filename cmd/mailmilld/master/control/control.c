@@ -254,8 +254,9 @@ conn_request(struct conn *c, const struct timeval *now)
 		return do_stop(c, now);
 	case CONTROL_QUEUE:
 	case CONTROL_LOOKUP:
+	case CONTROL_STS:
 		c->wants = command == CONTROL_QUEUE ? ROLE_QUEUE :
-		    ROLE_RESOLVER;
+		    command == CONTROL_STS ? ROLE_STS : ROLE_RESOLVER;
 		(void)wait_for(c, 0, now, ROLE_WAIT_S);
 		return do_pass_on(c, now);
 	case CONTROL_BAD:

@@ -16,7 +16,7 @@ void control_step(struct master *m);
 
 enum control_command {
 	CONTROL_STATUS, CONTROL_STATS, CONTROL_RELOAD, CONTROL_STOP,
-	CONTROL_QUEUE, CONTROL_LOOKUP,
+	CONTROL_QUEUE, CONTROL_LOOKUP, CONTROL_STS,
 	CONTROL_BAD		/* no JSON object, or no such command */
 };
 

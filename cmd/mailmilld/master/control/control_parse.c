@@ -12,6 +12,7 @@ static const char *const names[] = {
 	[CONTROL_STOP] = "stop",
 	[CONTROL_QUEUE] = "queue",
 	[CONTROL_LOOKUP] = "lookup",
+	[CONTROL_STS] = "sts",
 };
 
 enum control_command

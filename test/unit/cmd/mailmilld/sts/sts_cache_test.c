@@ -600,6 +600,73 @@ Test(sts_cache, what_is_not_enforced_makes_room_first)
 	}
 }
 
+/* --- what can be seen, and done by hand ----------------------------------------- */
+
+Test(sts_cache, what_is_known_of_a_domain_can_be_seen)
+{
+	struct sts_seen seen;
+	struct answer a;
+
+	cr_expect_not(sts_cache_see(cache, "a.example", &seen));
+	learn(STS_ENFORCE, 1000);
+	clock_ms += 10000;
+	cr_assert(sts_cache_see(cache, "a.example", &seen));
+	cr_expect_str_eq(seen.kept.id, "1");
+	cr_expect_eq(seen.kept.policy->mode, STS_ENFORCE);
+	cr_expect_eq(seen.kept.age_ms, 10000);
+	cr_expect_eq(seen.kept.left_ms, 990000);
+	cr_expect_eq(seen.failure, STS_FETCHED);
+	cr_expect_not(seen.is_asked);
+	ask_of(&a, "a.example");
+	cr_assert(sts_cache_see(cache, "a.example", &seen));
+	cr_expect(seen.is_asked);
+	say_record("2");
+	say_failure(STS_INVALID);
+	clock_ms += 1000;
+	cr_assert(sts_cache_see(cache, "a.example", &seen));
+	cr_expect_str_eq(seen.kept.id, "1");
+	cr_expect_eq(seen.failure, STS_INVALID);
+	cr_expect_str_eq(seen.failed_id, "2");
+	cr_expect_eq(seen.retry_ms, STS_RETRY_MS - 1000);
+	clock_ms += STS_RETRY_MS;
+	cr_assert(sts_cache_see(cache, "a.example", &seen));
+	cr_expect_eq(seen.failure, STS_FETCHED);
+	/* no policy any more */
+	clock_ms += 1000000;
+	cr_assert(sts_cache_see(cache, "a.example", &seen));
+	cr_expect_null(seen.kept.policy);
+}
+
+Test(sts_cache, a_policy_is_fetched_anew_by_hand)
+{
+	struct answer a;
+
+	/* the same id, and it is new */
+	learn(STS_ENFORCE, 1000);
+	cr_expect_eq(sts_cache_renew(cache, "a.example"), 0);
+	say_record("1");
+	cr_expect_eq(nfetched, 2);
+	cr_expect_eq(sts_cache_renew(cache, "a.example"), 0);
+	say_failure(STS_FETCH_ERROR);
+	cr_expect_eq(nfetched, 2);
+	ask_again(&a, "1");
+	cr_expect_eq(a.mode, STS_ENFORCE, "it stays in force");
+	/* it has just failed */
+	cr_expect_eq(sts_cache_renew(cache, "a.example"), 0);
+	say_record("1");
+	say_policy(STS_TESTING, 1000);
+	ask_again(&a, "1");
+	cr_expect_eq(a.mode, STS_TESTING);
+	/* one that nobody has asked for */
+	cr_expect_eq(sts_cache_renew(cache, "b.example"), 0);
+	cr_expect_str_eq(asked_name, "b.example");
+	say_record(NULL);
+	cr_expect_eq(sts_cache_domains(cache), 1);
+	is_unable = true;
+	cr_expect_eq(sts_cache_renew(cache, "b.example"), 0);
+	cr_expect_eq(sts_cache_domains(cache), 1);
+}
+
 /* --- files -------------------------------------------------------------------- */
 
 #define WALL_S	1800000000
