@@ -12,67 +12,114 @@
 #include <unistd.h>
 
 #include "cmd/sendmail/send_submit.h"
+#include "cmd/sendmail/send_turn.h"
 #include "core/util/fileio.h"
 
 #define PIECE_OCTETS	32768
 
-/* Octets on their way in one direction */
+/* Octets on their way to a descriptor */
 struct way {
-	int	from, to;
+	int	fd;
 	char	buf[PIECE_OCTETS];
 	size_t	at, len;
-	bool	is_over;
 };
 
-/* Read from ${w}, and if that has ended, tell the server. */
-static void
-fill(struct way *w, int server)
-{
-	ssize_t n = read(w->from, w->buf, sizeof(w->buf));
+struct session {
+	int		 in, server;
+	bool		 is_in_over, is_server_over;
+	char		 buf[PIECE_OCTETS / 2];	/* what the program has said */
+	size_t		 at, len;
+	struct send_turn turn;
+	struct way	 to, from;
+};
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	w->at = 0;
-	w->len = n > 0 ? (size_t)n : 0;
-	if (n > 0)
-		return;
-	w->is_over = true;
-	if (w->to == server)
-		(void)shutdown(server, SHUT_WR);
+static bool
+is_empty(const struct way *w)
+{
+	return w->at == w->len;
 }
 
-static void
+/* Return how many octets were read; 0: there is nothing now, or, with *${is_over_r},
+ * nothing more. */
+static size_t
+get(int fd, char *buf, size_t size, bool *is_over_r)
+{
+	ssize_t n = read(fd, buf, size);
+
+	*is_over_r = n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Return -1: nobody reads there any more. */
+static int
 drain(struct way *w)
 {
-	ssize_t n = write(w->to, w->buf + w->at, w->len - w->at);
+	ssize_t n = write(w->fd, w->buf + w->at, w->len - w->at);
 
 	if (n > 0)
 		w->at += (size_t)n;
-	else if (n == -1 && errno != EAGAIN && errno != EINTR) {
-		w->is_over = true;
-		w->at = w->len;
-	}
+	return n == -1 && errno != EAGAIN && errno != EINTR ? -1 : 0;
 }
 
-/* What one direction waits for: room, or octets */
-static struct pollfd
-wanted(const struct way *w)
+/* Send on what is the program's turn to say.  If that has ended, tell the server. */
+static void
+take_turn(struct session *s)
 {
-	if (w->at < w->len)
-		return (struct pollfd){ .fd = w->to, .events = POLLOUT };
-	return (struct pollfd){ .fd = w->is_over ? -1 : w->from,
-		.events = POLLIN };
+	if (!is_empty(&s->to))
+		return;
+	s->to.at = 0;
+	s->at += send_turn_input(&s->turn, s->buf + s->at, s->len - s->at,
+	    s->to.buf, &s->to.len);
+	if (s->to.len == 0 && s->at == s->len && s->is_in_over)
+		(void)shutdown(s->server, SHUT_WR);
 }
 
 static void
-step(struct way *w, const struct pollfd *p, int server)
+from_program(struct session *s)
 {
-	if (p->revents == 0)
-		return;
-	if (w->at < w->len)
-		drain(w);
-	else
-		fill(w, server);
+	s->at = 0;
+	s->len = get(s->in, s->buf, sizeof(s->buf), &s->is_in_over);
+}
+
+static void
+from_server(struct session *s)
+{
+	s->from.at = 0;
+	s->from.len = get(s->server, s->from.buf, sizeof(s->from.buf),
+	    &s->is_server_over);
+	send_turn_reply(&s->turn, s->from.buf, s->from.len);
+}
+
+/* What is waited for: [0] the way to the server, [1] the way back */
+static void
+wanted(const struct session *s, struct pollfd fds[2])
+{
+	fds[0] = (struct pollfd){ .fd = -1 };
+	if (!is_empty(&s->to))
+		fds[0] = (struct pollfd){ .fd = s->server, .events = POLLOUT };
+	else if (s->at == s->len && !s->is_in_over)
+		fds[0] = (struct pollfd){ .fd = s->in, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = s->server, .events = POLLIN };
+	if (!is_empty(&s->from))
+		fds[1] = (struct pollfd){ .fd = s->from.fd, .events = POLLOUT };
+}
+
+static void
+step(struct session *s, const struct pollfd fds[2])
+{
+	if (fds[0].revents != 0 && is_empty(&s->to))
+		from_program(s);
+	else if (fds[0].revents != 0 && drain(&s->to) == -1) {
+		s->to.at = s->to.len;
+		s->at = s->len;
+		s->is_in_over = true;
+	}
+	if (fds[1].revents != 0 && is_empty(&s->from))
+		from_server(s);
+	else if (fds[1].revents != 0 && drain(&s->from) == -1) {
+		s->from.at = s->from.len;
+		s->is_server_over = true;
+	}
 }
 
 int
@@ -80,25 +127,24 @@ send_session(const char *path, int in, int out)
 {
 	static const char none[] = "421 4.3.2 The mail server does not run "
 	    "here\r\n";
-	static struct way to, from;
+	static struct session s;
 	struct pollfd fds[2];
-	int server = send_submit_connect(path, SOCK_STREAM);
 
-	if (server == -1) {
+	s.in = in;
+	s.from.fd = out;
+	s.server = s.to.fd = send_submit_connect(path, SOCK_STREAM);
+	if (s.server == -1) {
 		(void)fileio_write(out, none, sizeof(none) - 1);
 		return EX_TEMPFAIL;
 	}
-	to = (struct way){ .from = in, .to = server };
-	from = (struct way){ .from = server, .to = out };
 	/* when the server has ended, nothing is left to do */
-	while (!from.is_over || from.at < from.len) {
-		fds[0] = wanted(&to);
-		fds[1] = wanted(&from);
+	while (!s.is_server_over || !is_empty(&s.from)) {
+		take_turn(&s);
+		wanted(&s, fds);
 		if (poll(fds, 2, -1) == -1 && errno != EINTR)
 			break;
-		step(&to, &fds[0], server);
-		step(&from, &fds[1], server);
+		step(&s, fds);
 	}
-	close(server);
-	return from.is_over ? 0 : EX_IOERR;
+	close(s.server);
+	return s.is_server_over ? 0 : EX_IOERR;
 }

@@ -224,6 +224,13 @@ def test_smtp_on_standard_input(d):
         say(b'QUIT\r\n', b'221 ')
         assert p.wait(30) == 0
         h.server.wait_mail(1)
+        # a script, which waits for nothing
+        script = b'EHLO x.test\nMAIL FROM:<a@client.test>\n' \
+            b'RCPT TO:<user@example.test>\nDATA\n' + text(1) + b'.\nQUIT\n'
+        p = h.run('-bs', data=script)
+        assert [x for x in re.findall(rb'^\d{3} ', p.stdout, re.M)] == [
+            b'220 ', b'250 ', b'250 ', b'250 ', b'354 ', b'250 ', b'221 '], p
+        assert subjects(h.server.wait_mail(2)) == ['message 0', 'message 1']
         # the program ends without QUIT
         p = h.run('-bs', data=b'')
         assert p.stdout.startswith(b'220 '), p
