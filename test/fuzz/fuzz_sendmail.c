@@ -1,6 +1,7 @@
 /* A message as a program gives it to sendmail: flags, a seed for the fragments, the
  * text.  In any fragments it becomes the same; its header is one that stays as it is
- * when it is made again, without Bcc.  And the same text as a file of the maildrop. */
+ * when it is made again, without Bcc.  And the same text as a file of the maildrop, and as
+ * the script of a session. */
 
 #include "test/fuzz/fuzz.h"
 
@@ -11,6 +12,7 @@
 #include "cmd/sendmail/send_envelope.h"
 #include "cmd/sendmail/send_header.h"
 #include "cmd/sendmail/send_text.h"
+#include "cmd/sendmail/send_turn.h"
 #include "test/lib/simrand.h"
 
 #define TEXT_MAX	8192
@@ -48,6 +50,34 @@ lines(const struct fuzz_input *in, bool is_dot_plain, struct simrand *r,
 		FUZZ_HOLDS(out[i] == '\r' ? out[i + 1] == '\n' :
 		    out[i] != '\n' || (i > 0 && out[i - 1] == '\r'));
 	FUZZ_HOLDS(!t.is_end || !is_dot_plain);
+	return len;
+}
+
+/* What a server that says anything gets of the input, as of -bs */
+static size_t
+session(const struct fuzz_input *in, uint8_t seed, struct simrand *r,
+    char out[TEXT_MAX])
+{
+	static const char *const replies[] = { "250 x\r\n", "250\n",
+		"250-x\r\n250 y\r\n", "354 x\r\n", "220 x\r\n" };
+	struct send_turn t = { .state = 0 };
+	const char *reply = "";
+	size_t at = 0, n, len = 0, k, used;
+	struct simrand says;
+
+	simrand_seed(&says, seed);
+	while (at < in->left) {
+		k = piece_of(in->left - at, r);
+		FUZZ_HOLDS(len + 2 * k <= TEXT_MAX);
+		used = send_turn_input(&t, (const char *)in->p + at, k,
+		    out + len, &n);
+		FUZZ_HOLDS(used <= k && n >= used && n <= 2 * used);
+		FUZZ_HOLDS(*reply == '\0' || used > 0);
+		at += used;
+		len += n;
+		reply = used == k ? "" : replies[simrand_below(&says, 5)];
+		send_turn_reply(&t, reply, strlen(reply));
+	}
 	return len;
 }
 
@@ -171,6 +201,9 @@ fuzz_sendmail(const uint8_t *data, size_t len)
 	check_envelope(&in);
 	if (in.left > TEXT_MAX / 4)
 		in.left = TEXT_MAX / 4;
+	n = session(&in, flags, NULL, whole);
+	FUZZ_HOLDS(session(&in, flags, &r, pieces) == n);
+	FUZZ_HOLDS(memcmp(whole, pieces, n) == 0);
 	n = lines(&in, flags & 1, NULL, whole);
 	FUZZ_HOLDS(lines(&in, flags & 1, &r, pieces) == n);
 	FUZZ_HOLDS(memcmp(whole, pieces, n) == 0);
