@@ -104,6 +104,13 @@ def test_keyd_may_end_meanwhile(d):
         hop.wait(1)
 
 
+def stop(server):
+    """Before the first one is stopped, which looks for processes that are left."""
+    server.signal(signal.SIGTERM)
+    assert server.wait_end() == 0
+    server.proc = None
+
+
 def by_scram(d, protocols):
     """To a second mailmilld, which proves that it knows the password, too, and of
     which no certificate is asked; the login is bound to the connection."""
@@ -129,9 +136,7 @@ def by_scram(d, protocols):
         [e] = events(s, 'hop-login')
         assert e['mechanism'] == 'SCRAM-SHA-256-PLUS', e
         assert e['verified'] == 'no', e
-        second.signal(signal.SIGTERM)
-        assert second.wait_end() == 0
-        second.proc = None
+        stop(second)
 
 
 def test_a_second_mailmilld_by_scram(d):
@@ -233,7 +238,8 @@ def test_dovecot_checks_our_logins(d):
             domains.append(domain(
                 f'm{n}.test', hop, f'TLS = verify\nTLS_CA_File = "{tls.ca}"\n'
                 f'TLS_Name = "mx.example.test"\nLogin = "{path}"'))
-        with second, server(f'{d}/first', *domains) as s:
+        second.start()
+        with server(f'{d}/first', *domains) as s:
             for n, mechanism in enumerate(steps):
                 if n > 0:
                     second.write_conf(listener=by(mechanism))
@@ -245,6 +251,7 @@ def test_dovecot_checks_our_logins(d):
                     mechanism, 'yes'), e
                 wait_for('its end', lambda: events(second, 'auth')[n:])
             assert not events(s, 'hop-login-failed')
+            stop(second)
 
 
 def private(path, text):
