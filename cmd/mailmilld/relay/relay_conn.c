@@ -405,6 +405,7 @@ relay_conn_open(const struct relay_conn_target *target,
 	conn->closure = closure;
 	conn->login = (struct relay_login){ .logins = target->logins,
 		.domain = target->domain, .route = target->value,
+		.nrefused = target->nrefused,
 		.say = say_login, .closure = conn };
 	relay_said_remote(target->addr, conn->remote);
 	if (prepare_tls(conn, target) == -1 ||

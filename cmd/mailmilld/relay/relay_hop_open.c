@@ -172,7 +172,8 @@ target_of(const struct relay_hop *hop, const struct relay_place *place)
 		.tls = is_clear ? NULL : relay_tls_find(hop->h->env->tls, d),
 		.logins = hop->h->env->logins,
 		.domain = (size_t)(d - hop->h->env->settings->domains),
-		.value = place->route
+		.value = place->route,
+		.nrefused = place->nrefused
 	};
 }
 

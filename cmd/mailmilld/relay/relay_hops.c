@@ -93,7 +93,7 @@ on_next(void *closure, struct relay_conn *conn)
 		return NULL;
 	}
 	if (is_new)
-		relay_way_good(&hop->way, conn->place);
+		relay_way_good(&hop->way, conn->place, conn->login.nrefused);
 	if (gives_way(h, conn))
 		relay_hop_set_state(hop, conn, CONN_LEAVING);
 	else if (!is_new && monotonic_ms() >= conn->end_ms) {

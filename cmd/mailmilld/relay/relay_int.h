@@ -204,6 +204,7 @@ struct relay_conn_target {
 	const struct relay_policy *policy;	/* what the server has to show */
 	struct relay_logins	*logins;	/* options.login is made there; ... */
 	size_t			 domain, value;	/* ... for this value of Route of this Domain section */
+	unsigned int		 nrefused;	/* channel bindings that are not offered: the server did not know them before */
 };
 
 enum relay_conn_state {

@@ -92,16 +92,16 @@ has_addr(const struct relay_way *w, const struct route_addr *addr)
 	return false;
 }
 
-/* What the DNS said before may have had the same address. */
-static uint64_t
-bad_until(const struct relay_way *w, const struct route_addr *addr)
+/* What the DNS said before may have had the same address; NULL: it had not. */
+static const struct relay_place *
+find_was(const struct relay_way *w, const struct route_addr *addr)
 {
 	size_t i;
 
 	for (i = 0; i < w->nwas; i++)
 		if (is_same(&w->was[i].addr, addr))
-			return w->was[i].bad_ms;
-	return 0;
+			return &w->was[i];
+	return NULL;
 }
 
 static void
@@ -134,6 +134,7 @@ static bool
 add_place(struct relay_way *w, const struct route_addr *addr,
     const struct relay_policy *policy)
 {
+	const struct relay_place *was = find_was(w, addr);
 	struct relay_place *v;
 
 	if (w->n == RELAY_PLACES || has_addr(w, addr) ||
@@ -142,7 +143,8 @@ add_place(struct relay_way *w, const struct route_addr *addr,
 	w->v = v;
 	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
 		.group = w->group, .route = w->entry, .policy = policy,
-		.bad_ms = bad_until(w, addr) };
+		.bad_ms = was != NULL ? was->bad_ms : 0,
+		.nrefused = was != NULL ? was->nrefused : 0 };
 	return true;
 }
 
@@ -667,6 +669,7 @@ try_place(struct relay_way *w, struct relay_place *p)
 		return false;
 	p->is_used = p->is_tried = true;
 	p->bad_ms = w->ways->now_ms() + RELAY_BAD_MS;
+	p->nrefused = 0;
 	w->ntried++;
 	return true;
 }
@@ -712,11 +715,13 @@ relay_way_late(struct relay_way *w, uint64_t number)
 }
 
 void
-relay_way_good(struct relay_way *w, uint64_t number)
+relay_way_good(struct relay_way *w, uint64_t number, unsigned int nrefused)
 {
 	struct relay_place *p = place_of(w, number);
 
-	if (p != NULL)
+	if (p != NULL) {
 		p->bad_ms = 0;
+		p->nrefused = nrefused;
+	}
 	relay_way_begin(w);
 }

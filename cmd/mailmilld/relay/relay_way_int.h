@@ -58,6 +58,7 @@ struct relay_place {
 	bool		 is_used;	/* a connection to it has begun in this attempt */
 	bool		 is_tried;	/* and has failed */
 	uint64_t	 bad_ms;	/* it is not tried before, while others are there */
+	unsigned int	 nrefused;	/* channel bindings that its server has not known when a login was made there */
 };
 
 /* What all ways of a process share. */
@@ -102,7 +103,7 @@ struct relay_way {
 	struct relay_policy **policies;	/* of the places, one for each host */
 	size_t		 npolicies, policy_room;
 	bool		 has_skipped;	/* a host, since its policy is RELAY_SKIP */
-	struct relay_place *was;	/* those before, for what was bad */
+	struct relay_place *was;	/* those before, for what is known of them */
 	size_t		 nwas;
 	uint64_t	 begin_ms;	/* the attempt has begun then; 0: it begins */
 	uint64_t	 last;		/* number */
@@ -165,13 +166,15 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
  * do, and there are no others, the mail is refused.
  * relay_way_late(w, number): Another one was faster, or it did not answer in time what
  * it was asked of a message.
- * relay_way_good(w, number): It is, which ends the attempt.
+ * relay_way_good(w, number, nrefused): It is, which ends the attempt; connections to it
+ * need not offer the first ${nrefused} bindings, until it fails.
  * A place that is not there any more, or has failed already, does not count. */
 void relay_way_failed(struct relay_way *w, uint64_t number,
     const struct job_error *why, int errnum);
 void relay_way_lacks(struct relay_way *w, uint64_t number,
     const struct job_error *why);
 void relay_way_late(struct relay_way *w, uint64_t number);
-void relay_way_good(struct relay_way *w, uint64_t number);
+void relay_way_good(struct relay_way *w, uint64_t number,
+    unsigned int nrefused);
 
 #endif

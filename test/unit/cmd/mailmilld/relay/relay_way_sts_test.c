@@ -339,7 +339,7 @@ Test(relay_way_sts, a_success_does_not_keep_an_old_policy)
 	find_hosts();
 	cr_assert_not_null(p = next());
 	relay_way_use(&way, p->number);
-	relay_way_good(&way, p->number);
+	relay_way_good(&way, p->number, 0);
 	now_ms += 300000;
 	cr_expect_null(next());
 	cr_expect_eq(nasked, 2);

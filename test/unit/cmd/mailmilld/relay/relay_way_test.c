@@ -192,7 +192,7 @@ Test(relay_way, one_that_has_failed_is_left_alone_while_there_are_others)
 	    NULL);
 	fail();
 	cr_expect_str_eq(next(), "192.0.2.2:26");
-	relay_way_good(&way, number());
+	relay_way_good(&way, number(), 0);
 	cr_expect_str_eq(next(), "192.0.2.2:26");
 	/* that one fails: the third, and then the first, which is still bad */
 	fail();
@@ -205,7 +205,7 @@ Test(relay_way, one_that_has_failed_is_left_alone_while_there_are_others)
 	cr_expect_str_eq(next(), "192.0.2.1:25");
 	fail();
 	cr_expect_str_eq(next(), "192.0.2.2:26");
-	relay_way_good(&way, number());
+	relay_way_good(&way, number(), 0);
 	now_ms += RELAY_BAD_MS - 1;
 	cr_expect_str_eq(next(), "192.0.2.2:26");
 	now_ms += 1;
@@ -248,12 +248,12 @@ Test(relay_way, what_was_found_is_good_for_as_long_as_the_dns_says)
 	now_ms += 20000;
 	/* in the attempt nothing changes */
 	cr_expect_str_eq(next(), "mail.test 192.0.2.2:25");
-	relay_way_good(&way, number());
+	relay_way_good(&way, number(), 0);
 	cr_expect_str_eq(next(), "waits");
 	answer("0 mail.test 192.0.2.1 300, 0 mail.test 192.0.2.3 300", 0);
 	/* that the first was bad is still known */
 	cr_expect_str_eq(next(), "mail.test 192.0.2.3:25");
-	relay_way_good(&way, number());
+	relay_way_good(&way, number(), 0);
 	cr_expect_str_eq(next(), "mail.test 192.0.2.3:25");
 	cr_expect_eq(nsearches, 2);
 }
@@ -264,7 +264,7 @@ Test(relay_way, a_name_that_is_not_there_is_the_administrators_fault)
 	cr_expect_str_eq(next(), "waits");
 	answer("", MX_END_ROUTE);
 	cr_expect_str_eq(next(), "192.0.2.1:25");
-	relay_way_good(&way, number());
+	relay_way_good(&way, number(), 0);
 	/* not with each message */
 	cr_expect_str_eq(next(), "192.0.2.1:25");
 	cr_expect_eq(nsearches, 1);
@@ -508,7 +508,7 @@ Test(relay_way, addresses_of_one_preference_can_be_tried_beside_each_other)
 	cr_assert_not_null(p = relay_way_beside(&way, first));
 	/* it was faster than the first, which is left alone for a while */
 	relay_way_late(&way, first);
-	relay_way_good(&way, p->number);
+	relay_way_good(&way, p->number, 0);
 	cr_expect_str_eq(next(), "m.b.test 192.0.2.2:25");
 	cr_expect_null(relay_way_beside(&way, p->number));
 	now_ms += RELAY_BAD_MS;
@@ -572,6 +572,33 @@ Test(relay_way, searches_are_bounded)
 	cr_expect_eq(nsearches, RELAY_SEARCHES + 1);
 	for (i = 1; i < RELAY_SEARCHES; i++)
 		relay_way_close(&others[i]);
+}
+
+/* So that not each connection has a login that is refused. */
+Test(relay_way, what_a_server_has_refused_is_known_until_it_fails)
+{
+	const struct relay_place *p;
+
+	begin("Route = \"mail.test\"", NULL);
+	cr_expect_str_eq(next(), "waits");
+	answer("0 mail.test 192.0.2.1 20", 0);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 0);
+	relay_way_good(&way, p->number, 2);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 2);
+	/* the DNS is asked again, and has the same address */
+	now_ms += 20000;
+	relay_way_begin(&way);
+	cr_expect_str_eq(next(), "waits");
+	answer("0 mail.test 192.0.2.1 300", 0);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 2);
+	/* it may know others now */
+	fail();
+	relay_way_begin(&way);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 0);
 }
 
 /* RFC 8689 4.2.1: all hosts are tried; only then has the mail failed. */
