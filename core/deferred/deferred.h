@@ -112,8 +112,9 @@ int deferred_touch(struct deferred *d, const struct deferred_row *row);
  * is held or on hold.
  * deferred_hold(d, id, rcpt_index): Put it on hold: it is not due until it is
  * released, and ETRN does not make it due.
- * deferred_release(d, id, rcpt_index, now): It is on hold no more, and is due at
- * ${now}, or at the time until which its sender has it held.
+ * deferred_release(d, id, rcpt_index, now, held): It is on hold no more, and is due
+ * at ${now}, or at the time until which its sender has it held, but not after
+ * ${held}.
  * All return rows changed, or -1 with errno.
  * deferred_give_up(d, row): The same for one recipient: it is not tried again, and
  * the row has what the sender is to be told of that, outcome, last_error and
@@ -126,7 +127,7 @@ int deferred_hurry(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     int64_t now);
 int deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index);
 int deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    int64_t now);
+    int64_t now, int64_t held);
 int deferred_give_up(struct deferred *d, const struct deferred_row *row);
 int deferred_route(struct deferred *d, uint64_t id, uint32_t rcpt_index,
     const char *route, int64_t now);
@@ -149,13 +150,28 @@ int deferred_hurry_domain(struct deferred *d, const char *domain,
     bool has_subdomains, struct deferred_domain *at, unsigned int limit,
     int64_t now);
 
-/* deferred_shift(d, seconds, latest, held): The clock has been set by
- * ${seconds}: let all rows be due so much later than they say, but not after
- * ${latest}.  The end of an interval, hold_until with SPOOL_ENV_HOLD_FOR and
- * deliver_by, and since move likewise; rows that wait for a time of day stay.  None is
- * held longer than until ${held}.  Return rows changed, or -1. */
-int deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
-    int64_t held);
+/* What deferred_shift() is to do, and how far it has come */
+struct deferred_shift {
+	int64_t		 seconds;	/* by which the clock has been set; 0: it may have been */
+	int64_t		 latest;	/* unix seconds */
+	int64_t		 held;
+	/* the rest is zeroed at its start */
+	char		 id[SPOOL_ID_TEXT + 1];	/* of the last row that was looked at */
+	int64_t		 rcpt_index;
+	bool		 has_begun;
+	bool		 is_over;
+};
+
+/* deferred_shift(d, at, limit): The clock has been set by at->seconds: let all
+ * rows be due so much later than they say, but not after at->latest.  The end of
+ * an interval, hold_until with SPOOL_ENV_HOLD_FOR and deliver_by, and since move
+ * likewise; rows that wait for a time of day stay.  None is held longer than
+ * until at->held.  It goes on at *${at}, and looks at ${limit} rows at most;
+ * at->is_over: those were the last.  With 0 seconds and no row that is due too late
+ * it is over at once; one that is on hold is not looked for then.  Return rows
+ * changed, or -1 with errno, and *${at} as it was. */
+int deferred_shift(struct deferred *d, struct deferred_shift *at,
+    unsigned int limit);
 
 /* A row to look at; its strings live until the function returns.  Return 0 to
  * go on. */

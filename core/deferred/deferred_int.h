@@ -16,7 +16,8 @@
 enum deferred_statement {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_PUT, ST_DROP, ST_TOUCH, ST_HURRY,
 	ST_HOLD, ST_RELEASE, ST_GIVE_UP, ST_ROUTE, ST_HURRY_SOME, ST_DOMAIN,
-	ST_DOMAIN_END, ST_SHIFT, ST_HOLDERS, ST_CAME_DROP, ST_CAME_GONE, ST_DUE, ST_PAGE, ST_PAGE_DOMAIN,
+	ST_DOMAIN_END, ST_SHIFT, ST_SHIFT_FAR, ST_SHIFT_END,
+	ST_HOLDERS, ST_CAME_DROP, ST_CAME_GONE, ST_DUE, ST_PAGE, ST_PAGE_DOMAIN,
 	ST_OF, ST_WAITS, ST_WAITED_FOR, ST_NEXT, ST_HAS, ST_FIND, ST_LAST_OF,
 	ST_TLS_MORE, ST_TLS_SUMS, ST_TLS_ROOM, ST_TLS_OPEN, ST_TLS_PUT, ST_TLS_NEXT,
 	ST_TLS_ROWS, ST_TLS_DROP, ST_TLS_CLOSE,
@@ -76,6 +77,14 @@ int deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
  * likewise. */
 int deferred_end(struct deferred *d, enum deferred_statement which, int rc);
 int deferred_run(struct deferred *d, enum deferred_statement which);
+
+/* deferred_last(d, which, id, rcpt_index): Run a statement that finds the last of the
+ * rows of a piece: the id of this one, SPOOL_ID_TEXT octets and a NUL, and its
+ * recipient.  Return 1; 0: there are fewer rows, or where one was edited in that no
+ * id is, which the next search would not begin behind: the piece has all that are
+ * left; -1 likewise. */
+int deferred_last(struct deferred *d, enum deferred_statement which, char *id,
+    int64_t *rcpt_index);
 
 /* core/deferred/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with

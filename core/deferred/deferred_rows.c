@@ -212,10 +212,11 @@ deferred_hold(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 
 int
 deferred_release(struct deferred *d, uint64_t id, uint32_t rcpt_index,
-    int64_t now)
+    int64_t now, int64_t held)
 {
 	bind_rcpts(d->st[ST_RELEASE], id, rcpt_index);
 	sqlite3_bind_int64(d->st[ST_RELEASE], 4, now);
+	sqlite3_bind_int64(d->st[ST_RELEASE], 5, held);
 	return deferred_run(d, ST_RELEASE) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
@@ -282,15 +283,27 @@ bind_place(sqlite3_stmt *st, const struct deferred_domain *at)
 
 /* The id and rcpt_index of a row; false: it has none that can be. */
 static bool
-read_place(sqlite3_stmt *st, struct deferred_domain *at)
+read_place(sqlite3_stmt *st, char *id, int64_t *rcpt_index)
 {
 	if (sqlite3_column_type(st, 0) != SQLITE_TEXT ||
 	    sqlite3_column_type(st, 1) != SQLITE_INTEGER)
 		return false;
-	strlcpy(at->id, column_text(st, 0), sizeof(at->id));
-	at->rcpt_index = sqlite3_column_int64(st, 1);
+	strlcpy(id, column_text(st, 0), SPOOL_ID_TEXT + 1);
+	*rcpt_index = sqlite3_column_int64(st, 1);
 	/* too long, or with a NUL in it */
-	return (size_t)sqlite3_column_bytes(st, 0) == strlen(at->id);
+	return (size_t)sqlite3_column_bytes(st, 0) == strlen(id);
+}
+
+int
+deferred_last(struct deferred *d, enum deferred_statement which, char *id,
+    int64_t *rcpt_index)
+{
+	sqlite3_stmt *st = d->st[which];
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW && !read_place(st, id, rcpt_index))
+		rc = SQLITE_DONE;
+	return deferred_end(d, which, rc);
 }
 
 /* Of the domain that ${at} is in, find the last of the next ${limit} rows: id and
@@ -300,15 +313,10 @@ find_last(struct deferred *d, const struct deferred_domain *at,
     unsigned int limit, struct deferred_domain *last)
 {
 	sqlite3_stmt *st = d->st[ST_DOMAIN_END];
-	int rc;
 
 	bind_place(st, at);
 	sqlite3_bind_int64(st, 4, limit - 1);
-	/* where one was edited in that no id is, which the next search would not
-	 * begin behind: all that are left */
-	if ((rc = sqlite3_step(st)) == SQLITE_ROW && !read_place(st, last))
-		rc = SQLITE_DONE;
-	return deferred_end(d, ST_DOMAIN_END, rc);
+	return deferred_last(d, ST_DOMAIN_END, last->id, &last->rcpt_index);
 }
 
 /* Hurry the next ${limit} rows of the domain that ${at} is in.  Return rows
@@ -370,16 +378,6 @@ deferred_hurry_domain(struct deferred *d, const char *domain,
 		return -1;
 	*at = next;
 	return n;
-}
-
-int
-deferred_shift(struct deferred *d, int64_t seconds, int64_t latest,
-    int64_t held)
-{
-	sqlite3_bind_int64(d->st[ST_SHIFT], 1, seconds);
-	sqlite3_bind_int64(d->st[ST_SHIFT], 2, latest);
-	sqlite3_bind_int64(d->st[ST_SHIFT], 3, held);
-	return deferred_run(d, ST_SHIFT) == -1 ? -1 : sqlite3_changes(d->db);
 }
 
 /* Read a row, which may have been edited by hand.  Return 0, or -1: it is not

@@ -1,6 +1,6 @@
 /* The statements of the deferred store.
  * Owns: their text.  The tables: deferred_table.c; who runs them:
- * deferred_rows.c, deferred_tls.c. */
+ * deferred_rows.c, deferred_shift.c, deferred_tls.c. */
 
 #include "core/deferred/deferred_int.h"
 
@@ -82,7 +82,8 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold = 0",
 	/* one that its sender has had held goes on to wait for its time */
 	[ST_RELEASE] = "UPDATE deferred SET on_hold = 0, next_attempt ="
-	    " CASE WHEN hold_until > ?4 AND attempts = 0 THEN hold_until"
+	    " CASE WHEN hold_until > ?4 AND attempts = 0"
+	    " THEN min(hold_until, ?5)"
 	    " ELSE ?4 END"
 	    " WHERE id = ?1 AND rcpt_index BETWEEN ?2 AND ?3 AND on_hold <> 0",
 	[ST_GIVE_UP] = "UPDATE deferred SET outcome = ?3, next_attempt = ?4,"
@@ -120,10 +121,19 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " ELSE 0 END,"
 	    " deliver_by = CASE WHEN deliver_by <> 0"
 	    " THEN max(deliver_by + ?1, 1) ELSE 0 END"
-	    " WHERE CASE WHEN ?1 <> 0"
+	    " WHERE (id, rcpt_index) > (?4, ?5)"
+	    " AND (id, rcpt_index) <= (?6, ?7) AND CASE WHEN ?1 <> 0"
 	    " THEN NOT " IS_HELD " OR " IS_INTERVAL " OR deliver_by <> 0"
 	    " OR hold_until > ?3"
 	    " ELSE next_attempt > CASE WHEN " IS_HELD " THEN ?3 ELSE ?2 END END",
+	/* of those that wait the longest, ?3 at most */
+	[ST_SHIFT_FAR] = "SELECT count(*), sum(is_far) FROM (SELECT"
+	    " next_attempt > CASE WHEN " IS_HELD " THEN ?2 ELSE ?1 END AS is_far"
+	    " FROM deferred INDEXED BY deferred_next"
+	    " WHERE on_hold = 0 AND next_attempt > ?1 LIMIT ?3)",
+	[ST_SHIFT_END] = "SELECT id, rcpt_index FROM deferred"
+	    " WHERE (id, rcpt_index) > (?1, ?2)"
+	    " ORDER BY id, rcpt_index LIMIT 1 OFFSET ?3",
 	/* by login: what it has through many writers, a little through each,
 	 * counts as much */
 	[ST_HOLDERS] = "WITH most AS (SELECT holder, sum(octets) AS total"

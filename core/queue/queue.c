@@ -43,7 +43,8 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 		return NULL;
 	}
 	/* it may have been set while no queue process was there */
-	q->is_unbounded = queue_reschedule(q, 0) == -1;
+	queue_shift_begin(q, 0);
+	queue_shift_run(q);
 	q->is_held_news = true;
 	queue_held_look(q);
 	queue_due_again(q);
@@ -101,24 +102,6 @@ queue_in_flight(const struct queue *q)
 	return q->in_flight;
 }
 
-/* What the wall clock has been set by since the pass before, and what could not
- * be seen to when the queue was opened */
-static void
-see_clock(struct queue *q)
-{
-	int64_t step_ms = q->wall_ms - q->now_ms - q->ahead_ms;
-
-	if (llabs(step_ms) > QUEUE_STEP_MS || q->is_unbounded) {
-		/* in vain: again in the next pass that may write */
-		if (q->store_ms > q->now_ms ||
-		    queue_reschedule(q, step_ms) == -1)
-			return;
-		q->is_unbounded = false;
-		queue_due_again(q);
-	}
-	q->ahead_ms += step_ms;
-}
-
 int
 queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 {
@@ -127,7 +110,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 
 	q->now_ms = ms;
 	q->wall_ms = queue_ms(now);
-	see_clock(q);
+	queue_clock_see(q);
 	queue_unblock(q);
 	q->report_octets = 0;
 	q->store_ops->begin(q->store, ms);
@@ -143,7 +126,8 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_settle(q);
 	queue_held_look(q);
 	due = q->store_ops->end(q->store);
-	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle))
+	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle) ||
+	    queue_shift_may_run(q))
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	due = MIN(due, queue_held_due(q));

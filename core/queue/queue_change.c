@@ -357,7 +357,7 @@ note(struct queue_answer *a, const struct deferred_row *row)
 	v[c->n].kind = kinds[a->action];
 	v[c->n++].row = (struct deferred_row){ .id = row->id,
 		.rcpt_index = row->rcpt_index, .next_attempt = a->now_s,
-		.route = a->route };
+		.hold_until = a->now_s + QUEUE_HOLD_MAX_S, .route = a->route };
 	if (a->action == ACTION_BOUNCE)
 		queue_bounce_row(a, &v[c->n - 1].row);
 	return 0;

@@ -388,7 +388,12 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 	a->len = 0;
 	a->now_s = now->tv_sec;
 	a->q->wall_ms = queue_ms(now);
-	steps[a->stage](a);
+	if (queue_is_shifting(a->q) &&
+	    (is_change(a) || a->action == ACTION_IMPORT))
+		/* go on with it here, since the reader waits for that */
+		queue_shift_run(a->q);
+	else
+		steps[a->stage](a);
 	/* a peer that sends does not read */
 	a->nquiet = a->len == 0 && a->stage != STAGE_INPUT ? a->nquiet + 1 : 0;
 	if (a->nquiet == QUIET_PIECES && a->stage != STAGE_OVER) {

@@ -393,6 +393,8 @@ queue_settle(struct queue *q)
 	size_t octets, report;
 	unsigned int n;
 
+	if (queue_is_shifting(q))
+		return;
 	TAILQ_INIT(&later);
 	while (!TAILQ_EMPTY(&q->settle)) {
 		TAILQ_INIT(&batch);

@@ -1,4 +1,4 @@
-/* What is deferred comes back when it is due, and when the clock is set.
+/* What is deferred comes back when it is due.
  * Owns: which rows are looked at, and when.  How they came there: queue_defer.c. */
 
 #include "core/queue/queue_int.h"
@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/process/log.h"
 
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 #define DUE_PAGES	8	/* of so many rows, in one pass */
@@ -30,47 +28,6 @@ queue_due_again(struct queue *q)
 	else
 		q->due_ms = q->now_ms + 1000 *
 		    MIN(next - wall_s, q->config.max_retry_s);
-}
-
-/* The messages in memory have copies of what their rows say, or are to get
- * rows. */
-static void
-shift_messages(struct queue *q, int64_t seconds)
-{
-	struct queue_message *m;
-	size_t i;
-
-	for (i = 0; i < QUEUE_BUCKETS; i++)
-		LIST_FOREACH (m, &q->buckets[i], hash) {
-			if (m->hold_until != 0 &&
-			    (m->env_flags & SPOOL_ENV_HOLD_FOR) != 0)
-				m->hold_until = MAX(m->hold_until + seconds, 1);
-			if (m->deliver_by != 0)
-				m->deliver_by = MAX(m->deliver_by + seconds, 1);
-			m->since = MAX(m->since + seconds, 1);
-		}
-}
-
-/* A row says when it is due by the wall clock.  When that is set, in either
- * direction, each row goes on to wait as long as it would have; and never
- * longer than the longest interval, whatever it says.  (One that is held has a
- * longest interval of its own.)  What the sender has said as an interval stays
- * as long as it is, too. */
-int
-queue_reschedule(struct queue *q, int64_t step_ms)
-{
-	int64_t wall_s = q->wall_ms / 1000;
-	int n = q->store_ops->shift(q->store, step_ms / 1000,
-	    wall_s + q->config.max_retry_s, wall_s + QUEUE_HOLD_MAX_S);
-
-	if (n == -1)
-		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
-	else
-		shift_messages(q, step_ms / 1000);
-	if (n > 0)
-		log_event(LOG_LEVEL_NOTICE, "clock-set",
-		    "step_s=%lld recipients=%d", (long long)step_ms / 1000, n);
-	return n == -1 ? -1 : 0;
 }
 
 struct due {
@@ -315,7 +272,7 @@ queue_load_backlogs(struct queue *q)
 	struct queue_target *t;
 	unsigned int i;
 
-	if (q->store_ms > q->now_ms || q->is_stopped)
+	if (q->store_ms > q->now_ms || q->is_stopped || queue_is_shifting(q))
 		return;
 	for (i = 0; i < QUEUE_TARGETS_LOOK &&
 	    queue_has_room_for(q, QUEUE_DUE) &&
@@ -337,7 +294,8 @@ queue_load_due(struct queue *q)
 	int rc, loaded;
 
 	if (q->due_ms > q->now_ms || q->store_ms > q->now_ms ||
-	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped)
+	    !queue_has_room_for(q, QUEUE_DUE) || q->is_stopped ||
+	    queue_is_shifting(q))
 		return;
 	/* rows that are in hand are due as long as they are */
 	q->due_ms = q->now_ms + QUEUE_HAND_MS;

@@ -33,6 +33,7 @@
 #define QUEUE_REPORT_HEADER 65536 /* of a message that are looked at for its header */
 #define QUEUE_GATHER_S		1	/* what is to be reported of a new message waits for its other recipients */
 #define QUEUE_START_ROWS	1000	/* looked at in one pass, for queue_start() */
+#define QUEUE_SHIFT_ROWS	500	/* looked at in one pass, when the wall clock was set: some 10 ms if all are changed */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
 
 enum rcpt_state {
@@ -134,7 +135,11 @@ struct queue {
 	int64_t		 now_ms;	/* of this pass, by the clock that is never set */
 	int64_t		 wall_ms;	/* of the call being made, by the wall clock */
 	int64_t		 ahead_ms;	/* by which the wall clock was ahead of the other */
-	bool		 is_unbounded;	/* a row may wait longer than the longest interval: not looked at yet */
+	struct queue_shift {
+		struct deferred_shift at;
+		bool		 is_running;
+		unsigned int	 nrcpts;	/* changed */
+	} shift;
 
 	TAILQ_HEAD(, queue_file) files;	/* that some agent knows */
 	uint64_t	 next_source;
@@ -445,8 +450,19 @@ void queue_settle(struct queue *q);
 void queue_load_due(struct queue *q);
 void queue_load_backlogs(struct queue *q);	/* what targets take again */
 void queue_due_again(struct queue *q);
-/* queue_reschedule(q, step_ms): The wall clock has been set by ${step_ms}; 0:
- * it may have been.  Return 0, or -1: not now. */
-int queue_reschedule(struct queue *q, int64_t step_ms);
+
+/* core/queue/queue_clock.c
+ * queue_clock_see(q): In each pass: see if the wall clock was set; go on with what
+ * follows from that.
+ * queue_shift_begin(q, step_ms): It was set by ${step_ms}; 0: it may have been.
+ * queue_shift_run(q): Change some rows.
+ * queue_shift_may_run(q): Are there others to be changed now?
+ * queue_is_shifting(q): Are all rows being moved?  Then nothing else is to change
+ * them, or to go by their times. */
+void queue_clock_see(struct queue *q);
+void queue_shift_begin(struct queue *q, int64_t step_ms);
+void queue_shift_run(struct queue *q);
+bool queue_shift_may_run(const struct queue *q);
+bool queue_is_shifting(const struct queue *q);
 
 #endif

@@ -162,7 +162,7 @@ queue_starts_run(struct queue *q)
 	unsigned int turns = STARTS_EACH;
 
 	if (q->is_stopped || q->store_ms > q->now_ms ||
-	    TAILQ_EMPTY(&q->starts))
+	    queue_is_shifting(q) || TAILQ_EMPTY(&q->starts))
 		return;
 	TAILQ_FOREACH_SAFE (s, &q->starts, link, next) {
 		if (!s->is_running && (!s->is_wanted || s->next_ms > q->now_ms))

@@ -90,8 +90,9 @@ struct queue_change {
 	} kind;
 	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
 	 * HURRY, RELEASE and ROUTE: and next_attempt, which is now; ROUTE: and
-	 * route; GIVE_UP: of one recipient, see deferred_give_up().  The store
-	 * knows the origin */
+	 * route; RELEASE: and hold_until, after which it is not held; GIVE_UP:
+	 * of one recipient, see deferred_give_up().  The store knows the
+	 * origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
 	/* of TLS_DROP, which has no row: see deferred_tls_drop() */
@@ -236,8 +237,8 @@ struct queue_store_ops {
 		    unsigned int limit, int64_t now);
 	int	 (*holders)(void *store, unsigned int limit,
 		    deferred_holder_func each, void *closure);
-	int	 (*shift)(void *store, int64_t seconds, int64_t latest,
-		    int64_t held);
+	int	 (*shift)(void *store, struct deferred_shift *at,
+		    unsigned int limit);
 
 	/* --- counts of TLS: as the functions of deferred_tls.h of the same
 	 * names --- */

@@ -291,7 +291,7 @@ change_row(struct deferred *d, const struct queue_change *change)
 		return deferred_hold(d, row.id, row.rcpt_index);
 	case CHANGE_RELEASE:
 		return deferred_release(d, row.id, row.rcpt_index,
-		    row.next_attempt);
+		    row.next_attempt, row.hold_until);
 	case CHANGE_GIVE_UP:
 		return deferred_give_up(d, &row);
 	case CHANGE_ROUTE:
@@ -433,13 +433,13 @@ spool_hurry_domain(void *store, const char *domain, bool has_subdomains,
 }
 
 static int
-spool_shift(void *store, int64_t seconds, int64_t latest, int64_t held)
+spool_shift(void *store, struct deferred_shift *at, unsigned int limit)
 {
 	struct queue_spool *sp = store;
 	int n;
 
-	while ((n = deferred_shift(sp->deferred, seconds, latest,
-	    held)) == -1 && queue_room_make(sp))
+	while ((n = deferred_shift(sp->deferred, at, limit)) == -1 &&
+	    queue_room_make(sp))
 		;
 	return n;
 }

@@ -64,8 +64,9 @@ store_next(void *, int64_t *)
 }
 
 static int
-store_shift(void *, int64_t, int64_t, int64_t)
+store_shift(void *, struct deferred_shift *at, unsigned int)
 {
+	at->is_over = true;
 	return 0;
 }
 

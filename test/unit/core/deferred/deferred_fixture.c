@@ -61,6 +61,22 @@ ds_rows_of(uint64_t id)
 	return ds_rows(&q);
 }
 
+int
+ds_shift(int64_t seconds, int64_t latest, int64_t held)
+{
+	struct deferred_shift at = { .seconds = seconds, .latest = latest,
+		.held = held };
+	int n = 0, rc;
+
+	while (!at.is_over) {
+		rc = deferred_shift(ds.d, &at, 2);
+		cr_assert_geq(rc, 0);
+		cr_assert_leq(rc, 2);
+		n += rc;
+	}
+	return n;
+}
+
 void
 ds_put(uint64_t id, uint32_t index, int64_t next)
 {

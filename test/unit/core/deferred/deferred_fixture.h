@@ -28,9 +28,12 @@ void ds_reopen(void);
 int ds_rows(const struct deferred_query *q);
 int ds_rows_of(uint64_t id);
 
-/* ds_put(id, index, next): A row.
+/* ds_shift(seconds, latest, held): deferred_shift() until it is over, by pieces of
+ * two rows.  Return rows changed.
+ * ds_put(id, index, next): A row.
  * ds_put_file_of(id, origin): A file for the message ${id} with two recipients.
  * ds_put_file(id): The same, from the segment QF_SEGMENT(id). */
+int ds_shift(int64_t seconds, int64_t latest, int64_t held);
 void ds_put(uint64_t id, uint32_t index, int64_t next);
 void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);

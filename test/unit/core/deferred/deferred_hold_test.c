@@ -11,6 +11,7 @@
 
 #define LATER	1000
 #define NOW	500
+#define FAR	5000
 
 TestSuite(deferred_hold, .init = ds_setup, .fini = ds_teardown);
 
@@ -82,11 +83,25 @@ Test(deferred_hold, what_is_released_is_due_unless_its_sender_holds_it)
 	put(1, 1, "two@a.test", LATER);
 	cr_assert_eq(deferred_put(ds.d, &row), 0);
 	cr_assert_eq(deferred_hold(ds.d, 1, 0), 1);
-	cr_expect_eq(deferred_release(ds.d, 1, DEFERRED_ANY, NOW), 1);
-	cr_expect_eq(deferred_release(ds.d, 2, 0, NOW), 1);
+	cr_expect_eq(deferred_release(ds.d, 1, DEFERRED_ANY, NOW, FAR), 1);
+	cr_expect_eq(deferred_release(ds.d, 2, 0, NOW, FAR), 1);
 	cr_expect_eq(ndue(NOW), 1);
 	cr_expect_eq(ds.seen[0].rcpt_index, 0);
 	cr_expect_eq(ndue(LATER), 3);
+}
+
+/* A clock that was set may have made its time one that never comes. */
+Test(deferred_hold, what_is_released_is_not_held_for_ever)
+{
+	struct deferred_row row = { .id = 2, .sender = "a@x",
+		.rcpt = "one@a.test", .transport = "",
+		.next_attempt = 10 * FAR, .hold_until = 10 * FAR,
+		.is_on_hold = true };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+	cr_expect_eq(deferred_release(ds.d, 2, 0, NOW, FAR), 1);
+	cr_expect_eq(ndue(FAR - 1), 0);
+	cr_expect_eq(ndue(FAR), 1);
 }
 
 Test(deferred_hold, the_table_of_version_5_is_brought_up_to_date)

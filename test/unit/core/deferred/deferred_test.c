@@ -438,9 +438,9 @@ Test(deferred, the_time_of_day_until_which_a_row_is_held_does_not_shift)
 	put_held(1, 100000);
 	ds_put(2, 0, 300000);
 	/* a bound on waits, and clocks that are set; deliver_by is an interval */
-	cr_assert_eq(deferred_shift(ds.d, 0, 50000, 100000), 1);
-	cr_assert_eq(deferred_shift(ds.d, 3600, 60000, 100000), 2);
-	cr_assert_eq(deferred_shift(ds.d, -3600, 60000, 100000), 2);
+	cr_assert_eq(ds_shift(0, 50000, 100000), 1);
+	cr_assert_eq(ds_shift(3600, 60000, 100000), 2);
+	cr_assert_eq(ds_shift(-3600, 60000, 100000), 2);
 	ds_rows_of(1);
 	cr_assert_eq(ds.seen[0].next_attempt, 100000);
 	cr_assert_eq(ds.seen[0].hold_until, 100000);
@@ -461,7 +461,7 @@ Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
 	row.attempts = 1;
 	row.next_attempt = 7000;
 	cr_assert_eq(deferred_put(ds.d, &row), 0);
-	cr_assert_eq(deferred_shift(ds.d, 3600, 9000, 200000), 2);
+	cr_assert_eq(ds_shift(3600, 9000, 200000), 2);
 	cr_assert_eq(ds_rows_of(1), 2);
 	cr_assert_eq(ds.seen[0].hold_until, 103600);
 	cr_assert_eq(ds.seen[0].next_attempt, 103600);
@@ -470,10 +470,98 @@ Test(deferred, the_interval_for_which_a_row_is_held_does_shift)
 	cr_assert_eq(ds.seen[1].next_attempt, 9000);
 	/* to before 1970: it stays a time */
 	ds.nseen = 0;
-	cr_assert_eq(deferred_shift(ds.d, -1000000, 9000, 200000), 2);
+	cr_assert_eq(ds_shift(-1000000, 9000, 200000), 2);
 	cr_assert_eq(ds_rows_of(1), 2);
 	cr_assert_eq(ds.seen[0].hold_until, 1);
 	cr_assert_eq(ds.seen[0].next_attempt, 1);
+}
+
+/* A million rows would be as long in one piece as the queue would stand still. */
+Test(deferred, a_clock_that_is_set_is_a_change_in_pieces)
+{
+	struct deferred_shift at = { .seconds = 10, .latest = 9000,
+		.held = 9000 };
+	struct deferred_query due = { .what = DEFERRED_DUE, .limit = 1 };
+	uint64_t id;
+	int n, i;
+
+	for (id = 1; id <= 60; id++)
+		ds_put(id, (uint32_t)id % 3, 1000);
+	for (i = n = 0; !at.is_over; i++) {
+		cr_assert_lt(i, 10);
+		due.now = 1000;
+		cr_expect_eq(ds_rows(&due), 1, "the others are as they were");
+		n += deferred_shift(ds.d, &at, 7);
+		cr_expect_eq(n, i == 8 ? 60 : 7 * (i + 1));
+	}
+	cr_expect_eq(i, 9);
+	due.now = 1009;
+	cr_expect_eq(ds_rows(&due), 0);
+	due.now = 1010;
+	cr_expect_eq(ds_rows(&due), 1);
+}
+
+/* As each start of the server finds it: the table is not read. */
+Test(deferred, where_no_row_is_due_too_late_a_shift_is_over_at_once)
+{
+	struct deferred_shift at = { .latest = 1000, .held = 9000 };
+	uint64_t id;
+	int i;
+
+	for (id = 1; id <= 30; id++)
+		ds_put(id, 0, 1000);
+	for (; id <= 34; id++)
+		put_held(id, 9000);
+	cr_expect_eq(deferred_shift(ds.d, &at, 5), 0);
+	cr_expect(at.is_over && !at.has_begun);
+	/* there may be many that are held, which is to be seen in pieces, too */
+	put_held(id, 9000);
+	at.is_over = false;
+	for (i = 0; !at.is_over; i++) {
+		cr_assert_lt(i, 10);
+		cr_expect_eq(deferred_shift(ds.d, &at, 5), 0);
+	}
+	cr_expect_eq(i, 8);
+	/* and one of them may be held for too long */
+	at = (struct deferred_shift){ .latest = 1000, .held = 8000 };
+	for (i = 0; !at.is_over;)
+		i += deferred_shift(ds.d, &at, 5);
+	cr_expect_eq(i, 5);
+	at.is_over = at.has_begun = false;
+	at.latest = 999;
+	at.id[0] = '\0';
+	for (i = 0; !at.is_over;)
+		i += deferred_shift(ds.d, &at, 50);
+	cr_expect_eq(i, 30);
+}
+
+/* Somebody may write to the database with sqlite3(1). */
+Test(deferred, rows_that_cannot_be_compared_do_not_stop_a_shift)
+{
+	static const char *const edits[] = {
+		"UPDATE deferred SET id = '0' || char(0) || id;",
+		"UPDATE deferred SET id = CAST(id AS BLOB);",
+		"UPDATE deferred SET rcpt_index = 'x' || rcpt_index;",
+		"UPDATE deferred SET id = '' WHERE rcpt_index = 1;",
+	};
+	struct deferred_shift at;
+	unsigned int i;
+	int n, k;
+
+	for (i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		at = (struct deferred_shift){ .seconds = 10, .latest = 9000,
+		    .held = 9000 };
+		ds_put(1, 0, 1000);
+		ds_put(1, 1, 1000);
+		ds_put(1, 2, 1000);
+		cr_assert_eq(ds_exec(edits[i]), SQLITE_OK, "%u", i);
+		for (n = k = 0; !at.is_over; k++) {
+			cr_assert_lt(k, 10, "%u", i);
+			n += deferred_shift(ds.d, &at, 1);
+		}
+		cr_expect_eq(n, 3, "%u: %d", i, n);
+		cr_assert_eq(ds_exec("DELETE FROM deferred;"), SQLITE_OK);
+	}
 }
 
 static char holders[256];
@@ -578,7 +666,7 @@ Test(deferred, what_was_tried_or_is_gone_is_not_held)
 	put_of(1, 2, "alice", 60000, 1);
 	cr_assert_eq(deferred_hurry(ds.d, 1, DEFERRED_ANY, 500) +
 	    deferred_hurry(ds.d, 7, 0, 500), 2);
-	cr_assert_eq(deferred_shift(ds.d, 10, 9000, 9000), 2);
+	cr_assert_eq(ds_shift(10, 9000, 9000), 2);
 	cr_assert_str_eq(held(), "alice/1=65120 bob/4094=6121 ");
 	cr_assert_eq(ds_exec("DELETE FROM deferred WHERE holder = 'bob';"
 	    "UPDATE deferred SET octets = 1 WHERE id = '0000000000001'"),
@@ -691,11 +779,11 @@ Test(deferred, the_table_of_version_3_is_brought_up_to_date)
 Test(deferred, no_row_is_held_for_ever)
 {
 	put_held(1, INT64_MAX - 10);
-	cr_assert_eq(deferred_shift(ds.d, 0, 1000, 5000), 1);
+	cr_assert_eq(ds_shift(0, 1000, 5000), 1);
 	cr_assert_eq(ds_rows_of(1), 1);
 	cr_assert_eq(ds.seen[0].hold_until, 5000);
 	cr_assert_eq(ds.seen[0].next_attempt, 5000);
-	cr_assert_eq(deferred_shift(ds.d, 0, 1000, 5000), 0);
+	cr_assert_eq(ds_shift(0, 1000, 5000), 0);
 }
 
 /* --- room ----------------------------------------------------------------- */

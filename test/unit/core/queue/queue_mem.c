@@ -462,31 +462,37 @@ mem_hurry_domain(void *, const char *domain, bool has_subdomains,
 	return n;
 }
 
-static int
-mem_shift(void *, int64_t seconds, int64_t latest, int64_t held)
+static void
+shift_row(struct deferred_row *row, const struct deferred_shift *at)
 {
-	struct deferred_row *row;
-	bool is_held;
-	size_t i;
+	bool is_held = row->hold_until != 0 &&
+	    row->next_attempt == row->hold_until;
+
+	row->since = MIN(row->since + at->seconds, at->latest);
+	if (row->deliver_by != 0)
+		row->deliver_by = MAX(row->deliver_by + at->seconds, 1);
+	if (row->hold_until != 0 && row->flags & SPOOL_ENV_HOLD_FOR)
+		row->hold_until = MAX(row->hold_until + at->seconds, 1);
+	row->hold_until = MIN(row->hold_until, at->held);
+	row->next_attempt = is_held ? row->hold_until :
+	    MIN(row->next_attempt + at->seconds, at->latest);
+}
+
+/* at->rcpt_index counts them. */
+static int
+mem_shift(void *, struct deferred_shift *at, unsigned int limit)
+{
+	unsigned int n;
 
 	if (mem.is_full) {
 		errno = ENOSPC;
 		return -1;
 	}
-	for (i = 0; i < mem.nrows; i++) {
-		row = &mem.rows[i].row;
-		is_held = row->hold_until != 0 &&
-		    row->next_attempt == row->hold_until;
-		row->since = MIN(row->since + seconds, latest);
-		if (row->deliver_by != 0)
-			row->deliver_by = MAX(row->deliver_by + seconds, 1);
-		if (row->hold_until != 0 && row->flags & SPOOL_ENV_HOLD_FOR)
-			row->hold_until = MAX(row->hold_until + seconds, 1);
-		row->hold_until = MIN(row->hold_until, held);
-		row->next_attempt = is_held ? row->hold_until :
-		    MIN(row->next_attempt + seconds, latest);
-	}
-	return (int)mem.nrows;
+	for (n = 0; n < limit && at->rcpt_index < (int64_t)mem.nrows; n++)
+		shift_row(&mem.rows[at->rcpt_index++].row, at);
+	at->has_begun = true;
+	at->is_over = at->rcpt_index >= (int64_t)mem.nrows;
+	return (int)n;
 }
 
 static int

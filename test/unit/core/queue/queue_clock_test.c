@@ -1,0 +1,165 @@
+/* A clock that is set, with many rows.  No pass is longer for them, and the queue goes
+ * on with its other work.  What a pass does is counted, not timed. */
+
+#include "core/queue/queue_int.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/queue/queue_mem.h"
+
+#define ROWS	(4 * QUEUE_SHIFT_ROWS)
+#define DAY	86400
+
+static struct qf f;
+
+static void
+setup(void)
+{
+	mem_setup(&f);
+}
+
+static void
+teardown(void)
+{
+	mem_teardown(&f);
+}
+
+TestSuite(queue_clock, .init = setup, .fini = teardown);
+
+/* ROWS messages that are due in a minute, with ${has_new} one that an agent has, and
+ * then a clock that goes back by a day. */
+static void
+set_back(bool has_new)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		mem_put_row(QF_ID(1000 + i), f.now.tv_sec + 60);
+	qf_close(&f);
+	qf_open(&f);
+	if (has_new)
+		mem_arrive(QF_ID(1));
+	qf_pass(&f, 1000);
+	f.now.tv_sec -= DAY;
+}
+
+/* Rows that are due within a minute, by the clock as it is now */
+static size_t
+nmoved(void)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < mem.nrows; i++)
+		n += mem.rows[i].row.next_attempt <= f.now.tv_sec + 60;
+	return n;
+}
+
+static const struct deferred_row *
+row_of(uint64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < mem.nrows; i++)
+		if (mem.rows[i].row.id == id)
+			return &mem.rows[i].row;
+	return NULL;
+}
+
+Test(queue_clock, new_mail_goes_on_while_rows_are_moved)
+{
+	size_t i;
+
+	set_back(false);
+	for (i = 1; i <= ROWS / QUEUE_SHIFT_ROWS; i++) {
+		mem_arrive(QF_ID(i));
+		f.njobs = 0;
+		cr_expect((queue_pass(f.q, &f.now, f.ms) == 0) ==
+		    (i < ROWS / QUEUE_SHIFT_ROWS), "at once again, %zu", i);
+		cr_expect_eq(nmoved(), i * QUEUE_SHIFT_ROWS, "%zu: %zu", i,
+		    nmoved());
+		cr_expect_eq(f.njobs, 3, "%zu: %zu", i, f.njobs);
+	}
+	qf_finish(&f, 0);
+	f.njobs = 0;
+	qf_pass(&f, 50000);
+	cr_expect_eq(f.njobs, 0, "too early");
+	qf_pass(&f, 10000);
+	cr_expect_gt(f.njobs, 100, "too late");
+}
+
+/* It would be moved as well. */
+Test(queue_clock, what_fails_meanwhile_is_stored_when_all_are_moved)
+{
+	const struct deferred_row *row;
+	unsigned int i;
+
+	set_back(true);
+	cr_assert_eq(f.njobs, 3, "an agent has it");
+	queue_pass(f.q, &f.now, f.ms);
+	qf_finish(&f, EACCES);
+	for (i = 2; queue_pass(f.q, &f.now, f.ms) == 0; i++) {
+		cr_assert_lt(i, 20);
+		cr_expect(nmoved() >= ROWS || mem.nrows == ROWS);
+	}
+	cr_assert_eq(mem.nrows, ROWS + 3);
+	row = row_of(QF_ID(1));
+	cr_assert_not_null(row);
+	cr_expect_leq(row->next_attempt, f.now.tv_sec + 60);
+	cr_expect_geq(row->next_attempt, f.now.tv_sec + 50);
+}
+
+/* Who stops the queue does not wait for that, and nothing is lost. */
+Test(queue_clock, what_was_done_is_stored_when_the_queue_is_stopped_meanwhile)
+{
+	set_back(true);
+	queue_pass(f.q, &f.now, f.ms);
+	qf_finish(&f, EACCES);
+	queue_stop(f.q);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_eq(mem.nrows, ROWS + 3);
+	cr_expect_lt(nmoved(), ROWS);
+	/* the others are late, but not by a day */
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 10000);
+	f.njobs = 0;
+	qf_pass(&f, f.config.max_retry_s * 1000);
+	cr_expect_gt(f.njobs, 100);
+}
+
+Test(queue_clock, a_second_step_waits_for_the_end_of_the_first)
+{
+	set_back(false);
+	queue_pass(f.q, &f.now, f.ms);
+	f.now.tv_sec += DAY;
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_lt(row_of(QF_ID(1000))->next_attempt, f.now.tv_sec - 1000);
+	cr_expect_gt(row_of(QF_ID(999 + ROWS))->next_attempt, f.now.tv_sec);
+	qf_pass(&f, 1000);
+	cr_expect_gt(row_of(QF_ID(1000))->next_attempt, f.now.tv_sec);
+	f.njobs = 0;
+	qf_pass(&f, 50000);
+	cr_expect_eq(f.njobs, 0, "too early");
+	qf_pass(&f, 10000);
+	cr_expect_gt(f.njobs, 100, "too late");
+}
+
+/* Both are of one request: what it changes is moved no more. */
+Test(queue_clock, an_administrator_waits_until_all_are_moved)
+{
+	char *answer;
+
+	set_back(false);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_lt(nmoved(), ROWS);
+	answer = qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}");
+	cr_expect_str_eq(answer, "{\"retried\":2000,\"messages\":2000}\n", "%s",
+	    answer);
+	free(answer);
+	cr_expect_eq(row_of(QF_ID(1000))->next_attempt, f.now.tv_sec);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_eq(row_of(QF_ID(999 + ROWS))->next_attempt, f.now.tv_sec);
+}
