@@ -113,6 +113,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_clock_see(q);
 	queue_unblock(q);
 	q->report_octets = 0;
+	q->nloaded = 0;
 	q->store_ops->begin(q->store, ms);
 	queue_targets_run(q);
 	queue_settle(q);
@@ -127,7 +128,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_held_look(q);
 	due = q->store_ops->end(q->store);
 	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle) ||
-	    queue_shift_may_run(q))
+	    queue_shift_may_run(q) || q->nloaded >= QUEUE_LOAD_ROWS)
 		return 0;
 	due = MIN(due, MAX(q->due_ms, q->store_ms));
 	due = MIN(due, queue_held_due(q));

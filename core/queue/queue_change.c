@@ -289,7 +289,7 @@ settle(struct queue *q)
 	bool has_failed;
 
 	q->store_ms = 0;
-	queue_settle(q);
+	queue_settle_all(q);
 	has_failed = q->store_ms != 0;
 	if (!has_failed)
 		q->store_ms = before;

@@ -385,36 +385,73 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 	}
 }
 
+/* How many rows are to be written for ${m}, or to go? */
+static unsigned int
+nrows(const struct queue_message *m)
+{
+	unsigned int n = 0;
+	uint32_t i;
+
+	for (i = 0; i < m->nrcpts; i++)
+		n += m->rcpts[i].state == RCPT_FAILED ||
+		    m->rcpts[i].state == RCPT_OK;
+	return n;
+}
+
+/* One transaction.  Messages whose reports are too many for this pass go to
+ * ${later}. */
+static void
+settle_some(struct queue *q, struct queue_messages *later)
+{
+	struct queue_messages batch;
+	struct queue_message *m;
+	size_t octets = 0, report;
+	unsigned int n, rows = 0;
+
+	TAILQ_INIT(&batch);
+	for (n = 0; n < QUEUE_SETTLE_MAX && rows < QUEUE_SETTLE_ROWS &&
+	    octets < QUEUE_REPORT_BATCH &&
+	    (m = TAILQ_FIRST(&q->settle)) != NULL; n++) {
+		TAILQ_REMOVE(&q->settle, m, settle);
+		queue_judge(q, m);
+		report = queue_report_octets(q, m);
+		if (report > 0 && q->report_octets >= QUEUE_REPORT_PASS) {
+			TAILQ_INSERT_TAIL(later, m, settle);
+			continue;
+		}
+		TAILQ_INSERT_TAIL(&batch, m, settle);
+		octets += report;
+		rows += nrows(m);
+	}
+	settle_batch(q, &batch);
+	queue_due_again(q);
+}
+
+static void
+settle(struct queue *q, bool is_all)
+{
+	struct queue_messages later;
+
+	TAILQ_INIT(&later);
+	while (!TAILQ_EMPTY(&q->settle)) {
+		settle_some(q, &later);
+		if (!is_all)
+			break;
+	}
+	/* in front, or others would go first in each pass */
+	TAILQ_CONCAT(&later, &q->settle, settle);
+	TAILQ_CONCAT(&q->settle, &later, settle);
+}
+
 void
 queue_settle(struct queue *q)
 {
-	struct queue_messages batch, later;
-	struct queue_message *m;
-	size_t octets, report;
-	unsigned int n;
+	if (!queue_is_shifting(q))
+		settle(q, q->is_stopped);
+}
 
-	if (queue_is_shifting(q))
-		return;
-	TAILQ_INIT(&later);
-	while (!TAILQ_EMPTY(&q->settle)) {
-		TAILQ_INIT(&batch);
-		octets = 0;
-		for (n = 0; n < QUEUE_SETTLE_MAX &&
-		    octets < QUEUE_REPORT_BATCH &&
-		    (m = TAILQ_FIRST(&q->settle)) != NULL; n++) {
-			TAILQ_REMOVE(&q->settle, m, settle);
-			queue_judge(q, m);
-			report = queue_report_octets(q, m);
-			if (report > 0 &&
-			    q->report_octets >= QUEUE_REPORT_PASS) {
-				TAILQ_INSERT_TAIL(&later, m, settle);
-				continue;
-			}
-			TAILQ_INSERT_TAIL(&batch, m, settle);
-			octets += report;
-		}
-		settle_batch(q, &batch);
-		queue_due_again(q);
-	}
-	TAILQ_CONCAT(&q->settle, &later, settle);
+void
+queue_settle_all(struct queue *q)
+{
+	settle(q, true);
 }

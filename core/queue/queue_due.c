@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/process/log.h"
+
 #define DUE_ROWS	(2 * QUEUE_FILES_MAX) /* looked at: those in hand are due, too */
 #define DUE_PAGES	8	/* of so many rows, in one pass */
 #define DUE_AGAIN_MS	100	/* until the others are looked at */
+#define DUE_MANY	64	/* recipients of a message in hand: its other rows are passed over */
 
 /* When to look for rows that are due */
 void
@@ -35,6 +38,7 @@ struct due {
 	uint64_t	 ids[DUE_ROWS];
 	unsigned int	 n, max;
 	struct queue_seen seen;
+	bool		 is_over_one;	/* a page has ended since it passes over the rest of a message */
 	const char	*waits_for;	/* rows that wait for it are due, too; NULL: none */
 	/* of one message */
 	uint32_t	 nrcpts;
@@ -49,9 +53,10 @@ static int
 collect_id(void *closure, const struct deferred_row *row)
 {
 	struct due *due = closure;
+	struct queue_message *m = queue_message_deferred(due->q, row->id);
 	unsigned int i = 0;
 
-	if (queue_message_deferred(due->q, row->id) == NULL) {
+	if (m == NULL) {
 		for (i = due->n; i > 0 && due->ids[i - 1] != row->id; i--)
 			continue;
 		if (i == 0 && due->n == due->max)
@@ -61,7 +66,12 @@ collect_id(void *closure, const struct deferred_row *row)
 	}
 	due->seen = (struct queue_seen){ .next_attempt = row->next_attempt,
 		.id = row->id, .rcpt_index = row->rcpt_index };
-	return 0;
+	/* by the time when they are due, rows of others are among them */
+	if (m == NULL || m->nrcpts < DUE_MANY || due->waits_for == NULL)
+		return 0;
+	due->seen.rcpt_index = UINT32_MAX;
+	due->is_over_one = true;
+	return -1;
 }
 
 /* Find messages for which ${query} has rows, and that are not in memory, as many as
@@ -75,14 +85,18 @@ collect(struct due *due, struct deferred_query *query)
 	unsigned int i;
 	int n;
 
-	for (i = 0; i < DUE_PAGES && due->n < due->max; i++) {
+	/* there are no more than QUEUE_FILES_MAX messages to pass over */
+	for (i = 0; i < DUE_PAGES && due->n < due->max;
+	    i += !due->is_over_one) {
+		due->is_over_one = false;
 		query->next_attempt = due->seen.next_attempt;
 		query->id = due->seen.id;
 		query->rcpt_index = due->seen.rcpt_index;
 		n = q->store_ops->rows(q->store, query, collect_id, due);
 		if (n == -1)
 			return -1;
-		if (n < (int)query->limit && due->n < due->max)
+		if (n < (int)query->limit && due->n < due->max &&
+		    !due->is_over_one)
 			return 1;
 		/* none of these is valid */
 		if (due->seen.id == query->id &&
@@ -219,6 +233,7 @@ load(struct queue *q, struct due *due, uint64_t id)
 		return -1;
 	if (due->nrcpts == 0)
 		return 0;
+	q->nloaded += due->nrcpts;
 	if ((m = message_new(due)) == NULL)
 		return -1;
 	m->place.id = id;
@@ -243,6 +258,13 @@ load(struct queue *q, struct due *due, uint64_t id)
 	return 0;
 }
 
+bool
+queue_may_load(const struct queue *q)
+{
+	return queue_has_room_for(q, QUEUE_DUE) &&
+	    q->nloaded < QUEUE_LOAD_ROWS;
+}
+
 /* Take messages that are parked for ${t}, as far as it may have some. */
 static int
 load_backlog(struct queue *q, struct queue_target *t)
@@ -260,7 +282,7 @@ load_backlog(struct queue *q, struct queue_target *t)
 	}
 	if (rc == 1 && due.seen.id == 0)
 		queue_target_backlog_over(q, t);
-	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++)
+	for (i = 0; i < due.n && queue_may_load(q); i++)
 		if (load(q, &due, due.ids[i]) == -1)
 			return -1;
 	return 0;
@@ -269,16 +291,20 @@ load_backlog(struct queue *q, struct queue_target *t)
 void
 queue_load_backlogs(struct queue *q)
 {
+	const struct queue_target *first = NULL;
 	struct queue_target *t;
 	unsigned int i;
 
 	if (q->store_ms > q->now_ms || q->is_stopped || queue_is_shifting(q))
 		return;
-	for (i = 0; i < QUEUE_TARGETS_LOOK &&
-	    queue_has_room_for(q, QUEUE_DUE) &&
-	    (t = queue_target_backlog(q)) != NULL; i++)
+	for (i = 0; i < QUEUE_TARGETS_LOOK && queue_may_load(q) &&
+	    (t = queue_target_backlog(q)) != first && t != NULL; i++) {
+		/* each has one turn in a pass */
+		if (i == 0)
+			first = t;
 		if (load_backlog(q, t) == -1)
 			return;
+	}
 }
 
 /* Take messages that are due, as far as there is room for them. */
@@ -304,10 +330,15 @@ queue_load_due(struct queue *q)
 		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		return;
 	}
-	for (i = 0; i < due.n && queue_has_room_for(q, QUEUE_DUE); i++) {
+	for (i = 0; i < due.n && queue_may_load(q); i++) {
 		if ((loaded = load(q, &due, due.ids[i])) == -1)
 			break;
 		nidle += loaded == 0;
+	}
+	/* there are others behind where this pass has begun */
+	if (i < due.n && q->nloaded >= QUEUE_LOAD_ROWS) {
+		q->due_ms = q->now_ms;
+		return;
 	}
 	q->due_seen = rc == 1 || i < due.n ? (struct queue_seen){ .id = 0 } :
 	    due.seen;

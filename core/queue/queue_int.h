@@ -14,6 +14,8 @@
 #define QUEUE_ENVELOPES_MAX	(24 << 20) /* octets of envelopes of each class */
 #define QUEUE_FILES_MAX		128	/* large and due messages, of each class: each is an open file at an agent */
 #define QUEUE_SETTLE_MAX	512	/* messages in one transaction */
+#define QUEUE_SETTLE_ROWS	1000	/* rows of it, about: some 20 ms.  A message may have a thousand of them */
+#define QUEUE_LOAD_ROWS		1000	/* of deferred messages that are taken in one pass, about */
 #define QUEUE_BUCKETS		4096
 #define QUEUE_NO_TRANSPORT	QUEUE_TRANSPORTS_MAX
 
@@ -177,6 +179,7 @@ struct queue {
 	uint16_t	 nstarts[QUEUE_SLOTS + 1];	/* by slot; 0: of a worker that has none */
 
 	uint64_t	 report_octets;	/* of the reports of this pass */
+	unsigned int	 nloaded;	/* rows of deferred messages, taken in this pass */
 	int64_t		 due_ms;	/* a deferred message may be due */
 	struct queue_seen {
 		int64_t		 next_attempt;
@@ -443,10 +446,15 @@ void queue_starts_run(struct queue *q);
 int64_t queue_starts_due(const struct queue *q);
 void queue_starts_free(struct queue *q);
 
-/* core/queue/queue_defer.c */
+/* core/queue/queue_defer.c
+ * queue_settle(q): Store what has gathered, in one transaction; the rest in the next
+ * pass, or when the queue is being stopped in others.
+ * queue_settle_all(q): All of it now, whatever else goes on. */
 void queue_settle(struct queue *q);
+void queue_settle_all(struct queue *q);
 
 /* core/queue/queue_due.c */
+bool queue_may_load(const struct queue *q);	/* in this pass */
 void queue_load_due(struct queue *q);
 void queue_load_backlogs(struct queue *q);	/* what targets take again */
 void queue_due_again(struct queue *q);

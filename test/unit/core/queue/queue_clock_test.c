@@ -1,11 +1,12 @@
-/* A clock that is set, with many rows.  No pass is longer for them, and the queue goes
- * on with its other work.  What a pass does is counted, not timed. */
+/* Many rows: a clock that is set, large messages.  No pass is longer for them, and the
+ * queue goes on with its other work.  What a pass does is counted, not timed. */
 
 #include "core/queue/queue_int.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/queue/queue_mem.h"
@@ -162,4 +163,102 @@ Test(queue_clock, an_administrator_waits_until_all_are_moved)
 	cr_expect_eq(row_of(QF_ID(1000))->next_attempt, f.now.tv_sec);
 	queue_pass(f.q, &f.now, f.ms);
 	cr_expect_eq(row_of(QF_ID(999 + ROWS))->next_attempt, f.now.tv_sec);
+}
+
+/* --- messages for many ---------------------------------------------------- */
+
+#define LARGE	(QUEUE_LOAD_ROWS * 6 / 10)	/* recipients of each */
+
+/* ${n} messages for LARGE recipients, which are due */
+static void
+put_large(size_t n, const char *rcpt)
+{
+	size_t i;
+	uint32_t k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < LARGE; k++) {
+			mem_put_row(QF_ID(1000 + i), f.now.tv_sec - 60);
+			mem.rows[mem.nrows - 1].row.rcpt_index = k;
+			strlcpy(mem.rows[mem.nrows - 1].texts[1], rcpt,
+			    sizeof(mem.rows[0].texts[1]));
+		}
+	qf_close(&f);
+	qf_open(&f);
+}
+
+Test(queue_clock, large_messages_that_are_due_are_taken_a_few_in_a_pass)
+{
+	put_large(3, "b@x.test");
+	cr_expect_eq(queue_pass(f.q, &f.now, f.ms), 0, "at once again");
+	cr_expect_not_null(queue_message_deferred(f.q, QF_ID(1001)));
+	cr_expect_null(queue_message_deferred(f.q, QF_ID(1002)));
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_not_null(queue_message_deferred(f.q, QF_ID(1002)));
+}
+
+Test(queue_clock, large_messages_that_fail_are_stored_a_few_in_a_pass)
+{
+	size_t i, npasses;
+
+	/* no agent has to say so; a message has one report */
+	put_large(8, "b@nowhere.test");
+	for (npasses = 0; queue_pass(f.q, &f.now, f.ms) <= 1; npasses++) {
+		cr_assert_lt(npasses, 20);
+		/* a pass has two transactions */
+		cr_expect_leq(mem.nchanged, 4 * LARGE + 4, "%zu",
+		    mem.nchanged);
+		cr_expect_leq(mem.nmost, 2 * LARGE + 2, "%zu", mem.nmost);
+		mem.nchanged = 0;
+		f.ms++;
+	}
+	cr_expect_geq(npasses, 4);
+	for (i = 0; i < mem.nrows; i++)
+		cr_assert_neq(mem.rows[i].row.attempts, 1, "%zu", i);
+}
+
+/* All rows of those in hand were read in each pass, and more than once, to find what
+ * is behind. */
+Test(queue_clock, large_messages_in_hand_hide_none_that_are_parked)
+{
+	size_t i;
+
+	put_large(3, "b@x.hop");
+	mem_put_row(QF_ID(5000), 0);
+	for (i = 0; i < mem.nrows; i++) {
+		strlcpy(mem.rows[i].texts[1], "b@x.hop", 24);
+		strlcpy(mem.rows[i].texts[7], "relay x.hop", 24);
+		mem.rows[i].row.next_attempt = f.now.tv_sec + 300;
+	}
+	f.hop_first = f.hop_max = 1000;
+	qf_close(&f);
+	qf_open(&f);
+	for (i = 0; queue_message_deferred(f.q, QF_ID(5000)) == NULL; i++) {
+		cr_assert_lt(i, 20);
+		queue_pass(f.q, &f.now, f.ms++);
+	}
+	cr_assert_not_null(queue_message_deferred(f.q, QF_ID(1000)));
+	cr_assert_not_null(queue_message_deferred(f.q, QF_ID(1002)));
+	mem.nseen = 0;
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_leq(mem.nseen, 8, "%zu", mem.nseen);
+	cr_expect_geq(mem.nseen, 1, "it was looked");
+	qf_finish(&f, 0);
+}
+
+/* The results would come to nothing. */
+Test(queue_clock, all_that_was_done_is_stored_when_the_queue_is_stopped)
+{
+	size_t done;
+
+	put_large(3, "b@x.test");
+	qf_pass(&f, 100);
+	cr_assert_gt(f.njobs, 1000);
+	done = f.njobs;
+	qf_finish(&f, 0);
+	queue_stop(f.q);
+	mem.nmost = 0;
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_eq(mem.nrows, 3 * LARGE - done);
+	cr_expect_leq(mem.nmost, 2 * LARGE, "%zu", mem.nmost);
 }

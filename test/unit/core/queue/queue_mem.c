@@ -266,6 +266,8 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 		errno = ENOSPC;
 		return -1;
 	}
+	mem.nchanged += n;
+	mem.nmost = MAX(mem.nmost, n);
 	for (i = 0; i < n; i++) {
 		r = find_row(changes[i].row.id, changes[i].row.rcpt_index);
 		if (changes[i].kind == CHANGE_DROP) {
@@ -401,6 +403,7 @@ mem_rows(void *, const struct deferred_query *query, deferred_func each,
 		row.waits_for = next->texts[7];
 		row.route = next->texts[8];
 		seen++;
+		mem.nseen++;
 		move_to(&at, &row);
 		if (each(closure, &row) != 0)
 			break;

@@ -48,6 +48,9 @@ struct mem {
 	unsigned int	 nreleased;
 	struct mem_own	*own;		/* that have no row yet */
 	void		(*told)(const char *text);	/* one has it now */
+	size_t		 nchanged;	/* rows, by all changes */
+	size_t		 nmost;		/* by one of them */
+	size_t		 nseen;		/* rows that were passed on */
 };
 
 extern struct mem mem;
