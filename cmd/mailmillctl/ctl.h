@@ -80,6 +80,7 @@ void print_queue(FILE *fp, const json_t *answer);
 void print_message(FILE *fp, const json_t *answer);
 void print_top(FILE *fp, const json_t *answer);
 void print_changed(FILE *fp, const json_t *answer);
+void print_tls(FILE *fp, const json_t *answer);
 void print_lookup(FILE *fp, const json_t *answer);
 void print_sts(FILE *fp, const json_t *answer);
 void print_sts_fetch(FILE *fp, const json_t *answer);

@@ -31,11 +31,12 @@
 #define TAKES_NAME	0x400	/* a name, and perhaps a type of record */
 #define TAKES_REASON	0x800	/* --reason */
 #define TAKES_ROUTE	0x1000	/* --to or --default */
+#define TAKES_DOMAIN	0x2000	/* --domain, and no other filter */
 #define CHANGES		(TAKES_ID | TAKES_FILTER | TAKES_DRY)
 
 struct command {
 	const char	*name;
-	const char	*action;	/* of queue and sts */
+	const char	*action;	/* of queue, whatever the name, and sts */
 	unsigned int	 flags;
 	void		(*print)(FILE *fp, const json_t *answer);
 };
@@ -45,6 +46,7 @@ static const struct command commands[] = {
 	{ "stats", NULL, 0, print_stats },
 	{ "reload", NULL, 0, print_result },
 	{ "stop", NULL, 0, print_result },
+	{ "tls-report", "tls", TAKES_DOMAIN | TAKES_LIMIT, print_tls },
 	{ "lookup", NULL, TAKES_NAME, print_lookup },
 	{ "sts", "list", TAKES_LIMIT | IS_DEFAULT, print_sts },
 	{ "sts", "show", TAKES_ID, print_sts },
@@ -85,6 +87,7 @@ usage(void)
 	    "              id | all | filter\n"
 	    "          queue export folder | - [id | all | filter]\n"
 	    "          queue import folder | -\n"
+	    "          tls-report [--domain domain] [--limit n]\n"
 	    "          lookup domain\n"
 	    "          lookup name host | mx | txt | tlsa | ptr | cname\n"
 	    "          sts [list] [--limit n]\n"
@@ -122,6 +125,8 @@ command_find(char *const *argv, int n)
 	for (c = commands; n > 0 && c < commands + NCOMMANDS; c++) {
 		if (strcmp(argv[0], c->name) != 0)
 			continue;
+		if (c->flags & TAKES_DOMAIN)
+			return n == 1 ? c : NULL;
 		if ((n == 1 && (c->action == NULL || c->flags & IS_DEFAULT)) ||
 		    c->flags & TAKES_NAME)
 			return c;
@@ -139,13 +144,16 @@ is_complete(const struct command *c, int n, const struct options *o)
 	bool has_filter = json_object_size(o->filter) > 0;
 	int want = c->flags & TAKES_FOLDER ? 3 : 2;
 	bool has_name = c->flags & TAKES_NAME;
+	bool is_domain = c->flags & TAKES_DOMAIN &&
+	    json_object_size(o->filter) == 1 &&
+	    json_object_get(o->filter, "domain") != NULL;
 	bool has_id = n == want + 1 && !has_name;
 
 	if (has_name && n < 2)
 		return false;
 	if ((want == 3 && (n < 3 || (o->is_json && c->flags & IS_EXPORT))) ||
 	    n > want + 1 || (has_id && !(c->flags & TAKES_ID)) ||
-	    (has_filter && !(c->flags & TAKES_FILTER)) ||
+	    (has_filter && !(c->flags & TAKES_FILTER) && !is_domain) ||
 	    (o->is_dry && !(c->flags & TAKES_DRY)) ||
 	    (o->limit != 0 && !(c->flags & TAKES_LIMIT)) ||
 	    (o->by != NULL && !(c->flags & TAKES_BY)) ||
@@ -159,11 +167,18 @@ is_complete(const struct command *c, int n, const struct options *o)
 	return !(c->flags & TAKES_ID) || has_id != has_filter;
 }
 
+/* The command of the server: the counts of TLS are the queue's. */
+static const char *
+asked_of(const struct command *c)
+{
+	return c->flags & TAKES_DOMAIN ? "queue" : c->name;
+}
+
 static json_t *
 build_request(const struct command *c, char *const *argv, int n,
     const struct options *options)
 {
-	json_t *o = json_pack("{s:s}", "command", c->name);
+	json_t *o = json_pack("{s:s}", "command", asked_of(c));
 
 	if (c->action != NULL)
 		json_object_set_new(o, "action", json_string(c->action));
@@ -274,7 +289,7 @@ run(const struct command *c, const char *path, json_t *request,
 	int status;
 
 	/* who names a socket does not say which spool */
-	answer = ask_patiently(path, request, strcmp(c->name, "queue") == 0 &&
+	answer = ask_patiently(path, request, strcmp(asked_of(c), "queue") == 0 &&
 	    o->socket == NULL ? o->filename : NULL, &fp);
 	json_decref(request);
 	if (answer != NULL && c->flags & IS_IMPORT &&

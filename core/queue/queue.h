@@ -318,12 +318,14 @@ size_t queue_in_flight(const struct queue *q);
 
 /* Requests of mailmillctl: one JSON object
  *	{"command":"queue", "action":"list"|"show"|"top"|"retry"|"hold"|
- *	 "release"|"remove"|"bounce"|"route", and of these what the action takes:
+ *	 "release"|"remove"|"bounce"|"route"|"tls", and of these what the action
+ *	 takes:
  *	 "id":"<message id>", or "all" for an action that changes something,
  *	 "filter":{...} of core/queue/queue_filter.h, "limit":<messages of a list, or
  *	 rows of top>, "raw":true of show, "by":"domain"|"sender"|"error"|"target"
  *	 of top, "dry_run":true of what changes something, "reason":"text" of bounce,
  *	 "to":"<title of a Domain section>" of route, or null: as configured}
+ * tls takes a limit, of counts, and a filter of one domain alone.
  * A list and top are of all messages without a filter; what changes something has an
  * id or a filter.  A filter means recipients, and the messages that have such.
  * Answers:
@@ -340,6 +342,12 @@ size_t queue_in_flight(const struct queue *q);
  *				"removed", "bounced", "routed"; with
  *				"busy" recipients that are being delivered, and
  *				"dry_run":true if nothing was changed
+ *	tls	{"counts":[C, ...], "more":false}	what is counted for reports of
+ *				TLS: {"day", "domain", "policy_type",
+ *				"policy_domain", "policy", "result", "mx_host",
+ *				"sending_ip", "receiving_ip", "reason",
+ *				"sessions"} of deferred_tls.h; result null:
+ *				nothing has failed
  *	any	{"error":"what is wrong and what to do"}
  * M is {"id", "state", "sender", "received", "age", "octets", "recipients"}:
  * state is "active" (in a segment) or "deferred"; received unix seconds, age

@@ -38,9 +38,8 @@ queue_answer_put(struct queue_answer *a, const char *s)
 	a->len += len;
 }
 
-/* takes ${json} */
-static void
-put_json(struct queue_answer *a, json_t *json)
+void
+queue_answer_put_json(struct queue_answer *a, json_t *json)
 {
 	char *dump = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 
@@ -57,9 +56,15 @@ put_json(struct queue_answer *a, json_t *json)
 static void
 put_last(struct queue_answer *a, json_t *json)
 {
-	put_json(a, json);
+	queue_answer_put_json(a, json);
 	queue_answer_put(a, "\n");
 	a->stage = STAGE_OVER;
+}
+
+bool
+queue_answer_is_list(const struct queue_answer *a)
+{
+	return a->action == ACTION_LIST || a->action == ACTION_TLS;
 }
 
 void
@@ -71,7 +76,7 @@ queue_answer_error(struct queue_answer *a, const char *what)
 void
 queue_answer_unreadable(struct queue_answer *a)
 {
-	if (a->action != ACTION_LIST) {
+	if (!queue_answer_is_list(a)) {
 		queue_answer_error(a, "the queue cannot read its database: "
 		    "see the log");
 		return;
@@ -180,7 +185,7 @@ queue_answer_put_message(struct queue_answer *a, json_t *message)
 	}
 	if (a->nmessages++ > 0 && a->action == ACTION_LIST)
 		queue_answer_put(a, ",\n");
-	put_json(a, message);
+	queue_answer_put_json(a, message);
 	if (a->action == ACTION_EXPORT)
 		queue_answer_put(a, "\n");
 }

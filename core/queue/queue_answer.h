@@ -20,7 +20,7 @@ enum stage { STAGE_BEGIN, STAGE_NEW, STAGE_DEFERRED, STAGE_RAW,
 
 enum action { ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_HOLD,
 	ACTION_RELEASE, ACTION_REMOVE, ACTION_BOUNCE, ACTION_ROUTE, ACTION_TOP,
-	ACTION_EXPORT, ACTION_IMPORT, ACTION_NONE };
+	ACTION_EXPORT, ACTION_IMPORT, ACTION_TLS, ACTION_NONE };
 
 /* A change that this piece makes, in one transaction */
 struct queue_answer_changes {
@@ -65,6 +65,9 @@ struct queue_answer {
 	uint64_t	 message_id;	/* of the last row that was meant */
 	size_t		 nrcpts;	/* of it */
 	bool		 is_found;
+	/* where the counts of TLS are */
+	int64_t		 tls_day;
+	char		 tls_domain[LIM_DOMAIN + 1];
 	/* what was changed */
 	uint64_t	 nchanged, nbusy;	/* recipients */
 	uint64_t	 began_us;	/* by the wall clock */
@@ -85,10 +88,15 @@ struct queue_answer {
  * by the caller; NULL: no memory, and the answer ends here. */
 char *queue_answer_room(struct queue_answer *a, size_t len);
 void queue_answer_put(struct queue_answer *a, const char *s);
+/* queue_answer_put_json(a, json): takes ${json}; NULL: no memory, and the answer ends
+ * here. */
+void queue_answer_put_json(struct queue_answer *a, json_t *json);
 
-/* queue_answer_error(a, what), queue_answer_changed(a), queue_answer_top(a): The
+/* queue_answer_is_list(a): Is it a list, which may end early?
+ * queue_answer_error(a, what), queue_answer_changed(a), queue_answer_top(a): The
  * whole answer; nothing follows.
  * queue_answer_unreadable(a): The database cannot be read, and the answer ends. */
+bool queue_answer_is_list(const struct queue_answer *a);
 void queue_answer_error(struct queue_answer *a, const char *what);
 void queue_answer_unreadable(struct queue_answer *a);
 void queue_answer_top(struct queue_answer *a);
@@ -172,6 +180,9 @@ const char *queue_answer_target_name(const struct queue_answer *a,
 void queue_answer_target_of(const struct queue_answer *a, json_t *message,
     const struct queue_rcpt *r, const struct queue_addressee *to);
 void queue_answer_targets(const struct queue_answer *a, json_t *top);
+
+/* core/queue/queue_answer_tls.c: the next counts for reports of TLS. */
+void queue_answer_tls(struct queue_answer *a);
 
 /* core/queue/queue_answer_said.c: what the client has said of the message
  * queue_answer_text(s): ${s} as JSON; null for NULL.

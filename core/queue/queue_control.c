@@ -296,6 +296,8 @@ do_deferred(struct queue_answer *a)
 		count_deferred(a);
 	else if (a->action == ACTION_EXPORT)
 		export_deferred(a);
+	else if (a->action == ACTION_TLS)
+		queue_answer_tls(a);
 	else
 		queue_change_deferred(a);
 }
@@ -304,7 +306,7 @@ static void
 do_end(struct queue_answer *a)
 {
 	a->stage = STAGE_OVER;
-	if (a->action == ACTION_LIST) {
+	if (queue_answer_is_list(a)) {
 		queue_answer_put(a, a->is_more ? "],\"more\":true" :
 		    "],\"more\":false");
 		if (a->error != NULL) {
@@ -339,6 +341,10 @@ do_begin(struct queue_answer *a)
 		queue_answer_put(a, "{\"messages\":[");
 	a->began_us = (uint64_t)a->q->wall_ms * 1000;
 	a->stage = STAGE_NEW;
+	if (a->action == ACTION_TLS) {
+		queue_answer_put(a, "{\"counts\":[");
+		a->stage = STAGE_DEFERRED;
+	}
 	if (a->action == ACTION_IMPORT) {
 		queue_answer_put(a, "{\"ready\":true}\n");
 		a->stage = STAGE_INPUT;
@@ -414,7 +420,7 @@ find_action(const char *s)
 		[ACTION_RELEASE] = "release", [ACTION_REMOVE] = "remove",
 		[ACTION_BOUNCE] = "bounce", [ACTION_ROUTE] = "route",
 		[ACTION_TOP] = "top", [ACTION_EXPORT] = "export",
-		[ACTION_IMPORT] = "import",
+		[ACTION_IMPORT] = "import", [ACTION_TLS] = "tls",
 	};
 	size_t i;
 
@@ -462,6 +468,8 @@ parse_limit(struct queue_answer *a, const json_t *value)
 	return NULL;
 }
 
+static const char tls_domains[] = "counts of TLS are of all domains, or of one";
+
 /* A member that is not understood may have been meant to leave something out. */
 static const char *
 parse_member(struct queue_answer *a, const char *name, json_t *value)
@@ -470,6 +478,10 @@ parse_member(struct queue_answer *a, const char *name, json_t *value)
 		return NULL;
 	if (strcmp(name, "id") == 0)
 		return parse_id(a, value);
+	if (strcmp(name, "filter") == 0 && a->action == ACTION_TLS &&
+	    (json_object_size(value) != 1 ||
+	    json_object_get(value, "domain") == NULL))
+		return tls_domains;
 	if (strcmp(name, "filter") == 0)
 		return queue_filter_parse(&a->filter, value);
 	if (strcmp(name, "limit") == 0)
@@ -503,6 +515,9 @@ check_request(const struct queue_answer *a)
 	if (a->action == ACTION_IMPORT || (a->action == ACTION_EXPORT &&
 	    n <= 1))
 		return NULL;
+	if (a->action == ACTION_TLS)
+		return n == a->filter.is_said && (n == 0 || a->has_domain) ?
+		    NULL : tls_domains;
 	if (a->action == ACTION_LIST || a->action == ACTION_TOP)
 		return a->id != 0 || a->is_all ? "lists and counts are of "
 		    "all messages, or of those that a filter says" : NULL;
@@ -526,12 +541,14 @@ parse_request(struct queue_answer *a, json_t *request)
 	    a->action == ACTION_EXPORT ? UINT64_MAX : LIST_LIMIT;
 	if (a->action == ACTION_NONE) {
 		a->error = "unknown action: use list, show, top, retry, "
-		    "hold, release, remove, bounce, route, export or import";
+		    "hold, release, remove, bounce, route, export, import or "
+		    "tls";
 		return;
 	}
 	json_object_foreach(request, name, value)
 		if ((a->error = parse_member(a, name, value)) != NULL)
 			return;
+	a->has_domain = queue_filter_domain(&a->filter, a->domain) != NULL;
 	a->error = check_request(a);
 	if (a->error == NULL && a->action == ACTION_BOUNCE &&
 	    a->reason == NULL)
@@ -540,7 +557,6 @@ parse_request(struct queue_answer *a, json_t *request)
 		a->error = "the request does not say where to: give the title "
 		    "of a Domain section, or null for what the configuration "
 		    "says";
-	a->has_domain = queue_filter_domain(&a->filter, a->domain) != NULL;
 	/* begin_message() counts: a message that is shown is one */
 	if (a->action == ACTION_SHOW)
 		a->limit = 1;

@@ -247,6 +247,12 @@ struct queue_store_ops {
 		    char domain[LIM_DOMAIN + 1], int64_t before);
 	int	 (*tls_rows)(void *store, int64_t day, const char *domain,
 		    deferred_tls_func each, void *closure);
+	/* tls_add(store, rows, n, nlost_r): Count them (deferred_tls.h), all or
+	 * none, on disk; *${nlost_r} are the connections that are not, since
+	 * others have the domains that there may be.  ENOSPC: the disk is full,
+	 * and what is left is for mail. */
+	int	 (*tls_add)(void *store, const struct deferred_tls *rows,
+		    size_t n, uint64_t *nlost_r);
 
 	/* --- look --- */
 

@@ -472,6 +472,46 @@ spool_tls_rows(void *store, int64_t day, const char *domain,
 }
 
 static int
+add_tls(struct deferred *d, const struct deferred_tls *rows, size_t n,
+    uint64_t *nlost_r)
+{
+	size_t i;
+	int rc;
+
+	*nlost_r = 0;
+	if (deferred_begin(d) == -1)
+		return -1;
+	for (i = 0; i < n; i++) {
+		if ((rc = deferred_tls_add(d, &rows[i])) == -1) {
+			rc = errno;
+			deferred_rollback(d);
+			errno = rc;
+			return -1;
+		}
+		if (rc == 0)
+			*nlost_r += rows[i].sessions;
+	}
+	return deferred_commit(d);
+}
+
+/* Mail needs the room more: nothing is given up for this. */
+static int
+spool_tls_add(void *store, const struct deferred_tls *rows, size_t n,
+    uint64_t *nlost_r)
+{
+	struct queue_spool *sp = store;
+
+	if (sp->is_short) {
+		errno = ENOSPC;
+		return -1;
+	}
+	if (add_tls(sp->deferred, rows, n, nlost_r) == -1)
+		return -1;
+	queue_room_tell(sp);
+	return 0;
+}
+
+static int
 spool_find(void *store, struct queue_place *place)
 {
 	return queue_find_rows(store, place);
@@ -516,6 +556,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.shift = spool_shift,
 	.tls_next = spool_tls_next,
 	.tls_rows = spool_tls_rows,
+	.tls_add = spool_tls_add,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 	.read_body = queue_read_body,

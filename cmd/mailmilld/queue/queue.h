@@ -72,6 +72,8 @@ struct queue_peer {
 	uint32_t		 nheard;	/* Q_START, modulo 2^32 */
 	struct msg_room		 told;		/* the last Q_ROOM; 0, 0: none */
 	uint64_t		 refused_ms;	/* when it was logged that some are not; 0: never */
+	struct bucket		 told_tls;	/* Q_TLS that are looked at */
+	uint64_t		 tls_lost_ms;	/* when it was logged that some are not counted; 0: never */
 };
 
 /* cmd/mailmilld/queue/queue_ops.c: what the queue asks of its process.
@@ -165,6 +167,12 @@ int queue_dsn(void *closure, const struct queue_report *report, char **text_r,
 void queue_etrn_open(struct queue_peer *p);
 void queue_etrn_on_asked(void *p, struct channel_msg *msg);
 void queue_etrn_tell(struct queue_role *r);
+
+/* cmd/mailmilld/queue/queue_tls.c: what relays tell of connections to MX hosts.
+ * queue_tls_open(p): Of a relay that connects.
+ * queue_tls_on_told(p, msg): Q_TLS. */
+void queue_tls_open(struct queue_peer *p);
+void queue_tls_on_told(void *p, struct channel_msg *msg);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

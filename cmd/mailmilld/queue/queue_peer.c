@@ -82,7 +82,8 @@ static const struct chanev_ops worker_ops = {
 };
 
 static const struct chanev_ops agent_ops = {
-	.on = { [D_DONE] = on_done, [D_ERROR] = on_error },
+	.on = { [D_DONE] = on_done, [D_ERROR] = on_error,
+		[Q_TLS] = queue_tls_on_told },
 	.gone = queue_peer_free
 };
 
@@ -110,6 +111,7 @@ queue_peer_open(struct queue_peer *p)
 			goto err1;
 		p->is_agent = true;
 		p->has_copies = transport != TRANSPORT_MAILDIR;
+		queue_tls_open(p);
 	} else {
 		p->number = spool_number(p->who.instance);
 		queue_writer_add(r->queue, p->number);

@@ -128,6 +128,7 @@ struct msg_start { uint32_t has_subdomains, unused; };
 /* Of a worker's Q_START: how many have been read, modulo 2^32, and how many more
  * there was room for then. */
 struct msg_room { uint32_t nheard, room; };
+struct msg_tls { uint64_t nlost; };	/* connections that relay had no room for */
 /* Between a worker and spoold.  The number is in the low bits of the ids of all
  * files of the worker (core/spool/spool_id.h). */
 struct msg_number {

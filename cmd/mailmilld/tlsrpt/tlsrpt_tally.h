@@ -9,13 +9,11 @@
 
 #include "cmd/mailmilld/tlsrpt/tlsrpt_said.h"
 
-#define TLSRPT_TALLY	32768	/* octets: some 250 of hosts with usual names */
-
 /* All 0, at first, and after it has been sent. */
 struct tlsrpt_tally {
 	size_t		 len;			/* octets, as tlsrpt_said_next() reads them */
 	uint64_t	 nlost;			/* connections for which there was no room */
-	char		 octets[TLSRPT_TALLY];
+	char		 octets[LIM_TLSRPT_TOLD];
 };
 
 /* tlsrpt_tally_add(t, said): Add ${said}.  Return 0, or -1 with errno: ENOSPC, it
