@@ -76,7 +76,7 @@ def test_messages_of_a_deliver(d):
 
 
 def test_messages_of_a_relay(d):
-    fuzz(d, 'relay 1', conf='relayers = 2\n')
+    fuzz(d, 'relay 1', conf='relayers = 2\nTLS_Reports = true\n')
 
 
 def test_messages_of_a_pipe(d):

@@ -101,6 +101,16 @@ agent_say_results(struct agent *a, const struct job_result *results,
 	say(a, D_DONE, &empty, results, n);
 }
 
+bool
+agent_say_tls(struct agent *a, uint64_t nlost, const char *octets, size_t len)
+{
+	const struct msg_tls mt = { .nlost = nlost };
+
+	return a->queue != NULL && !chanev_is_behind(a->queue) &&
+	    chanev_send(a->queue, Q_TLS, &mt, octets, (unsigned int)len,
+	    -1) == 0;
+}
+
 void
 agent_refuse(struct agent *a, const struct job *job, int errnum,
     const char *text)

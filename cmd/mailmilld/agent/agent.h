@@ -7,6 +7,10 @@
 #ifndef CMD_MAILMILLD_AGENT_AGENT_H
 #define CMD_MAILMILLD_AGENT_AGENT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "cmd/mailmilld/role/chanev.h"
 #include "core/spool/job.h"
 
@@ -51,6 +55,13 @@ void agent_leave(struct agent *a);
 void agent_say_error(struct agent *a, const struct job_error *je);
 void agent_say_results(struct agent *a, const struct job_result *results,
     unsigned int n);
+
+/* agent_say_tls(a, nlost, octets, len): Of relay: what connections have come to, ${len}
+ * octets as tlsrpt_said_next() reads them, and how many others there were.  Return
+ * whether it was sent: not if there is no queue process now, or it has not read
+ * what was sent before. */
+bool agent_say_tls(struct agent *a, uint64_t nlost, const char *octets,
+    size_t len);
 
 /* agent_refuse(a, job, errnum, text): ${job} has failed with ${errnum}; ${text}, which
  * is cut to JOB_TEXT octets, says why. */

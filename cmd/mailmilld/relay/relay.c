@@ -34,6 +34,7 @@ struct role_state {
 	struct relay_env	 env;
 	struct relay_tls	*tls;		/* in env, as the next */
 	struct relay_logins	*logins;
+	struct relay_tell	*tell;
 	struct mx_self		*self;
 	struct spool_sources	*sources;	/* of its queue process; NULL: there is none now */
 	struct relay_hops	*hops;		/* likewise */
@@ -82,6 +83,16 @@ static const struct relay_ops relay_ops = {
 	.done = on_results,
 	.idle = on_idle
 };
+
+/* What connections have come to, for reports of TLS */
+static bool
+send_told(void *closure, const struct tlsrpt_tally *tally)
+{
+	struct role_state *s = closure;
+
+	return agent_say_tls(&s->agent, tally->nlost, tally->octets,
+	    tally->len);
+}
 
 /* --- jobs ----------------------------------------------------------------- */
 
@@ -271,7 +282,11 @@ open_env(struct role_state *s)
 		.lookup = lookup_new(ROLE_RELAY), .sts = sts_new(ROLE_RELAY) };
 	s->env.self = s->self = mx_self_new(s->child->settings);
 	s->env.logins = s->logins = relay_logins_new();
-	if (s->env.lookup != NULL && s->env.sts != NULL && s->self != NULL && s->logins != NULL)
+	if (s->child->settings->tls_reports)
+		s->env.tell = s->tell = relay_tell_new(send_told, s);
+	if (s->env.lookup != NULL && s->env.sts != NULL && s->self != NULL &&
+	    s->logins != NULL &&
+	    (s->tell != NULL || !s->child->settings->tls_reports))
 		return 0;
 	log_err("start", "role=%s", "relay");
 	return -1;
@@ -290,10 +305,12 @@ relay_main(struct child *c)
 	    child_drop(c) == -1 || open_env(&s) == -1)
 		goto out;
 	status = child_run(c, &child_ops, &s);
+	relay_tell_now(s.tell);
 	agent_last_words(&s.agent);
 	after_cancel(&s.timer);
 	leave_queue(&s);
 out:
+	relay_tell_free(s.tell);
 	relay_logins_free(s.logins);
 	sts_free(s.env.sts);
 	lookup_free(s.env.lookup);
@@ -338,7 +355,10 @@ relay_binds(const struct settings *s)
 static const char *
 relay_more_calls(const struct settings *s)
 {
-	return relay_binds(s) ? "bind:ip" : "";
+	static const char *const calls[2][2] = { { "", "bind:ip" },
+		{ "getsockname", "getsockname bind:ip" } };
+
+	return calls[s->tls_reports][relay_binds(s)];
 }
 
 const struct role role_relay = {

@@ -22,23 +22,39 @@
 
 /* --- the engine's host ---------------------------------------------------- */
 
-/* RFC 8461 5: what would fail if the policy's mode were "enforce". */
+/* What its TLS has come to is told, for reports. */
 static void
-log_testing(const struct relay_conn *conn, const struct smtp_client *c)
+tell_tls(struct relay_conn *conn, enum relay_result result, const char *reason)
 {
-	enum relay_result result = RELAY_RESULT_NO_STARTTLS;
-	const char *why = "there is no TLS";
-
-	if (conn->state != CONN_OPENING || !conn->is_testing)
+	if (conn->told == NULL)
 		return;
-	if (smtp_client_is_tls(c)) {
+	conn->ops->tls(conn->closure, conn, result, reason);
+	relay_told_free(conn->told);
+	conn->told = NULL;
+}
+
+/* It is ready for mail.  RFC 8461 5: where a policy is tested, what would fail if its
+ * mode were "enforce" is in the log, and is told. */
+static void
+judge_tls(struct relay_conn *conn, const struct smtp_client *c)
+{
+	enum relay_result result = RELAY_RESULT_GOOD;
+	const char *why = "";
+
+	if (conn->state != CONN_OPENING)
+		return;
+	if (!smtp_client_is_tls(c)) {
+		result = RELAY_RESULT_NO_STARTTLS;
+		why = "there is no TLS";
+	} else if (conn->is_testing) {
 		result = relay_policy_result(
 		    tls_client_facts(conn->tls)->verdict);
 		why = tls_client_facts(conn->tls)->why;
 	}
-	if (result != RELAY_RESULT_GOOD)
+	if (conn->is_testing && result != RELAY_RESULT_GOOD)
 		log_event(LOG_LEVEL_INFO, "sts-testing", "remote=%s result=%s "
 		    "reason=%s", conn->remote, relay_result_name(result), why);
+	tell_tls(conn, result, why);
 }
 
 /* What TLS has come to, once for each connection.  One without it holds nothing
@@ -69,7 +85,7 @@ on_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 	struct relay_conn *conn = host;
 
 	see_tls(conn, c);
-	log_testing(conn, c);
+	judge_tls(conn, c);
 	if ((conn->mail = conn->ops->next(conn->closure, conn)) == NULL)
 		return conn->state == CONN_LEAVING ? SMTP_NEXT_QUIT :
 		    SMTP_NEXT_NONE;
@@ -132,7 +148,7 @@ demand_of(const struct relay_conn *conn)
 /* The server has not met what others have published about it.  In other words
  * than the engine's. */
 static void
-explain_tls(const struct relay_conn *conn, struct smtp_result *r, char *words,
+explain_tls(struct relay_conn *conn, struct smtp_result *r, char *words,
     size_t len)
 {
 	const char *demand = demand_of(conn), *why = "";
@@ -147,6 +163,7 @@ explain_tls(const struct relay_conn *conn, struct smtp_result *r, char *words,
 		    tls_client_facts(conn->tls)->verdict);
 		r->errnum = 0;
 	}
+	tell_tls(conn, result, *why != '\0' ? why : r->words);
 	snprintf(words, len, "%s%s%s%s", r->words, *why != '\0' ? ": " : "",
 	    why, demand);
 	r->words = words;
@@ -158,7 +175,7 @@ explain_tls(const struct relay_conn *conn, struct smtp_result *r, char *words,
 }
 
 static void
-on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
+on_ended(void *host, struct smtp_client *c, const struct smtp_result *result)
 {
 	struct relay_conn *conn = host;
 	char words[LIM_CLIENT_WORDS + TLS_CLIENT_WHY_MAX];
@@ -171,6 +188,10 @@ on_ended(void *host, struct smtp_client *, const struct smtp_result *result)
 	conn->client = NULL;
 	conn->is_tls_failed = r.why == SMTP_WHY_TLS_FAILED;
 	explain_tls(conn, &r, words, sizeof(words));
+	if (r.why == SMTP_WHY_TLS_EARLY)
+		tell_tls(conn, RELAY_RESULT_VALIDATION, r.words);
+	else if (smtp_client_is_tls(c))	/* it has failed later */
+		tell_tls(conn, RELAY_RESULT_GOOD, "");
 	jr = relay_said_outcome(&r, true, 0, conn->remote, &why);
 	conn->ops->ended(conn->closure, conn, &why,
 	    jr.errnum != 0 ? jr.errnum : EAGAIN);
@@ -294,6 +315,17 @@ fail(struct relay_conn *conn, int errnum)
 	conn->ops->ended(conn->closure, conn, &why, errnum);
 }
 
+/* RFC 8460 4.4: "sending-mta-ip" */
+static void
+see_source(struct relay_conn *conn, int fd)
+{
+	union addr own;
+	socklen_t len = sizeof(own);
+
+	if (conn->told != NULL && getsockname(fd, &own.sa, &len) == 0)
+		relay_told_from(conn->told, &own.sa);
+}
+
 /* Its head start is over: it goes on, but not alone. */
 static int
 be_late(struct relay_conn *conn, Event *event, const struct timeval *now)
@@ -323,6 +355,7 @@ on_connect(Event *event, int eventtype, void *closure, struct timeval *now)
 		return 0;
 	}
 	conn->is_connected = true;
+	see_source(conn, event->fd);
 	conn->ops->connected(conn->closure, conn);
 	event->callback = smtp_client_event;
 	event->closure = conn->client;
@@ -399,8 +432,11 @@ relay_conn_open(const struct relay_conn_target *target,
 	struct relay_conn *conn;
 	int fd, saved;
 
-	if ((conn = calloc(1, sizeof(*conn))) == NULL)
+	if ((conn = calloc(1, sizeof(*conn))) == NULL) {
+		relay_told_free(target->told);
 		return NULL;
+	}
+	conn->told = target->told;
 	conn->ops = ops;
 	conn->closure = closure;
 	conn->login = (struct relay_login){ .logins = target->logins,
@@ -467,6 +503,7 @@ relay_conn_kill(struct relay_conn *conn)
 void
 relay_conn_free(struct relay_conn *conn)
 {
+	relay_told_free(conn->told);
 	tls_client_free(conn->tls);
 	free(conn);
 }

@@ -177,6 +177,21 @@ target_of(const struct relay_hop *hop, const struct relay_place *place)
 	};
 }
 
+/* What is told of a connection there; NULL: nothing.  Where it is not even tried
+ * to have TLS, what the domain has published is not looked at. */
+static struct relay_told *
+told_of(const struct relay_hop *hop, const struct relay_place *place,
+    const struct relay_conn_target *target)
+{
+	const struct relay_way *w = &hop->way;
+
+	if (hop->h->env->tell == NULL || w->mx == NULL || w->is_optional ||
+	    target->tls == NULL)
+		return NULL;
+	return relay_told_new(place->policy, w->mx, w->sts, place->addr.name,
+	    &place->addr.ip.sa);
+}
+
 /* What tells this address from all others, with the name that has led to it. */
 static void
 put_route(const struct route_addr *addr, char *buf, size_t len)
@@ -208,6 +223,7 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 	if (hop->way.mx != NULL && (peer = relay_peer_get(&hop->h->peers,
 	    &place->addr.ip)) == NULL)
 		return -1;
+	target.told = told_of(hop, place, &target);
 	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
 	if (conn == NULL) {
 		saved = errno;

@@ -280,6 +280,15 @@ on_done(void *closure, struct relay_conn *conn)
 /* --- the beginning and the end of a connection ----------------------------- */
 
 static void
+on_tls(void *closure, struct relay_conn *conn, enum relay_result result,
+    const char *reason)
+{
+	struct relay_hop *hop = closure;
+
+	relay_tell_end(hop->h->env->tell, conn->told, result, reason);
+}
+
+static void
 on_connected(void *closure, struct relay_conn *conn)
 {
 	relay_hop_connected(closure, conn);
@@ -339,6 +348,7 @@ static const struct relay_conn_ops conn_ops = {
 	.read = on_read,
 	.rcpt = on_rcpt,
 	.done = on_done,
+	.tls = on_tls,
 	.connected = on_connected,
 	.late = on_late,
 	.leaving = on_leaving,
@@ -367,7 +377,7 @@ relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
 	h->ways = (struct relay_ways){ .open = mx_open, .more = mx_more,
 		.close = mx_close, .ask_sts = sts_ask, .cancel_sts = sts_cancel,
 		.now_ms = monotonic_ms, .lookup = env->lookup, .sts = env->sts,
-		.self = env->self,
+		.self = env->self, .tell = env->tell,
 		.found = relay_hop_found };
 	h->ops = ops;
 	h->closure = closure;

@@ -9,6 +9,7 @@
 #include "cmd/mailmilld/lookup/mx_self.h"
 #include "cmd/mailmilld/lookup/sts_ask.h"
 #include "cmd/mailmilld/relay/relay_policy.h"
+#include "cmd/mailmilld/relay/relay_tell.h"
 #include "cmd/mailmilld/role/msg.h"
 #include "cmd/settings/route.h"
 #include "cmd/settings/route_addr.h"
@@ -196,6 +197,7 @@ bool relay_login_refused(struct relay_login *l, bool has_other,
 
 /* Whom to connect to, and how.  All texts are kept. */
 struct relay_conn_target {
+	struct relay_told	*told;		/* takes it; NULL: nothing is told of the connection */
 	const struct route_addr	*addr;
 	union addr		 source;	/* AF_UNSPEC: the system chooses it */
 	const char		*route;		/* the same as text: sessions of TLS are kept for it */
@@ -229,6 +231,10 @@ struct relay_conn_ops {
 	void	(*rcpt)(void *closure, struct relay_conn *conn, size_t i,
 		    const struct smtp_result *result);
 	void	(*done)(void *closure, struct relay_conn *conn);
+	/* tls(closure, conn, result, reason): What its TLS has come to, of one
+	 * that has ${told}: once at most */
+	void	(*tls)(void *closure, struct relay_conn *conn,
+		    enum relay_result result, const char *reason);
 	/* connected(closure, conn): Its socket is.
 	 * late(closure, conn): It is not yet after RELAY_HEAD_START_MS */
 	void	(*connected)(void *closure, struct relay_conn *conn);
@@ -249,6 +255,7 @@ struct relay_conn {
 	Event			*event;
 	struct smtp_client	*client;
 	struct tls_client	*tls;		/* NULL: there is none */
+	struct relay_told	*told;		/* until it has come to something; NULL: nothing is told */
 	struct relay_login	 login;
 	bool			 is_tls_failed;	/* the handshake: why it has ended */
 	enum relay_level	 level;		/* of its policy, as the next two */
@@ -304,6 +311,7 @@ struct relay_env {
 	struct relay_logins	*logins;
 	struct lookup		*lookup;	/* where names are looked up */
 	struct sts		*sts;		/* and policies of MTA-STS */
+	struct relay_tell	*tell;		/* NULL: nobody wants to know what TLS comes to */
 	const struct mx_self	*self;
 	size_t			 max;		/* connections in all */
 };

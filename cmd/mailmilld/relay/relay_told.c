@@ -13,6 +13,7 @@
 
 struct relay_told {
 	bool		 is_counted;
+	bool		 is_strange;	/* a host that the policy does not have, which is tested */
 	enum tlsrpt_policy_type type;
 	char		 sending_ip[ADDR_TEXT], receiving_ip[ADDR_TEXT];
 	char		 domain[LIM_DOMAIN + 1], host[LIM_DOMAIN + 1];
@@ -94,13 +95,32 @@ relay_told_new(const struct relay_policy *p, const char *domain,
 	told->type = type_of(p, sts);
 	strlcpy(told->domain, domain, sizeof(told->domain));
 	strlcpy(told->host, host, sizeof(told->host));
-	addr_text(addr, told->receiving_ip);
+	if (addr != NULL)
+		addr_text(addr, told->receiving_ip);
+	told->is_strange = told->type == TLSRPT_STS &&
+	    sts->mode == STS_TESTING && !sts_policy_matches(sts, host);
 	if (told->type == TLSRPT_TLSA) {
 		/* records that cannot be used demand TLS, and have a base */
 		strlcpy(told->base, *p->name != '\0' ? p->name : host,
 		    sizeof(told->base));
 		put_tlsa(p, told->policy);
 	} else if (told->type == TLSRPT_STS)
+		put_sts(sts, told->policy);
+	return told;
+}
+
+struct relay_told *
+relay_told_policy(const char *domain, const struct sts_policy *sts)
+{
+	const struct relay_policy p = { .source = RELAY_BY_STS };
+	struct relay_told *told;
+
+	told = calloc(1, sizeof(*told) + policy_octets(&p, sts));
+	if (told == NULL)
+		return NULL;
+	told->type = TLSRPT_STS;
+	strlcpy(told->domain, domain, sizeof(told->domain));
+	if (sts->mode != STS_NONE)
 		put_sts(sts, told->policy);
 	return told;
 }
@@ -126,6 +146,11 @@ relay_told_end(struct relay_told *told, struct tlsrpt_tally *tally,
 	if (told == NULL || told->is_counted)
 		return;
 	told->is_counted = true;
+	if (told->is_strange && result == RELAY_RESULT_GOOD) {
+		result = RELAY_RESULT_VALIDATION;
+		reason = "it is none of the hosts in the MTA-STS policy of the "
+		    "domain";
+	}
 	said = (struct tlsrpt_said){ .type = told->type,
 		.result = (enum tlsrpt_result)result, .sessions = 1,
 		.domain = told->domain, .policy_domain = told->base,

@@ -181,6 +181,22 @@ is_of_others(const struct relay_policy *p)
 	return p->source == RELAY_BY_DANE || p->source == RELAY_BY_STS;
 }
 
+/* What a policy without a connection has come to is told, for reports; takes
+ * ${told}, which may be NULL. */
+static void
+tell(const struct relay_way *w, struct relay_told *told,
+    enum relay_result result, const char *reason)
+{
+	relay_tell_end(w->ways->tell, told, result, reason);
+	relay_told_free(told);
+}
+
+static bool
+is_told(const struct relay_way *w)
+{
+	return w->ways->tell != NULL && w->mx != NULL && !w->is_optional;
+}
+
 /* No connection is made to that host: the others are tried (RFC 7672 2.1.2). */
 static void
 note_skipped(struct relay_way *w, const struct mx_hop *h,
@@ -190,6 +206,9 @@ note_skipped(struct relay_way *w, const struct mx_hop *h,
 	    "policy=%s result=%s reason=%s", w->mx != NULL ? w->mx : h->host,
 	    h->host, relay_source_name(p->source),
 	    relay_result_name(p->result), p->why);
+	if (is_told(w))
+		tell(w, relay_told_new(p, w->mx, w->sts, h->host, NULL),
+		    p->result, p->why);
 	w->has_skipped = true;
 	w->has_demand = w->has_demand || is_of_others(p);
 	w->why = (struct job_error){ .code = 0 };
@@ -400,13 +419,38 @@ keep_sts(struct relay_way *w, const struct sts_policy *p)
 	return 0;
 }
 
+/* RFC 8460 4.3.2.2: there is no policy, or no newer one. */
 static void
-on_sts(void *closure, const struct sts_policy *p, enum sts_failure)
+tell_sts(const struct relay_way *w, const struct sts_policy *p,
+    enum sts_failure failure)
+{
+	static const struct {
+		enum relay_result result;
+		const char *why;	/* NULL: it is no failure of the domain's */
+	} of[STS_NFAILURES] = {
+		[STS_FETCH_ERROR] = { RELAY_RESULT_STS_FETCH,
+		    "the policy cannot be fetched" },
+		[STS_INVALID] = { RELAY_RESULT_STS_INVALID,
+		    "what its HTTPS server sends is no policy" },
+		[STS_WEBPKI_INVALID] = { RELAY_RESULT_STS_WEBPKI,
+		    "its HTTPS server has no certificate for its name by an "
+		    "authority that is trusted" },
+	};
+
+	if (of[failure].why != NULL && is_told(w))
+		tell(w, relay_told_policy(w->mx, p), of[failure].result,
+		    of[failure].why);
+}
+
+static void
+on_sts(void *closure, const struct sts_policy *p, enum sts_failure failure)
 {
 	struct relay_way *w = closure;
 
 	w->sts_ask = NULL;
 	LIST_REMOVE(w, asking);
+	if (p != NULL)
+		tell_sts(w, p, failure);
 	if (p == NULL || keep_sts(w, p) == -1)
 		take_no_sts(w);
 	w->ways->found(w->closure);

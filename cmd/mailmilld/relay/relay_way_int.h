@@ -34,6 +34,7 @@
 #include "cmd/mailmilld/lookup/mx.h"
 #include "cmd/mailmilld/lookup/sts_ask.h"
 #include "cmd/mailmilld/relay/relay_policy.h"
+#include "cmd/mailmilld/relay/relay_tell.h"
 #include "cmd/settings/route_addr.h"
 #include "cmd/settings/settings.h"
 #include "core/spool/job.h"
@@ -76,6 +77,7 @@ struct relay_ways {
 	struct lookup	*lookup;
 	struct sts	*sts;
 	const struct mx_self *self;
+	struct relay_tell *tell;	/* of policies for which no connection is made; NULL: nobody wants to know */
 	/* found(closure): of relay_way_open(): what that way waited for */
 	void		 (*found)(void *closure);
 	unsigned int	 nsearches;

@@ -109,6 +109,68 @@ Test(relay_told, with_mta_sts_the_policy_is_its_lines)
 	    "max_age: 31557600\nmx: *.a.test\nmx: mx.b.test");
 }
 
+/* RFC 8461 5: it would have failed */
+Test(relay_told, a_host_that_a_tested_policy_does_not_have_is_a_failure)
+{
+	const struct relay_policy p = { .source = RELAY_BY_NOBODY, .name = "" };
+	struct sts_policy other = { .mode = STS_TESTING, .max_age_s = 1,
+		.len = sizeof("other.test"), .mx = "other.test" };
+
+	count(begin(&p, &other), RELAY_RESULT_GOOD, "");
+	cr_expect_eq(said.type, TLSRPT_STS);
+	cr_expect_eq(said.result, TLSRPT_RESULT_VALIDATION);
+	cr_expect_not_null(strstr(said.reason, "MTA-STS policy"));
+	/* what has failed before that is told */
+	count(begin(&p, &other), RELAY_RESULT_NO_STARTTLS, "there is no TLS");
+	cr_expect_eq(said.result, TLSRPT_RESULT_NO_STARTTLS);
+	cr_expect_str_eq(said.reason, "there is no TLS");
+}
+
+/* RFC 8460 4.3.2: policies for which no connection is made */
+Test(relay_told, without_a_connection_there_is_no_address)
+{
+	const struct relay_policy p = { .level = RELAY_SKIP,
+		.source = RELAY_BY_DANE, .name = "" };
+	struct relay_told *told = relay_told_new(&p, "a.test", NULL,
+	    "mx.a.test", NULL);
+	size_t at = 0;
+
+	cr_assert_not_null(told);
+	tally.len = 0;
+	relay_told_end(told, &tally, RELAY_RESULT_DNSSEC_INVALID, "no answer");
+	relay_told_free(told);
+	cr_assert_eq(tlsrpt_said_next(tally.octets, tally.len, &at, &said), 1);
+	cr_expect_eq(said.type, TLSRPT_TLSA);
+	cr_expect_str_eq(said.mx_host, "mx.a.test");
+	cr_expect_str_eq(said.receiving_ip, "");
+	cr_expect_str_eq(said.sending_ip, "");
+	cr_expect_eq(said.result, TLSRPT_RESULT_DNSSEC_INVALID);
+}
+
+Test(relay_told, a_policy_that_cannot_be_fetched_is_one_of_mta_sts)
+{
+	static const char *const texts[] = { "", "version: STSv1\n"
+	    "mode: enforce\nmax_age: 86400\nmx: *.a.test\nmx: mx.b.test" };
+	const struct sts_policy *const policies[] = { &without, &enforced };
+	struct relay_told *told;
+	size_t i, at;
+
+	for (i = 0; i < 2; i++) {
+		cr_assert_not_null(told = relay_told_policy("a.test",
+		    policies[i]));
+		at = tally.len = 0;
+		relay_told_end(told, &tally, RELAY_RESULT_STS_FETCH, "why");
+		relay_told_free(told);
+		cr_assert_eq(tlsrpt_said_next(tally.octets, tally.len, &at,
+		    &said), 1);
+		cr_expect_eq(said.type, TLSRPT_STS);
+		cr_expect_eq(said.result, TLSRPT_RESULT_STS_FETCH);
+		cr_expect_str_eq(said.domain, "a.test");
+		cr_expect_str_eq(said.policy, texts[i]);
+		cr_expect_str_eq(said.mx_host, "");
+	}
+}
+
 Test(relay_told, without_a_policy_it_is_told_that_there_is_none)
 {
 	struct relay_policy p = { .level = RELAY_MAY,

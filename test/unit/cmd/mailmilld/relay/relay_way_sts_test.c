@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/scheduler.h"
 #include "test/unit/cmd/settings/load.h"
 
 #define CONF \
@@ -356,4 +357,87 @@ Test(relay_way_sts, a_question_ends_with_its_way)
 	cr_expect_not_null(asked);
 	/* it keeps no search of others waiting */
 	cr_expect_eq(ways.nsearches, 0);
+}
+
+/* --- what is told for reports of TLS --------------------------------------- */
+
+static struct tlsrpt_said told;
+
+static bool
+take_told(void *, const struct tlsrpt_tally *tally)
+{
+	static char octets[LIM_TLSRPT_TOLD];
+	size_t at = 0;
+
+	memcpy(octets, tally->octets, tally->len);
+	cr_assert_eq(tlsrpt_said_next(octets, tally->len, &at, &told), 1);
+	cr_expect_eq(at, tally->len);
+	return true;
+}
+
+/* Return whether something is. */
+static bool
+is_told(void)
+{
+	told.domain = NULL;
+	relay_tell_now(ways.tell);
+	return told.domain != NULL;
+}
+
+/* RFC 8460 4.3.2: there is no connection that could fail. */
+Test(relay_way_sts, a_host_that_is_left_out_is_told_of)
+{
+	struct scheduler *s = scheduler_create(NULL);
+
+	begin("true", "a.test");
+	cr_assert_not_null(ways.tell = relay_tell_new(take_told, NULL));
+	cr_assert_null(next());
+	say(STS_ENFORCE);
+	cr_expect_not(is_told());
+	find_hosts();
+	cr_assert_not_null(next());
+	cr_assert(is_told());
+	cr_expect_eq(told.type, TLSRPT_STS);
+	cr_expect_eq(told.result, TLSRPT_RESULT_VALIDATION);
+	cr_expect_str_eq(told.domain, "a.test");
+	cr_expect_str_eq(told.mx_host, "bad.test");
+	relay_tell_free(ways.tell);
+	scheduler_destroy(s);
+}
+
+/* RFC 8460 4.3.2.2 */
+Test(relay_way_sts, a_policy_that_cannot_be_had_is_told_of)
+{
+	static const enum tlsrpt_result results[STS_NFAILURES] = {
+		[STS_FETCH_ERROR] = TLSRPT_RESULT_STS_FETCH,
+		[STS_INVALID] = TLSRPT_RESULT_STS_INVALID,
+		[STS_WEBPKI_INVALID] = TLSRPT_RESULT_STS_WEBPKI };
+	struct scheduler *s = scheduler_create(NULL);
+	const struct sts_policy none = { .mode = STS_NONE };
+	unsigned int failure;
+	sts_ask_fn *fn;
+
+	for (failure = 0; failure < STS_NFAILURES; failure++) {
+		begin("true", "a.test");
+		ways.tell = relay_tell_new(take_told, NULL);
+		cr_assert_null(next());
+		fn = asked;
+		asked = NULL;
+		fn(asked_closure, &none, (enum sts_failure)failure);
+		cr_assert_eq(is_told(), results[failure] !=
+		    TLSRPT_RESULT_GOOD);
+		if (results[failure] != TLSRPT_RESULT_GOOD) {
+			cr_expect_eq(told.type, TLSRPT_STS);
+			cr_expect_eq(told.result, results[failure]);
+			cr_expect_str_eq(told.domain, "a.test");
+			cr_expect_str_neq(told.reason, "");
+		}
+		/* it is sent as without a policy */
+		find_hosts();
+		cr_expect_not_null(next());
+		relay_tell_free(ways.tell);
+		if (failure < STS_NFAILURES - 1)
+			end();
+	}
+	scheduler_destroy(s);
 }
