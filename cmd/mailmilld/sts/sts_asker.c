@@ -83,10 +83,10 @@ begin(struct sts_asker *k, uint64_t id, const char *domain)
 {
 	struct sts_question *q = calloc(1, sizeof(*q));
 
-	/* the asker does not hear of it, and waits until its time is over: mail
-	 * does not go out as if there were no policy */
-	if (q == NULL)
+	if (q == NULL) {
+		send_policy(k, id, NULL, STS_UNKNOWN);
 		return;
+	}
 	q->asker = k;
 	q->id = id;
 	q->waiter.on_policy = on_policy;
@@ -108,11 +108,12 @@ on_ask(void *closure, struct channel_msg *msg)
 	text[msg->nentries] = '\0';
 	if (strlen(text) != msg->nentries || lookup_name(text, name) == -1)
 		complain(k, "not a question");
-	else if (k->n == LIM_LOOKUPS)
-		complain(k, "too many questions at once");
 	else if (find(k, base.ask) != NULL)
 		complain(k, "two questions have one number");
-	else
+	else if (k->n == LIM_LOOKUPS) {
+		complain(k, "too many questions at once");
+		send_policy(k, base.ask, NULL, STS_UNKNOWN);
+	} else
 		begin(k, base.ask, name);
 }
 

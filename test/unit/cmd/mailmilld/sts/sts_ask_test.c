@@ -224,3 +224,35 @@ Test(sts_ask, an_answer_that_is_none_and_a_time_that_is_over_say_nothing)
 	cr_expect_eq(g.failure, STS_UNKNOWN);
 	channel_free(ch);
 }
+
+/* An attacker may control an asker. */
+Test(sts_ask, an_asker_that_asks_for_too_much_hears_that_nothing_is_known)
+{
+	const struct msg_peer self = { .role = ROLE_RELAY };
+	struct msg_sts_ask question = { .ask = 1 };
+	struct msg_sts_policy answer;
+	struct channel_msg msg;
+	struct channel *ch;
+	char name[32];
+	int fds[2];
+
+	cr_assert_eq(channel_pair(fds), 0);
+	cr_assert_eq(sts_asker_open(&askers, &self, fds[0]), 0);
+	ch = channel_open(fds[1], msg_rows, NMSGS, ROLE_RELAY, ROLE_STS);
+	cr_assert_not_null(ch);
+	for (; question.ask <= LIM_LOOKUPS + 1; question.ask++) {
+		snprintf(name, sizeof(name), "n%u.example",
+		    (unsigned int)question.ask);
+		cr_assert_eq(channel_send(ch, T_ASK, &question, name,
+		    (unsigned int)strlen(name), -1), 0);
+		pass();
+	}
+	cr_assert_eq(channel_recv(ch, &msg), 1);
+	cr_assert_eq(msg.type, T_POLICY);
+	memcpy(&answer, msg.base, sizeof(answer));
+	cr_expect_eq(answer.ask, LIM_LOOKUPS + 1);
+	cr_expect_eq(answer.failure, STS_UNKNOWN);
+	cr_expect_neq(channel_recv(ch, &msg), 1);
+	channel_free(ch);
+	pass();
+}
