@@ -41,8 +41,19 @@ static const char plain[] =
 static const char away[] =
     "Resolver = { \"127.0.0.1:1\" }\n"
     "Domain \"b\" { Delivery = lmtp Route = \"unix:%s/next\" }\n";
-/* and of a process that reads certificates: none */
-static const char lonely[] = "MTA_STS_CA_File = \"%s/none\"\n";
+/* and of a process that reads certificates, without which it asks nobody: one */
+static const char lonely[] = "MTA_STS_CA_File = \"%s/authority\"\n";
+static const char authority[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBdjCCARugAwIBAgIUU96OAC6KJmX8+vUf26c09Ao5IF4wCgYIKoZIzj0EAwIw\n"
+    "DzENMAsGA1UEAwwEZnV6ejAgFw0yNjExMjcxNjAzMzZaGA8yMTI2MTEwMzE2MDMz\n"
+    "NlowDzENMAsGA1UEAwwEZnV6ejBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJTK\n"
+    "4ru1Cfm9y0XVBQ2FXz7Zo9TPh8oiQprCBgV/yMdSrcImCXHCFzeclfG8nj8XyMjO\n"
+    "rWKoizDynYdLKtixaNejUzBRMB0GA1UdDgQWBBR5TV6RiEW0Afs1k9Jd3jxJwJIp\n"
+    "rzAfBgNVHSMEGDAWgBR5TV6RiEW0Afs1k9Jd3jxJwJIprzAPBgNVHRMBAf8EBTAD\n"
+    "AQH/MAoGCCqGSM49BAMCA0kAMEYCIQCsUBm4tawukZpLPN1dG6JLnTJ4YTG/mjS/\n"
+    "dsBuc8fXqwIhAIehBaGp0WrIZ2KEtUXWR0CG+Xcl/XdNQmjBD9sUPaqA\n"
+    "-----END CERTIFICATE-----\n";
 static const char secure[] =
     "hostname = \"mx.example.test\"\n"
     "spool = \"%1$s\"\n"
@@ -313,6 +324,8 @@ prepare(struct fuzz_role *r, struct chanev_ops *ops)
 	folder_make("mail");
 	folder_make("sts");
 	folder_file("users", "alice:{PLAIN}secret\n", 20);
+	if (r->role->id == ROLE_STS)
+		folder_file("authority", authority, sizeof(authority) - 1);
 	FUZZ_HOLDS((c->sched = scheduler_create(&backend)) != NULL);
 	FUZZ_HOLDS(role_link(r, ROLE_MASTER, &fd) == 0);
 	c->master = chanev_open(fd, r->role->id, ROLE_MASTER, ops, c);
