@@ -447,7 +447,7 @@ send_one(struct domain *d, uint64_t seed)
 				break;
 			}
 			nsent++;
-			relay_way_good(&d->way, p->number);
+			relay_way_good(&d->way, p->number, 0);
 			return;
 		case RELAY_WAY_END:
 			nwaiting++;
