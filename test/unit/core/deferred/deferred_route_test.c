@@ -67,7 +67,7 @@ Test(deferred_route, what_is_led_elsewhere_is_due_and_waits_for_no_target)
 	ds_reopen();
 	cr_expect_str_eq(rows(1), "0:b.test,,500 1:b.test,,500 "
 	    "2:b.test,,1000 3:b.test,,1000,hold ");
-	cr_expect_eq(deferred_release(ds.d, 1, 3, NOW), 1);
+	cr_expect_eq(deferred_release(ds.d, 1, 3, NOW, INT64_MAX), 1);
 	cr_expect_eq(deferred_route(ds.d, 1, 0, "", NOW + 1), 1);
 	cr_expect_str_eq(rows(1), "0:,,500 1:b.test,,500 2:b.test,,1000 "
 	    "3:b.test,,500 ");
