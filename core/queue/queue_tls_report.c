@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/process/log.h"
+#include "core/process/stats.h"
 #include "core/queue/queue_int.h"
 
 /* A message that is written, and is to get its row */
@@ -140,6 +141,7 @@ end(struct queue *q, const struct queue_tls_report *report,
 			q->store_ops->own_drop(q->store, &made[i].place);
 			continue;
 		}
+		stats_inc(STATS_TLS_REPORTS);
 		spool_id_text(made[i].place.id, id);
 		log_event(LOG_LEVEL_INFO, "tls-report",
 		    "id=%s domain=%s day=%lld to=%s size=%zu", id,

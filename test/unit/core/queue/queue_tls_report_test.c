@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/process/stats.h"
 #include "core/queue/queue_int.h"
 #include "core/queue/queue_tls_report.h"
 #include "core/store/queue_spool.h"
@@ -115,9 +116,12 @@ Test(queue_tls_report, each_who_wants_it_gets_a_message_and_the_counts_are_gone)
 {
 	static const char *const to[] = { "a@x.test", "b@x.test" };
 
+	uint64_t made = stats_sum(STATS_TLS_REPORTS);
+
 	count();
 	cr_assert_str_eq(counts(), "0 w.test;0 z.test;1 z.test;");
 	cr_assert_eq(end(to, 2), 2);
+	cr_expect_eq(stats_sum(STATS_TLS_REPORTS), made + 2);
 	cr_expect_str_eq(counts(), "0 w.test;1 z.test;");
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 2);
