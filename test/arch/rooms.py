@@ -104,7 +104,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                                 ' cmd/mailmilld/module',
     'cmd/mailmilld/queue':      LOOP + ' core/spool core/queue core/store'
                                 ' proto/report cmd/settings cmd/mailmilld/role'
-                                ' cmd/mailmilld/tlsrpt',
+                                ' cmd/mailmilld/lookup cmd/mailmilld/tlsrpt',
     'cmd/mailmilld/spoold':     LOOP + ' core/spool cmd/settings'
                                 ' cmd/mailmilld/role',
     # what gets jobs from the queue

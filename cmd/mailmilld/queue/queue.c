@@ -77,6 +77,7 @@ open_queue(struct queue_role *r)
 		log_err("queue-connect", "peer=%s slot=%u", "discard", 1);
 	TAILQ_FOREACH_SAFE (p, &r->peers, link, next)
 		queue_peer_open(p);
+	queue_tlsrpt_open(r);
 	r->is_news = true;
 	if (r->waited_ms > 0) {
 		child_trouble(r->child, "");
@@ -218,9 +219,18 @@ on_drain(void *closure)
 	exit_if_done(r);
 }
 
+static void
+on_peer(void *closure, const struct msg_peer *who, int fd)
+{
+	if (who->role == ROLE_RESOLVER)
+		queue_tlsrpt_peer(closure, who, fd);
+	else
+		queue_peer_add(closure, who, fd);
+}
+
 static const struct child_ops child_ops = {
 	.on = { [M_CONTROL] = on_control },
-	.peer = queue_peer_add,
+	.peer = on_peer,
 	.drain = on_drain
 };
 
@@ -251,6 +261,7 @@ role_clear(struct queue_role *r)
 	struct queue_peer *p;
 
 	queue_ctl_end_all(r);
+	queue_tlsrpt_free(r);
 	after_cancel(&r->timer);
 	finish_agents(r);
 	queue_close(r->queue);
@@ -297,7 +308,8 @@ queue_main(struct child *c)
 	if (read_tables(c) == -1 || child_drop(c) == -1 ||
 	    queue_lock_open(&r) == -1)
 		goto out;
-	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1) {
+	if (scheduler_recurrent_func_add(end_of_pass, &r) == -1 ||
+	    queue_tlsrpt_new(&r) == -1) {
 		log_err("start", "role=%s", "queue");
 		goto out;
 	}
@@ -309,6 +321,14 @@ queue_main(struct child *c)
 out:
 	role_clear(&r);
 	return status;
+}
+
+/* The names that it has the resolver ask for tell name servers of others something:
+ * without reports it can have none asked for. */
+static bool
+queue_asks(const struct settings *s, enum role_id id)
+{
+	return id != ROLE_RESOLVER || s->tls_reports;
 }
 
 static bool
@@ -331,7 +351,8 @@ const struct role role_queue = {
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),
 	.main = queue_main,
-	.peers = ROLES_DELIVERING,
+	.peers = ROLES_DELIVERING | ROLE_BIT(ROLE_RESOLVER),
+	.asks = queue_asks,
 	.is_replaced = true,		/* the spool can have only one */
 	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } },
 	.profile = {

@@ -16,6 +16,7 @@
 struct queue_copied;
 struct queue_copy;
 struct queue_ctl;
+struct queue_tlsrpt;
 struct queue_unread;
 
 /* What is discarded, see queue_discard.c */
@@ -45,6 +46,7 @@ struct queue_role {
 	bool			 is_held_lost;	/* some worker's is */
 	struct queue_discard	 discard;
 	uint64_t		 copy_octets;	/* of all agents' copies */
+	struct queue_tlsrpt	*tlsrpt;	/* NULL: no reports of TLS */
 };
 
 /* A worker or a delivery agent */
@@ -173,6 +175,19 @@ void queue_etrn_tell(struct queue_role *r);
  * queue_tls_on_told(p, msg): Q_TLS. */
 void queue_tls_open(struct queue_peer *p);
 void queue_tls_on_told(void *p, struct channel_msg *msg);
+
+/* cmd/mailmilld/queue/queue_tlsrpt.c: reports of TLS to the domains of next hops; all
+ * of it does nothing unless TLS_Reports is set.
+ * queue_tlsrpt_new(r): Before the resolver may connect.  Return 0, or -1 with errno.
+ * queue_tlsrpt_open(r): The queue is open: begin.
+ * queue_tlsrpt_peer(r, who, fd): The resolver connects.  takes ${fd}.
+ * queue_tlsrpt_free(r): End; what was under way is begun again by the next
+ * process. */
+int queue_tlsrpt_new(struct queue_role *r);
+void queue_tlsrpt_open(struct queue_role *r);
+void queue_tlsrpt_peer(struct queue_role *r, const struct msg_peer *who,
+    int fd);
+void queue_tlsrpt_free(struct queue_role *r);
 
 /* cmd/mailmilld/queue/queue_ctl.c: connections of mailmillctl.
  * queue_ctl_begin(r, fd, request, len): Answer a request.  takes ${fd}.

@@ -112,9 +112,11 @@ bool
 role_asks(const struct settings *s, enum role_id a, unsigned int a_slot,
     enum role_id b, unsigned int b_slot)
 {
+	const struct role *role = role_of(a);
 	unsigned int n;
 
-	if ((role_of(a)->peers & ROLE_BIT(b)) == 0)
+	if ((role->peers & ROLE_BIT(b)) == 0 ||
+	    (role->asks != NULL && !role->asks(s, b)))
 		return false;
 	if (!role_of(b)->is_split)
 		return true;

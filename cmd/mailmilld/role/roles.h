@@ -93,6 +93,9 @@ struct role {
 	/* The roles that it asks, ROLE_BIT() of each: it gets a channel to
 	 * their processes.  They are started before it and end after it. */
 	unsigned int	 peers;
+	/* asks(s, id): has it a channel to ${id}, which is one of these, with these
+	 * settings?  NULL: always */
+	bool		(*asks)(const struct settings *s, enum role_id id);
 	/* one that asks has a channel to one of them, and to each otherwise */
 	bool		 is_split;
 	/* at a reload the new one takes over at once, also from those that

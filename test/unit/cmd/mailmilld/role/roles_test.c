@@ -66,3 +66,16 @@ Test(roles, each_worker_asks_one_keyd_and_each_other_peer)
 	cr_assert_eq(role_count(&s, ROLE_KEYD), 0);
 	cr_assert_not(role_asks(&s, ROLE_WORKER, 1, ROLE_KEYD, 1));
 }
+
+/* RFC 8460: it looks up who wants reports. */
+Test(roles, the_queue_asks_the_resolver_for_reports_alone)
+{
+	struct settings s = { .resolvers = 2 };
+
+	cr_expect_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 1));
+	s.tls_reports = true;
+	cr_expect(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 1));
+	/* as one that asks, it has one of them */
+	cr_expect_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 2));
+	cr_expect_not(role_asks(&s, ROLE_RESOLVER, 1, ROLE_QUEUE, 1));
+}

@@ -1,0 +1,362 @@
+/* Reports of TLS (RFC 8460): when one is due, its domain is asked whether it wants it,
+ * and what was counted becomes a message, or is dropped.
+ * Owns: the questions to the resolver, of which QUESTIONS_MAX wait at a time, and what
+ * their answers mean.
+ * When reports are due: tlsrpt_walk.h; what is in them: tlsrpt_day.h and
+ * tlsrpt_message.h; that each is sent once: core/queue/queue_tls_report.h. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/mailmilld/lookup/lookup.h"
+#include "cmd/mailmilld/queue/queue.h"
+#include "cmd/mailmilld/tlsrpt/tlsrpt_day.h"
+#include "cmd/mailmilld/tlsrpt/tlsrpt_message.h"
+#include "cmd/mailmilld/tlsrpt/tlsrpt_record.h"
+#include "cmd/mailmilld/tlsrpt/tlsrpt_walk.h"
+#include "core/loop/after.h"
+#include "core/process/log.h"
+#include "core/queue/queue_tls_report.h"
+#include "core/util/fileio.h"
+
+#define QUESTIONS_MAX	16
+#define DAY_S		86400
+#define PREFIX		"_smtp._tls."	/* RFC 8460 3 */
+
+/* Does a domain want the report of a day? */
+struct question {
+	TAILQ_ENTRY(question)	 link;
+	struct queue_tlsrpt	*t;
+	struct lookup_ask	*ask;
+	int64_t			 day;
+	bool			 is_last;
+	char			 domain[LIM_DOMAIN + 1];
+};
+
+struct queue_tlsrpt {
+	struct queue_role	*role;
+	struct lookup		*lookup;
+	struct tlsrpt_walk	 walk;
+	Event			*timer;
+	TAILQ_HEAD(, question)	 questions;
+	unsigned int		 nquestions;
+};
+
+/* What the messages of a report have in common */
+struct composing {
+	const struct settings	*settings;
+	struct tlsrpt_message	 m;
+	char			 id[LIM_DOMAIN + 64];	/* of the report */
+	char			 from[SETTINGS_REPORT_ADDRESS];
+	char			 contact[SETTINGS_REPORT_ADDRESS];
+};
+
+/* --- messages --------------------------------------------------------------- */
+
+static int
+compose(void *closure, const char *id, const char *to, char **text_r,
+    size_t *len_r)
+{
+	struct composing *c = closure;
+
+	c->m.id = id;
+	c->m.to = to;
+	*text_r = tlsrpt_message(&c->m, len_r);
+	return *text_r == NULL ? -1 : 0;
+}
+
+/* The report as JSON, which is to be freed.  NULL with errno: ENOENT, there is
+ * nothing to tell. */
+static char *
+make_json(struct queue_tlsrpt *t, const struct composing *c, int64_t day,
+    const char *domain)
+{
+	const struct tlsrpt_report about = {
+		.organization = settings_report_organization(c->settings),
+		.contact = c->contact, .id = c->id };
+	struct tlsrpt_day *rows = tlsrpt_day_new();
+	char *json = NULL;
+	int errnum;
+
+	if (rows != NULL && queue_tls_report_rows(t->role->queue, day, domain,
+	    tlsrpt_day_add, rows) != -1)
+		json = tlsrpt_day_json(rows, &about);
+	errnum = errno;
+	tlsrpt_day_free(rows);
+	errno = errnum;
+	return json;
+}
+
+static void
+fill(struct composing *c, const struct settings *s, int64_t day,
+    const char *domain)
+{
+	c->settings = s;
+	snprintf(c->id, sizeof(c->id), "%lld.%08x@%s", (long long)day,
+	    arc4random(), s->hostname);
+	c->m = (struct tlsrpt_message){ .hostname = s->hostname,
+		.now = scheduler_now()->tv_sec,
+		.from = settings_report_sender(s, c->from),
+		.contact = settings_report_contact(s, c->contact),
+		.domain = domain, .report_id = c->id, .start = day,
+		.end = day + DAY_S - 1 };
+}
+
+/* --- the end of the counts of a day ------------------------------------------ */
+
+/* Put a message to each of ${to} into the queue, and drop the counts.  What fails is
+ * tried again. */
+static void
+end(struct queue_tlsrpt *t, struct composing *c, int64_t day,
+    const char *domain, const char *const *to, size_t nto)
+{
+	const struct queue_tls_report report = { .day = day, .domain = domain,
+		.sender = nto > 0 ? c->from : "", .to = to, .nto = nto,
+		.compose = compose, .closure = c };
+
+	if (queue_tls_report_end(t->role->queue, &report,
+	    scheduler_now()) == -1)
+		log_warn("tls-report-later", "domain=%s day=%lld", domain,
+		    (long long)day);
+	t->role->is_news = true;
+}
+
+static void
+drop(struct queue_tlsrpt *t, int64_t day, const char *domain)
+{
+	end(t, NULL, day, domain, NULL, 0);
+}
+
+/* It goes unreported, though its domain may want the report. */
+static void
+give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
+    const char *why)
+{
+	log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s", domain,
+	    (long long)day, why);
+	drop(t, day, domain);
+}
+
+static void
+report_to(struct queue_tlsrpt *t, int64_t day, const char *domain,
+    const char *const *to, size_t nto)
+{
+	struct composing c;
+	char *json;
+
+	fill(&c, t->role->child->settings, day, domain);
+	if ((json = make_json(t, &c, day, domain)) == NULL) {
+		if (errno == ENOENT)
+			drop(t, day, domain);
+		else
+			log_warn("tls-report-later", "domain=%s day=%lld",
+			    domain, (long long)day);
+		return;
+	}
+	c.m.json = json;
+	c.m.len = strlen(json);
+	end(t, &c, day, domain, to, nto);
+	free(json);
+}
+
+/* The domain wants reports: at the addresses of its record, one to each, so that
+ * each is delivered whatever becomes of the others. */
+static void
+report(struct queue_tlsrpt *t, int64_t day, const char *domain,
+    const struct tlsrpt_record *record)
+{
+	const char *to[LIM_TLSRPT_URIS];
+	size_t i, n = 0;
+
+	for (i = 0; i < record->n; i++)
+		if (record->rua[i].scheme == TLSRPT_MAILTO)
+			to[n++] = record->rua[i].to;
+	if (n > 0)
+		report_to(t, day, domain, to, n);
+	else
+		give_up(t, day, domain, record->n > 0 ? "the domain wants "
+		    "reports by HTTPS alone, and this server sends mail" :
+		    "no URI of its TXT record can be reported to");
+}
+
+/* --- questions -------------------------------------------------------------- */
+
+static void
+question_free(struct question *q)
+{
+	TAILQ_REMOVE(&q->t->questions, q, link);
+	q->t->nquestions--;
+	free(q);
+}
+
+static void
+on_answer(void *closure, const struct lookup_answer *a)
+{
+	struct question *q = closure;
+	struct tlsrpt_record record;
+
+	q->ask = NULL;
+	if (a->status == LOOKUP_TEMPORARY) {
+		if (q->is_last)
+			give_up(q->t, q->day, q->domain,
+			    "its TXT record could not be looked up for a day");
+	} else if (a->status == LOOKUP_FOUND &&
+	    tlsrpt_record_find(a, &record) == 1)
+		report(q->t, q->day, q->domain, &record);
+	else
+		drop(q->t, q->day, q->domain);
+	question_free(q);
+}
+
+static bool
+is_asked(const struct queue_tlsrpt *t, int64_t day, const char *domain)
+{
+	const struct question *q;
+
+	TAILQ_FOREACH (q, &t->questions, link)
+		if (q->day == day && strcmp(q->domain, domain) == 0)
+			return true;
+	return false;
+}
+
+/* What cannot be asked now is due again. */
+static void
+ask(struct queue_tlsrpt *t, int64_t day, const char *domain, bool is_last)
+{
+	struct question *q = calloc(1, sizeof(*q));
+	char name[sizeof(PREFIX) + LIM_DOMAIN];
+	bool is_name;
+
+	if (q == NULL)
+		return;
+	q->t = t;
+	q->day = day;
+	q->is_last = is_last;
+	strlcpy(q->domain, domain, sizeof(q->domain));
+	TAILQ_INSERT_TAIL(&t->questions, q, link);
+	t->nquestions++;
+	snprintf(name, sizeof(name), PREFIX "%s", domain);
+	if ((q->ask = lookup_ask(t->lookup, LOOKUP_TXT, name, on_answer,
+	    q)) != NULL)
+		return;
+	is_name = errno != EINVAL;
+	question_free(q);
+	/* where no record can be, nobody wants a report */
+	if (!is_name)
+		drop(t, day, domain);
+}
+
+/* --- time ------------------------------------------------------------------- */
+
+static int
+walk_next(void *closure, int64_t *day, char domain[LIM_DOMAIN + 1],
+    int64_t before)
+{
+	struct queue_tlsrpt *t = closure;
+
+	return queue_tls_report_next(t->role->queue, day, domain, before);
+}
+
+static bool
+walk_due(void *closure, int64_t day, const char *domain,
+    enum tlsrpt_verdict verdict)
+{
+	struct queue_tlsrpt *t = closure;
+
+	if (is_asked(t, day, domain))
+		return true;
+	if (verdict == TLSRPT_OLD) {
+		give_up(t, day, domain, "it is too old");
+		return true;
+	}
+	if (t->nquestions == QUESTIONS_MAX)
+		return false;
+	ask(t, day, domain, verdict == TLSRPT_LAST);
+	return true;
+}
+
+static const struct tlsrpt_walk_ops walk_ops = {
+	.next = walk_next,
+	.due = walk_due
+};
+
+static void set_timer(struct queue_tlsrpt *t, unsigned int ms);
+
+static void
+on_timer(void *closure)
+{
+	struct queue_tlsrpt *t = closure;
+
+	t->timer = NULL;
+	if (!t->role->child->is_draining)
+		set_timer(t, tlsrpt_walk_step(&t->walk,
+		    scheduler_now()->tv_sec));
+}
+
+static void
+set_timer(struct queue_tlsrpt *t, unsigned int ms)
+{
+	if ((t->timer = after_ms(ms, on_timer, t)) == NULL)
+		log_err("tls-report-timer", "effect=%s",
+		    "no report of TLS is sent until the server is restarted");
+}
+
+/* --- its life --------------------------------------------------------------- */
+
+int
+queue_tlsrpt_new(struct queue_role *r)
+{
+	struct queue_tlsrpt *t;
+
+	if (!r->child->settings->tls_reports)
+		return 0;
+	if ((t = calloc(1, sizeof(*t))) == NULL ||
+	    (t->lookup = lookup_new(ROLE_QUEUE)) == NULL) {
+		free(t);
+		return -1;
+	}
+	t->role = r;
+	t->walk.ops = &walk_ops;
+	t->walk.closure = t;
+	t->walk.hostname = r->child->settings->hostname;
+	TAILQ_INIT(&t->questions);
+	r->tlsrpt = t;
+	return 0;
+}
+
+void
+queue_tlsrpt_open(struct queue_role *r)
+{
+	if (r->tlsrpt != NULL)
+		set_timer(r->tlsrpt, TLSRPT_STEP_MS);
+}
+
+void
+queue_tlsrpt_peer(struct queue_role *r, const struct msg_peer *who, int fd)
+{
+	if (r->tlsrpt == NULL)
+		fileio_close(fd);
+	else if (lookup_peer(r->tlsrpt->lookup, who, fd) == -1)
+		log_err("queue-connect", "peer=%s slot=%u",
+		    role_name(who->role), who->slot);
+}
+
+void
+queue_tlsrpt_free(struct queue_role *r)
+{
+	struct queue_tlsrpt *t = r->tlsrpt;
+	struct question *q;
+
+	if (t == NULL)
+		return;
+	after_cancel(&t->timer);
+	while ((q = TAILQ_FIRST(&t->questions)) != NULL) {
+		lookup_cancel(&q->ask);
+		question_free(q);
+	}
+	lookup_free(t->lookup);
+	free(t);
+	r->tlsrpt = NULL;
+}

@@ -1,0 +1,393 @@
+/* Reports of TLS, from the counts to the queue, over a channel to a resolver that the
+ * test is, in virtual time. */
+
+#include "cmd/mailmilld/queue/queue.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <poll.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/mailmilld/lookup/lookup.h"
+#include "core/queue/queue_tls_report.h"
+#include "core/scheduler.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define START	1700000000	/* the fixture's clock, in the day ... */
+#define DAY	1699920000
+#define DAY_S	86400
+#define QUESTIONS	16	/* that wait at most */
+
+static struct scheduler *s;
+static struct qf f;
+static struct settings settings;
+static struct child child;
+static struct queue_role r;
+static struct channel *resolver;
+static int64_t now_ms;		/* since START, */
+static int64_t base_ms;		/* when the fixture's other clock was this */
+
+/* The questions that wait for an answer */
+static struct asked {
+	uint64_t ask;
+	char	 name[LIM_DOMAIN + 1];
+} asked[64];
+static unsigned int nasked, ntotal;
+
+/* --- time ------------------------------------------------------------------ */
+
+static void
+clock_now(void *, struct timeval *now_r)
+{
+	now_r->tv_sec = START + now_ms / 1000;
+	now_r->tv_usec = now_ms % 1000 * 1000;
+}
+
+static int
+clock_wait(void *, struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	int rc = poll(fds, n, 0);
+
+	if (rc == 0 && timeout_ms > 0)
+		now_ms += timeout_ms;
+	return rc;
+}
+
+static void
+hear(void)
+{
+	struct channel_msg msg;
+	struct msg_lookup base;
+	int rc;
+
+	while ((rc = channel_recv(resolver, &msg)) == 1) {
+		memcpy(&base, msg.base, sizeof(base));
+		if (msg.type != N_ASK)
+			continue;
+		cr_assert_eq(base.type, LOOKUP_TXT);
+		cr_assert_lt(nasked, sizeof(asked) / sizeof(asked[0]));
+		asked[nasked].ask = base.ask;
+		snprintf(asked[nasked].name, sizeof(asked[0].name), "%.*s",
+		    (int)msg.nentries, (const char *)msg.entries);
+		nasked++;
+		ntotal++;
+	}
+	cr_assert(rc == 0 || errno == EAGAIN);
+}
+
+/* Let some time pass. */
+static void
+pass_s(int64_t seconds)
+{
+	int64_t end_ms = now_ms + seconds * 1000;
+
+	while (now_ms < end_ms) {
+		(void)scheduler_pass(s, 1000);
+		hear();
+	}
+}
+
+/* --- the resolver ------------------------------------------------------------ */
+
+/* Answer the question that waits longest, with TXT records up to NULL. */
+static void
+answer(enum lookup_status status, const char *const *records)
+{
+	struct msg_looked_up base = { .ask = asked[0].ask, .status = status,
+		.ttl_s = 60 };
+	uint8_t buf[2048];
+	struct lookup_record record = { .type = LOOKUP_R_TXT };
+	size_t len = 0;
+
+	cr_assert_gt(nasked, 0);
+	for (; records != NULL && *records != NULL; records++) {
+		record.data = (const uint8_t *)*records;
+		record.len = strlen(*records);
+		cr_assert_eq(lookup_record_put(buf, sizeof(buf), &len,
+		    &record), 0);
+	}
+	cr_assert_eq(channel_send(resolver, N_ANSWER, &base, buf,
+	    (unsigned int)len, -1), 0);
+	memmove(asked, asked + 1, --nasked * sizeof(asked[0]));
+	/* before anything else */
+	while (scheduler_pass(s, 0) > 0)
+		continue;
+	hear();
+}
+
+static void
+answer_one(const char *record)
+{
+	answer(LOOKUP_FOUND, (const char *const[]){ record, NULL });
+}
+
+/* --- the queue --------------------------------------------------------------- */
+
+static void
+change_rows(const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/deferred.db", f.path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* Connections to ${domain} were counted two days ago. */
+static void
+count(const char *domain)
+{
+	char *sql;
+
+	cr_assert_neq(asprintf(&sql, "INSERT INTO tls_domain VALUES (%d, '%s',"
+	    " 1); INSERT INTO tls_count VALUES (%d, '%s', 'tlsa', '', '', '',"
+	    " 'mx.%s', '', '', '', 3)", DAY - 2 * DAY_S, domain,
+	    DAY - 2 * DAY_S, domain, domain), -1);
+	change_rows(sql);
+	free(sql);
+}
+
+static unsigned int
+ncounted(void)
+{
+	char domain[LIM_DOMAIN + 1] = "";
+	int64_t day = 0;
+	unsigned int n = 0;
+
+	while (queue_tls_report_next(f.q, &day, domain, INT64_MAX) == 1)
+		n++;
+	return n;
+}
+
+/* How many messages there are in the queue */
+static size_t
+nmessages(void)
+{
+	f.njobs = 0;
+	f.now.tv_sec = START + now_ms / 1000;
+	f.ms = base_ms + now_ms;
+	qf_pass(&f, 1000);
+	return f.njobs;
+}
+
+static void
+expect_message(size_t i, const char *to)
+{
+	char buf[4096], line[128];
+
+	qf_rcpt(&f, i, buf, sizeof(buf));
+	cr_expect_str_eq(buf, to);
+	qf_said(&f, i, buf, sizeof(buf));
+	cr_expect_str_eq(buf, "tls@mx.test 1 - - 200");
+	qf_text(&f, i, buf, sizeof(buf));
+	snprintf(line, sizeof(line), "\r\nTo: <%s>\r\n", to);
+	cr_expect_not_null(strstr(buf, line));
+	cr_expect_not_null(strstr(buf, "\r\nTLS-Report-Domain: z.test\r\n"));
+	cr_expect_not_null(strstr(buf, "\r\nTLS-Required: No\r\n"));
+}
+
+static void
+begin(void)
+{
+	const struct msg_peer who = { .role = ROLE_RESOLVER, .slot = 1,
+		.instance = 1 };
+	int fds[2];
+
+	cr_assert_eq(queue_tlsrpt_new(&r), 0);
+	cr_assert_eq(channel_pair(fds), 0);
+	resolver = channel_open(fds[1], msg_rows, NMSGS, ROLE_RESOLVER,
+	    ROLE_QUEUE);
+	cr_assert_not_null(resolver);
+	queue_tlsrpt_peer(&r, &who, fds[0]);
+	queue_tlsrpt_open(&r);
+}
+
+static void
+setup(void)
+{
+	static char hostname[] = "mx.test", empty[] = "", sender[] =
+	    "tls@mx.test";
+	const struct scheduler_backend backend = { .size = sizeof(backend),
+		.now = clock_now, .wait = clock_wait };
+
+	s = scheduler_create(&backend);
+	cr_assert_not_null(s);
+	qf_init(&f);
+	base_ms = f.ms;
+	qf_open(&f);
+	settings.hostname = hostname;
+	settings.tls_reports = true;
+	settings.tls_report_organization = empty;
+	settings.tls_report_contact = empty;
+	settings.tls_report_sender = sender;
+	child.settings = &settings;
+	r.child = &child;
+	r.queue = f.q;
+	TAILQ_INIT(&r.peers);
+}
+
+static void
+teardown(void)
+{
+	queue_tlsrpt_free(&r);
+	channel_free(resolver);
+	qf_free(&f);
+	scheduler_destroy(s);
+}
+
+TestSuite(queue_tlsrpt, .init = setup, .fini = teardown);
+
+Test(queue_tlsrpt, each_address_of_the_record_gets_a_message)
+{
+	count("z.test");
+	begin();
+	pass_s(2);
+	cr_assert_eq(nasked, 1);
+	cr_expect_str_eq(asked[0].name, "_smtp._tls.z.test");
+	/* the fixture has no way to that one */
+	answer(LOOKUP_FOUND, (const char *const[]){ "v=spf1 -all",
+	    "v=TLSRPTv1; rua=mailto:a@x.test,https://z.test/tls,"
+	    "mailto:no@nowhere.test,mailto:b@x.test", NULL });
+	cr_expect_eq(ncounted(), 0);
+	cr_assert_eq(nmessages(), 2);
+	expect_message(0, "a@x.test");
+	expect_message(1, "b@x.test");
+	pass_s(2 * DAY_S);
+	cr_expect_eq(ntotal, 1);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, who_does_not_ask_gets_none_and_the_counts_are_dropped)
+{
+	count("a.test");
+	count("b.test");
+	count("c.test");
+	count("d.test");
+	count("e.test");
+	begin();
+	pass_s(2);
+	cr_assert_eq(nasked, 5);
+	answer(LOOKUP_NO_NAME, NULL);
+	answer(LOOKUP_NO_DATA, NULL);
+	answer(LOOKUP_TOO_MUCH, NULL);
+	/* RFC 8460 3: more than one is none */
+	answer(LOOKUP_FOUND, (const char *const[]){
+	    "v=TLSRPTv1; rua=mailto:a@x.test",
+	    "v=TLSRPTv1; rua=mailto:b@x.test", NULL });
+	cr_expect_eq(ncounted(), 1);
+	answer_one("v=TLSRPTv1; rua=https://e.test/tls");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, a_name_that_no_record_can_have_is_dropped_unasked)
+{
+	char domain[LIM_DOMAIN + 1] = "";
+	size_t i;
+
+	/* 249 octets: with "_smtp._tls." in front it is too long */
+	for (i = 0; i < 5; i++)
+		strlcat(domain, "a234567890123456789012345678901234567890123456789.",
+		    sizeof(domain));
+	domain[strlen(domain) - 1] = '\0';
+	count(domain);
+	begin();
+	pass_s(2);
+	cr_expect_eq(ntotal, 0);
+	cr_expect_eq(ncounted(), 0);
+}
+
+Test(queue_tlsrpt, without_an_answer_it_is_asked_every_hour_for_a_day)
+{
+	int i;
+
+	count("z.test");
+	begin();
+	pass_s(2);
+	for (i = 0; i < 24; i++) {
+		cr_assert_eq(nasked, 1, "%d", i);
+		answer(LOOKUP_TEMPORARY, NULL);
+		cr_assert_eq(ncounted(), 1);
+		pass_s(3600);
+	}
+	cr_assert_eq(nasked, 1);
+	/* in the last hour of the day, or after it */
+	answer(LOOKUP_TEMPORARY, NULL);
+	pass_s(3600);
+	if (nasked == 1)
+		answer(LOOKUP_TEMPORARY, NULL);
+	cr_expect_eq(ncounted(), 0);
+	pass_s(DAY_S);
+	cr_expect_leq(ntotal, 26);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, the_answer_may_come_later)
+{
+	count("z.test");
+	begin();
+	pass_s(2);
+	answer(LOOKUP_TEMPORARY, NULL);
+	pass_s(3700);
+	cr_assert_eq(nasked, 1);
+	answer_one("v=TLSRPTv1; rua=mailto:a@x.test");
+	cr_assert_eq(nmessages(), 1);
+	expect_message(0, "a@x.test");
+}
+
+Test(queue_tlsrpt, few_questions_wait_at_a_time)
+{
+	char domain[32];
+	unsigned int i;
+
+	for (i = 0; i < 60; i++) {
+		snprintf(domain, sizeof(domain), "d%02u.test", i);
+		count(domain);
+	}
+	begin();
+	pass_s(30);
+	cr_assert_eq(nasked, QUESTIONS);
+	for (i = 0; i < 60; i++) {
+		cr_assert_leq(nasked, QUESTIONS);
+		answer(LOOKUP_NO_NAME, NULL);
+		pass_s(1);
+	}
+	cr_expect_eq(ntotal, 60);
+	cr_expect_eq(ncounted(), 0);
+}
+
+/* The next process begins anew; nothing is sent twice. */
+Test(queue_tlsrpt, what_was_asked_at_the_end_is_asked_again)
+{
+	count("y.test");
+	count("z.test");
+	begin();
+	pass_s(2);
+	cr_assert_eq(nasked, 2);
+	answer_one("v=TLSRPTv1; rua=mailto:a@x.test");
+	queue_tlsrpt_free(&r);
+	channel_free(resolver);
+	nasked = 0;
+	begin();
+	pass_s(2);
+	cr_assert_eq(nasked, 1);
+	cr_expect_str_eq(asked[0].name, "_smtp._tls.z.test");
+	answer_one("v=TLSRPTv1; rua=mailto:a@x.test");
+	cr_expect_eq(nmessages(), 2);
+}
+
+Test(queue_tlsrpt, without_the_option_nothing_is_asked_and_nothing_dropped)
+{
+	settings.tls_reports = false;
+	count("z.test");
+	begin();
+	pass_s(7200);
+	cr_expect_null(r.tlsrpt);
+	cr_expect_eq(ncounted(), 1);
+}
