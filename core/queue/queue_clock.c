@@ -90,7 +90,7 @@ queue_shift_run(struct queue *q)
 		log_event(LOG_LEVEL_NOTICE, "clock-set",
 		    "step_s=%lld recipients=%u", (long long)s->at.seconds,
 		    s->nrcpts);
-	queue_due_again(q);
+	q->due_ms = q->now_ms;
 }
 
 /* Are the rows changed in part?  Then what comes has to wait. */
