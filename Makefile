@@ -196,6 +196,7 @@ $(B)/fuzzer: $(filter-out %/replay.o,$(call test_obj,fuzz)) $(FUZZ_LIBS)
 # what an embedder has: the one library, and no other
 $(B)/embed: $(call test_obj,embed) $(B)/libmailmill.a
 $(B)/spoolbench: $(B)/test/bench/spoolbench.o $(B)/libengine.a $(B)/libcore.a
+$(B)/queuefill: $(B)/test/bench/queuefill.o $(B)/libengine.a $(B)/libcore.a
 $(B)/logsink: $(B)/test/bench/logsink.o
 $(B)/tlsbench: $(B)/test/bench/tlsbench.o
 # mailmilld in the hands of somebody else: test/hostile/hostile.h
@@ -213,7 +214,7 @@ $(B)/stepped/mailmilld: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,time \
 $(B)/stepped/mailmilld: $(call test_obj,stepped) $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
-$(PROGRAMS) $(B)/spoolbench $(B)/logsink $(B)/tlsbench:
+$(PROGRAMS) $(B)/spoolbench $(B)/queuefill $(B)/logsink $(B)/tlsbench:
 	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(libs)
 
 $(INCLUDE_H):
@@ -308,7 +309,8 @@ check:
 
 bench:
 	@sh test/deps.sh install bench
-	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/spoolbench $(B)/tlsbench
+	@$(MAKE) --no-print-directory all $(B)/logsink $(B)/queuefill \
+	    $(B)/spoolbench $(B)/tlsbench
 	@sh test/bench/bench.sh $(B) $(BENCH)
 
 # the disk that writes down, and two servers that do not flush: noflush.h

@@ -1,14 +1,33 @@
-"""A destination that does not answer, with a hundred thousand deferred messages:
-what it costs mail for others, the queue process, a start; and how fast it gets
-them when it is back."""
+"""A destination that does not answer, with a hundred thousand deferred messages, or
+a million recipients: what it costs mail for others, the queue process, a start; and
+how fast it gets them when it is back.
+
+What it costs others is measured with two servers, one of which has nothing deferred.
+They have mail for a living destination in turn, in random order, and each pair is
+compared by itself: the figure is the median of the pairs (see against.py, also for
+why both are started anew for each two pairs)."""
+import contextlib
 import glob
+import os
+import random
 import sqlite3
 import subprocess
+import sys
 import time
 
+import against
+import due
 import server
 
-DEAD, LIVE = 100000, 20000      # messages, --max-n at most
+# messages, recipients of each; at most --max-n
+FILLS = {
+    'dead': (100000, 1),            # sent to the server
+    'dead_million': (1000, 1000),   # these are written to its store while it is stopped
+    'dead_messages': (1000000, 1),
+}
+FILE = 8192                     # octets of the disk that one of a million takes
+LIVE = 20000                    # messages of a run, --max-n at most
+PAIRS = 2                       # of one start
 LIMIT = 900                     # seconds that anything may take
 OPTIONS = ('retry_interval=1h', 'max_retry_interval=4h')
 
@@ -18,14 +37,19 @@ def section(name, port):
             f'    Route = "127.0.0.1:{port}"\n}}\n')
 
 
-def rows(c, what='*'):
-    """Of the deferred store."""
+def query(c, sql):
+    """The first column of the first row; None: there is none."""
     db = sqlite3.connect(f'file:{c.fs}/spool/queue/deferred.db?mode=ro',
                          uri=True, timeout=30)
     try:
-        return db.execute(f'SELECT {what} FROM deferred').fetchone()[0]
+        row = db.execute(sql).fetchone()
+        return row and row[0]
     finally:
         db.close()
+
+
+def rows(c):
+    return query(c, 'SELECT count(*) FROM deferred')
 
 
 def wait_until(what, condition):
@@ -70,7 +94,6 @@ def queue_memory(c):
 
 def start_seconds(a, c, domains):
     """From the start of the server to the first delivery."""
-    c.stop()
     began = time.monotonic()
     c.start(a, options=OPTIONS, domains=domains, is_new=False)
     send(a, c, 1, 'user@live.test')
@@ -78,62 +101,141 @@ def start_seconds(a, c, domains):
     return time.monotonic() - began
 
 
-def drain_rate(a, c, back):
-    """Messages a second that wait for the destination, from the probe that is
-    wanted to the last.  Those that were tried have times of their own."""
-    waiting = "count(nullif(waits_for, ''))"
-    n = rows(c, waiting)
-    back.start(a, 'back-sink.log')
-    a.extra_pids += back.pids
+def fill_by_mail(a, c, n):
+    send(a, c, n, 'user@dead.test')
+    wait_until('mail for the dead one', lambda: rows(c) == n)
+
+
+def fill_store(c, messages, recipients, port):
+    """While it is stopped.  Its name for the destination is that of its rows."""
+    v = os.statvfs(c.fs)
+    if v.f_favail < messages or v.f_bavail * v.f_frsize < messages * FILE:
+        sys.exit(f'bench: {c.fs} has no room for {messages} files: set BENCH_GIB=20 '
+                 'and BENCH_DIR to another folder')
+    subprocess.run([f'{c.build}/queuefill', f'{c.fs}/spool', str(messages),
+                    str(recipients), f'relay 127.0.0.1:{port}'], check=True)
+
+
+def fill(x, c, name, domains, port):
+    messages, recipients = FILLS[name]
+    messages = min(messages, x.max_n) if name == 'dead' else messages
+    c.start(x, options=OPTIONS, domains=domains)
+    if name == 'dead':
+        fill_by_mail(x, c, messages)
+    c.stop()
+    if name != 'dead':
+        fill_store(c, messages, recipients, port)
+    return messages * recipients
+
+
+def pairs_of(sides, n):
+    """Rates of both: ('empty', 'full')."""
+    for _ in range(PAIRS):
+        rate = {}
+        for x, c in random.sample(sides, len(sides)):
+            rate[x.label] = relay_rate(x, c, n)
+        yield rate['empty'], rate['full']
+
+
+def ctl_seconds(c, *words):
+    """Of mailmillctl queue."""
     began = time.monotonic()
-    subprocess.run([f'{c.build}/mailmillctl', '-c', c.conf, 'queue', 'retry',
-                    rows(c, 'id')], check=True, stdout=subprocess.DEVNULL)
-    wait_until('the backlog', lambda: rows(c, waiting) == 0)
-    return n / (time.monotonic() - began)
+    subprocess.run([f'{c.build}/mailmillctl', '-c', c.conf, 'queue', *words],
+                   check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
 
 
-def one_dead(a, live, back):
-    domains = section('live.test', live.port) + section('dead.test', back.port)
-    n = {'dead': min(DEAD, a.max_n), 'live': min(LIVE, a.max_n)}
-    with a.mailmill(options=OPTIONS, domains=domains) as c:
-        r = {'alone': relay_rate(a, c, n['live'])}
-        send(a, c, n['dead'], 'user@dead.test')
-        wait_until('mail for the dead one', lambda: rows(
-            c, 'count(*)') == n['dead'])
-        r['beside'] = relay_rate(a, c, n['live'])
-        r['memory'] = queue_memory(c)
-        r['start'] = start_seconds(a, c, domains)
-        r['drain'] = drain_rate(a, c, back)
-        r['memory'] = max(r['memory'], queue_memory(c))
-    print(f'dead       {r["alone"]:.0f}/s to the living one, {r["beside"]:.0f}/s '
-          f'beside {n["dead"]} deferred, queue process {r["memory"]:.0f} MiB, '
-          f'first delivery after {r["start"]:.2f} s, {r["drain"]:.0f}/s when '
-          'it is back', flush=True)
+def drain(x, c, back, smtp):
+    """Recipients a second that wait for the destination, from the probe that is
+    wanted to the last; and how long a new message has waited meanwhile.  Those that
+    were tried have times of their own."""
+    n = query(c, "SELECT count(*) FROM deferred WHERE waits_for <> ''")
+    one = query(c, "SELECT id FROM deferred WHERE waits_for <> '' LIMIT 1")
+    newcomer = due.Newcomer(c.port, c.new, smtp)
+    back.start(x, 'back-sink.log')
+    newcomer.start()
+    began = time.monotonic()
+    ctl_seconds(c, 'retry', one)
+    wait_until('the backlog', lambda: query(
+        c, "SELECT 1 FROM deferred WHERE waits_for <> '' LIMIT 1") is None)
+    rate = n / (time.monotonic() - began)
+    newcomer.is_over = True
+    newcomer.join()
+    return rate, max(newcomer.waits)
+
+
+@contextlib.contextmanager
+def two_sides(a):
+    """Folders and a syslog of its own for each."""
+    both = [against.side(a, label, a.build) for label in ('empty', 'full')]
+    try:
+        yield both
+    finally:
+        for x in both:
+            x.log.kill()
+            x.log.wait()
+
+
+def measure(a, name, sides, domains, n):
+    """The pairs, the starts; the full one is left running."""
+    r = {'alone': [], 'beside': [], 'start': [], 'memory': 0}
+    (x, empty), (y, full) = sides
+    for _ in range(a.repeats):
+        empty.stop()
+        full.stop()
+        empty.start(x, options=OPTIONS, domains=domains, is_new=False)
+        r['start'].append(start_seconds(y, full, domains))
+        for alone, beside in pairs_of(sides, n):
+            r['alone'].append(alone)
+            r['beside'].append(beside)
+            print(f'{name:10s} {alone:.0f}/s to the living one, {beside:.0f}/s '
+                  'beside deferred ones', flush=True)
+        r['memory'] = max(r['memory'], queue_memory(full))
+    empty.stop()
     return r
 
 
-def run_dead(a, median, spread, note):
-    all_of = []
-    for _ in range(min(a.repeats, 3)):
-        live, back = server.Sink(), server.Sink()
+def one_dead(a, name, smtp):
+    live, back = server.Sink(), server.Sink()
+    empty, full = server.Mailmill(), server.Mailmill()
+    with contextlib.ExitStack() as stack:
+        for c in (live, back, empty, full):
+            stack.callback(c.stop)
+        x, y = stack.enter_context(two_sides(a))
         live.start(a, 'live-sink.log')
-        a.extra_pids = list(live.pids)
-        try:
-            all_of.append(one_dead(a, live, back))
-        finally:
-            live.stop()
-            back.stop()
-            a.extra_pids = []
-        note(a, 'dead', **all_of[-1])
-    v = {k: [r[k] for r in all_of] for k in all_of[0]}
-    n = min(DEAD, a.max_n)
-    a.row('dead', f'relayed/s beside {n} deferred for a dead one, against none: '
-          f'{spread(v["alone"])}', spread(v['beside']), '-',
-          median(v['beside']) / median(v['alone']), (.9, .97), up=True)
-    a.row('dead', 'MiB of the queue process, at most', spread(v['memory']), '-',
-          median(v['memory']), (64, 48), up=False)
-    a.row('dead', 'seconds from a start to the first delivery',
-          spread(v['start']), '-', median(v['start']), (2, 1), up=False)
-    a.row('dead', 'delivered/s to the one that is back, against the rate to the '
-          'living one', spread(v['drain']), '-',
-          median(v['drain']) / median(v['alone']), (.5, .8), up=True)
+        domains = (section('live.test', live.port)
+                   + section('dead.test', back.port))
+        empty.start(x, options=OPTIONS, domains=domains)
+        count = fill(y, full, name, domains, back.port)
+        r = measure(a, name, [(x, empty), (y, full)], domains,
+                    min(LIVE, a.max_n))
+        r['list'] = ctl_seconds(full, 'list', '--limit', '10000000')
+        r['top'] = ctl_seconds(full, 'top')
+        r['drain'], r['wait'] = drain(y, full, back, smtp)
+        r['memory'] = max(r['memory'], queue_memory(full))
+        r['count'] = count
+    print(f'{name:10s} {count} deferred: queue process {r["memory"]:.0f} MiB, '
+          f'{r["drain"]:.0f}/s when it is back, beside which a new message waits '
+          f'{r["wait"]:.2f} s at most', flush=True)
+    return r
+
+
+def run_dead(a, name, median, spread, note, smtp):
+    r = one_dead(a, name, smtp)
+    note(a, name, **r)
+    alone, n = median(r['alone']), r['count']
+    a.row(name, f'relayed/s beside {n} deferred for a dead one, against none: '
+          f'{spread(r["alone"])}', spread(r['beside']), '-',
+          median([q / p for p, q in zip(r['alone'], r['beside'])]), (.9, .97),
+          up=True)
+    a.row(name, f'MiB of the queue process beside {n}, at most',
+          spread([r['memory']]), '-', r['memory'], (64, 48), up=False)
+    a.row(name, f'seconds from a start with {n} to the first delivery',
+          spread(r['start']), '-', median(r['start']), (2, 1), up=False)
+    a.row(name, f'delivered/s of {n} to the one that is back, against the rate to '
+          'the living one', spread([r['drain']]), '-', r['drain'] / alone, (.5, .8),
+          up=True)
+    a.row(name, 'seconds that a new message waits meanwhile, at most',
+          spread([r['wait']]), '-', r['wait'], (2, 1), up=False)
+    a.remarks.append(f'{n} deferred: {r["list"]:.1f} s for "mailmillctl queue list" '
+                     f'of all, {r["top"]:.1f} s for "queue top"')
