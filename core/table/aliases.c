@@ -41,6 +41,7 @@ struct taking {
 	struct aliases	*a;
 	textfile_address *address, *target;
 	const void	*closure;
+	size_t		 ntargets;	/* of the entry begun last */
 	char		 why[WHY_MAX];	/* what is wrong, where it is not constant */
 	uint32_t	 line;		/* the one that is wrong */
 };
@@ -182,6 +183,9 @@ take_targets(struct taking *t, const char *s, const char *end)
 			    (int)(len < 64 ? len : 64), s, why);
 			return t->why;
 		}
+		if (++t->ntargets > LIM_ALIAS_RCPTS)
+			return "more than " LIM_ALIAS_RCPTS_TEXT " addresses for "
+			    "one alias: make the list shorter";
 		if (add_text(t->a, text, n) == -1)
 			return "out of memory";
 		s += len;
@@ -230,6 +234,7 @@ take_entry(struct taking *t, const char *s, const char *end, uint32_t line)
 	if (add_text(a, key, (size_t)octets) == -1)
 		return "out of memory";
 	a->v[a->n++].targets = (uint32_t)a->len;
+	t->ntargets = 0;
 	s = skip_blank(s + len, end);
 	if (s < end && *s == ':')
 		s++;

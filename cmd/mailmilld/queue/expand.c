@@ -413,7 +413,7 @@ fail_all(struct expand *e)
 	size_t i;
 
 	for (i = 0; i < e->x->naliases; i++)
-		(void)fail(&e->x->verdicts[i], "5.4.6", e->failure);
+		(void)fail(&e->x->verdicts[i], "5.2.4", e->failure);
 	while (e->x->nrcpts > 0)
 		free(e->x->rcpts[--e->x->nrcpts].rcpt);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/lim.h"
 #include "test/unit/core/table/table_file.h"
 
 static char err[400];
@@ -184,6 +185,27 @@ Test(aliases, one_that_is_longer_than_an_address_is_refused)
 	memcpy(text + 3 + max + 1, "\n", 2);
 	cr_expect_null(load(text, strlen(text)));
 	cr_expect_not_null(strstr(err, "longer than an address"), "%s", err);
+}
+
+/* What could never be delivered is refused; in all there may be more. */
+Test(aliases, one_that_lists_too_many_is_refused)
+{
+	size_t n = LIM_ALIAS_RCPTS, i, len;
+	char *text = malloc(2 * n * 12 + 20), *p = text;
+
+	p += sprintf(p, "a:");
+	for (i = 0; i < n; i++)
+		p += sprintf(p, " m%zu\n", i);
+	p += sprintf(p, "b:");
+	for (i = 0; i < n; i++)
+		p += sprintf(p, " m%zu\n", i);
+	aliases_free(good(text));
+	len = (size_t)(p - text);
+	memcpy(p, " x\n", 4);
+	cr_expect_null(load(text, len + 3));
+	cr_expect_not_null(strstr(err, ":100001: more than 50000 addresses"),
+	    "%s", err);
+	free(text);
 }
 
 Test(aliases, a_list_of_many_and_many_lists)
