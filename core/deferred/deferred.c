@@ -117,7 +117,8 @@ open_all(struct deferred *d, const char *path)
 			    "effect=%s", DEFERRED_DB, d->nrestored,
 			    "their recipients are tried again now, but for "
 			    "those that their senders have had held; which "
-			    "were put on hold is not known any more");
+			    "were put on hold, or led elsewhere, is not "
+			    "known any more");
 		return 0;
 	}
 	saved = errno;
