@@ -156,7 +156,7 @@ $(B)/modules.list: $(MAP)
 # authd alone asks PAM
 $(B)/mailmilld $(B)/unit: LDLIBS += -lpam
 # linear_test.c counts the octets that memchr() looks at; utf8_fail.c makes
-# utf8_lower() fail, queue_change_test.c reallocarray()
+# utf8_lower() fail, queue_fixture.c reallocarray()
 $(B)/unit: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,memchr memmem memmove \
 	reallocarray utf8_lower)
 $(B)/mailmilld: $(call obj,$(D_SRC)) $(B)/libengine.a $(B)/libcore.a $(B)/libtls.a

@@ -495,10 +495,13 @@ take_job(struct queue_peer *p, const struct job *job, const struct job *last,
 			return 0;	/* a file of its own */
 		if ((*piece = piece_new(p, c, job->offset)) == NULL)
 			return -1;
-		p->short_ms = 0;
 	}
-	if (*piece == NULL || note(p, job->job, *piece) == 0)
+	if (*piece == NULL)
 		return 0;
+	if (note(p, job->job, *piece) == 0) {
+		p->short_ms = 0;
+		return 0;
+	}
 	if ((*piece)->njobs == 0)
 		piece_free(p, *piece);
 	errno = ENOMEM;

@@ -423,20 +423,6 @@ Test(queue_change, without_room_nothing_is_given_up)
 
 /* --- no memory ------------------------------------------------------------- */
 
-static size_t no_memory_for;	/* elements, for which reallocarray() fails; 0: never */
-
-void *__real_reallocarray(void *v, size_t n, size_t octets);
-void *__wrap_reallocarray(void *v, size_t n, size_t octets);
-
-void *
-__wrap_reallocarray(void *v, size_t n, size_t octets)
-{
-	if (no_memory_for == 0 || n != no_memory_for)
-		return __real_reallocarray(v, n, octets);
-	errno = ENOMEM;
-	return NULL;
-}
-
 /* The array of what is to be on hold has room for 16, and then for 24. */
 Test(queue_change, without_memory_to_hold_all_recipients_none_is_lost)
 {
@@ -453,10 +439,10 @@ Test(queue_change, without_memory_to_hold_all_recipients_none_is_lost)
 	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
 	qf_append(&s, QF_ID(2), "two@s.test", rcpts, 20, "body\r\n");
 	qf_committed(&f, &s, true);
-	no_memory_for = 24;
+	qf_no_memory_for = 24;
 	cr_expect_not_null(strstr(asked("hold", "\"id\":\"all\""),
 	    "out of memory"));
-	no_memory_for = 0;
+	qf_no_memory_for = 0;
 	restart();
 	for (i = 0; i < 20; i++)
 		cr_expect_not_null(strstr(listed(""), names[i]), "%s in %s",

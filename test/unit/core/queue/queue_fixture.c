@@ -18,6 +18,20 @@
 const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
 const char *const qf_sections[3] = { "near.test", "far.test", "b.hop" };
 
+size_t qf_no_memory_for;
+
+void *__real_reallocarray(void *v, size_t n, size_t octets);
+void *__wrap_reallocarray(void *v, size_t n, size_t octets);
+
+void *
+__wrap_reallocarray(void *v, size_t n, size_t octets)
+{
+	if (qf_no_memory_for == 0 || n != qf_no_memory_for)
+		return __real_reallocarray(v, n, octets);
+	errno = ENOMEM;
+	return NULL;
+}
+
 static int
 op_source(void *closure, unsigned int, uint64_t source,
     int fd, bool)

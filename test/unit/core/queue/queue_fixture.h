@@ -22,6 +22,7 @@ enum { QF_NEAR, QF_FAR, QF_RELAY, QF_TRANSPORTS };
 			    QF_WRITER)
 #define QF_SEGMENT(n)	((uint64_t)(n) << 12 | QF_WRITER)
 
+extern size_t qf_no_memory_for;	/* elements, for which reallocarray() fails; 0: never */
 extern const char *const qf_three[3];	/* recipients */
 /* By which an administrator may let mail go: where mail for these domains goes; jobs
  * have QF_SECTION */

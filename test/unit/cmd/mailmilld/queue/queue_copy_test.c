@@ -315,6 +315,29 @@ Test(queue_copy, when_there_is_no_memory_for_long_jobs_fail)
 	free(list);
 }
 
+/* There is memory for the record, and none to note which job has it. */
+Test(queue_copy, nor_do_they_wait_for_ever_for_memory_to_note_them)
+{
+	struct job v = { .job = 1, .source = SOURCE, .offset = offsets[0] };
+	uint64_t since;
+	unsigned int left;
+
+	give_source();
+	qf_no_memory_for = 16;		/* of the first ones */
+	cr_expect_eq(queue_copy_jobs(&p, &v, 1, &left), 0);
+	cr_expect_eq(p.npieces, 0);
+	since = p.short_ms -= QUEUE_COPY_WAIT_MS / 2;
+	cr_expect_eq(queue_copy_jobs(&p, &v, 1, &left), 0);
+	cr_expect_eq(p.short_ms, since, "it has waited for so long");
+	p.short_ms -= QUEUE_COPY_WAIT_MS / 2;
+	cr_expect_eq(queue_copy_jobs(&p, &v, 1, &left), 1, "it has failed");
+	cr_expect_eq(left, 0);
+	qf_no_memory_for = 0;
+	cr_expect_eq(queue_copy_jobs(&p, &v, 1, &left), 1);
+	cr_expect_eq(left, 1);
+	cr_expect_eq(p.short_ms, 0);
+}
+
 Test(queue_copy, a_file_that_is_the_message_s_own_is_none)
 {
 	cr_expect_eq(give_job(SOURCE + 1, 1, offsets[0]), 1);
