@@ -26,6 +26,7 @@
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/mailmilld/sts/sts_curl.h"
+#include "cmd/mailmilld/sts/sts_errand.h"
 #include "cmd/mailmilld/sts/sts_file.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -34,20 +35,10 @@
 #include "core/util/monotonic.h"
 #include "tls/tls_client.h"
 
-#define RECORD_PREFIX	"_mta-sts."
 #define LOCK_MS		50		/* the process before this one ends soon */
 #define PASS_MS		1000		/* what has changed is written, ... */
 #define PASSES		60		/* ... and what is old is looked for, each so many of these */
 #define ERROR_MAX	512
-
-/* A question about the TXT record, or for the policy, of a domain. */
-struct errand {
-	LIST_ENTRY(errand)	 link;
-	struct role_state	*s;
-	struct sts_domain	*d;
-	struct lookup_ask	*ask;
-	struct sts_fetch	*fetch;
-};
 
 struct role_state {
 	struct child		*child;
@@ -58,7 +49,7 @@ struct role_state {
 	struct sts_file		*file;
 	struct sts_askers	 askers;
 	struct sts_ctls		 ctls;
-	LIST_HEAD(, errand)	 errands;
+	struct sts_errands	 errands;
 	Event			*timer;
 	unsigned int		 npasses;
 	bool			 is_writer;
@@ -117,6 +108,7 @@ on_timer(void *closure)
 	struct role_state *s = closure;
 
 	become_writer(s);
+	sts_errands_late(&s->errands);
 	if (++s->npasses % PASSES == 0)
 		sts_cache_pass(s->cache);
 	save(s);
@@ -128,109 +120,11 @@ on_timer(void *closure)
 	}
 }
 
-/* --- what the cache asks for ---------------------------------------------- */
-
-/* NULL: ENOMEM. */
-static struct errand *
-errand_new(struct role_state *s, struct sts_domain *d)
-{
-	struct errand *e = calloc(1, sizeof(*e));
-
-	if (e == NULL)
-		return NULL;
-	e->s = s;
-	e->d = d;
-	LIST_INSERT_HEAD(&s->errands, e, link);
-	return e;
-}
-
-static struct sts_domain *
-errand_end(struct errand *e)
-{
-	struct sts_domain *d = e->d;
-
-	LIST_REMOVE(e, link);
-	free(e);
-	return d;
-}
-
-static void
-on_record(void *closure, const struct lookup_answer *a)
-{
-	struct sts_domain *d = errand_end(closure);
-	char id[LIM_STS_ID + 1];
-
-	if (a->status == LOOKUP_TEMPORARY && a->is_unasked)
-		sts_cache_unknown(d, "the resolver has not asked for the TXT "
-		    "record, or has not answered");
-	else
-		sts_cache_record(d, sts_record_find(a, id) == 1 ? id : NULL);
-}
-
-static int
-ask_record(void *closure, const char *domain, struct sts_domain *d)
-{
-	char name[LIM_DOMAIN + sizeof(RECORD_PREFIX)];
-	struct errand *e = errand_new(closure, d);
-
-	if (e == NULL)
-		return -1;
-	snprintf(name, sizeof(name), RECORD_PREFIX "%s", domain);
-	e->ask = lookup_ask(e->s->lookup, LOOKUP_TXT, name, on_record, e);
-	if (e->ask != NULL)
-		return 0;
-	(void)errand_end(e);
-	return -1;
-}
-
-static void
-on_fetched(void *closure, enum sts_failure failure, const char *why,
-    const struct sts_policy *policy)
-{
-	sts_cache_fetched(errand_end(closure), failure, why, policy);
-}
-
-static int
-fetch_policy(void *closure, const char *domain, struct sts_domain *d)
-{
-	struct role_state *s = closure;
-	struct errand *e;
-
-	/* without authorities no server can be verified, good or bad */
-	if (s->authorities.len == 0 || (e = errand_new(s, d)) == NULL)
-		return -1;
-	e->fetch = sts_fetch_begin(e->s->fetches, domain, on_fetched, e);
-	if (e->fetch != NULL)
-		return 0;
-	(void)errand_end(e);
-	return -1;
-}
-
-static bool
-is_wanted(void *closure)
-{
-	const struct errand *e = closure;
-
-	return sts_cache_is_wanted(e->d);
-}
-
 static const struct sts_cache_ops cache_ops = {
-	.record = ask_record,
-	.fetch = fetch_policy,
+	.record = sts_errand_record,
+	.fetch = sts_errand_fetch,
 	.now_ms = monotonic_ms
 };
-
-static void
-end_errands(struct role_state *s)
-{
-	struct errand *e;
-
-	while ((e = LIST_FIRST(&s->errands)) != NULL) {
-		lookup_cancel(&e->ask);
-		sts_fetch_cancel(&e->fetch);
-		(void)errand_end(e);
-	}
-}
 
 /* --- the master ----------------------------------------------------------- */
 
@@ -326,7 +220,7 @@ open_all(struct role_state *s, int dirfd)
 		.authorities = s->authorities.v,
 		.authorities_len = s->authorities.len,
 		.port = (unsigned int)s->child->settings->mta_sts_port,
-		.is_wanted = is_wanted, .now_ms = monotonic_ms };
+		.is_wanted = sts_errand_is_wanted, .now_ms = monotonic_ms };
 	char err[ERROR_MAX];
 
 	if ((s->file = sts_file_open(dirfd)) == NULL) {
@@ -334,18 +228,20 @@ open_all(struct role_state *s, int dirfd)
 		return -1;
 	}
 	if ((s->lookup = lookup_new(ROLE_STS)) == NULL ||
-	    (s->cache = sts_cache_new(&cache_ops, s)) == NULL ||
+	    (s->cache = sts_cache_new(&cache_ops, &s->errands)) == NULL ||
 	    (s->timer = after_ms(LOCK_MS, on_timer, s)) == NULL) {
 		log_err("start", "role=%s", "sts");
 		return -1;
 	}
 	s->askers.cache = s->ctls.cache = s->cache;
-	config.lookup = s->lookup;
+	config.lookup = s->errands.lookup = s->lookup;
 	if ((s->fetches = sts_fetches_new(&config, err, sizeof(err))) == NULL) {
 		log_errx("start", "role=%s step=%s reason=%s", "sts",
 		    "libcurl", err);
 		return -1;
 	}
+	if (s->authorities.len > 0)
+		s->errands.fetches = s->fetches;
 	become_writer(s);
 	return 0;
 }
@@ -356,7 +252,7 @@ close_all(struct role_state *s)
 	after_cancel(&s->timer);
 	sts_askers_close(&s->askers);
 	sts_ctls_close(&s->ctls);
-	end_errands(s);
+	sts_errands_end(&s->errands);
 	sts_fetches_free(s->fetches);
 	sts_cache_free(s->cache);
 	lookup_free(s->lookup);
@@ -373,7 +269,7 @@ sts_main(struct child *c)
 
 	TAILQ_INIT(&s.askers.list);
 	TAILQ_INIT(&s.ctls.list);
-	LIST_INIT(&s.errands);
+	sts_errands_begin(&s.errands, NULL, monotonic_ms);
 	privs_raise_nofile();
 	umask(077);
 	json_object_seed(arc4random());		/* not from a file, later */

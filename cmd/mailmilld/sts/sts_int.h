@@ -1,5 +1,5 @@
 /* What the files of the role sts share: sts.c has the process, sts_asker.c its
- * askers, sts_ctl.c mailmillctl's requests; sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
+ * askers, sts_ctl.c mailmillctl's requests; sts_errand.h, sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
 
 #ifndef CMD_MAILMILLD_STS_STS_INT_H
 #define CMD_MAILMILLD_STS_STS_INT_H
