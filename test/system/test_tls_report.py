@@ -1,6 +1,9 @@
 """Reports of TLS (RFC 8460): what connections to MX hosts have come to is counted."""
+import ssl
+
 from harness import SLOW, wait_for
 from httpsserver import answer, policy
+from nexthop import CLOSE, EHLO
 from test_dane import BOGUS, World as Signed, cert_sum, issue, make_ca
 from test_relay import send, server
 from test_relay_mx import OPEN, by_mx
@@ -13,6 +16,12 @@ def counts(s):
     """Each by what 4.4 and 4.3 name: domain, policy, whose it is, MX host, result."""
     return {(c['domain'], c['policy_type'], c['policy_domain'], c['mx_host'],
              c['result']): c for c in s.ctl_json('tls-report')['counts']}
+
+
+def late(session, line):
+    """One that has no time, once there is TLS."""
+    return '421 4.3.2 Later' if isinstance(session.s, ssl.SSLSocket) else \
+        '250-next.test\r\n250 STARTTLS'
 
 
 def wait_counts(s, want):
@@ -33,11 +42,19 @@ def test_tlsa_records_and_no_policy(d):
     w.host('bogus', pair, f'3 1 1 {BOGUS}')
     w.host('none', pair)
     w.host('clear')
+    ehlo = EHLO + ('STARTTLS',)
+    w.host('refused', None, record, ehlo=ehlo,
+           replies={'STARTTLS': '454 4.7.0 Not now'})
+    w.host('closing', None, record, ehlo=ehlo, replies={'STARTTLS': CLOSE})
+    w.host('late', pair, replies={'EHLO': late})
     want = {(f'd{x}.signed.test', policy_type, y, f'{x}.signed.test', result)
             for x, policy_type, y, result in (
         ('good', 'tlsa', 'good.signed.test', None),
         ('name', 'tlsa', 'name.signed.test', 'certificate-host-mismatch'),
         ('plain', 'tlsa', 'plain.signed.test', 'starttls-not-supported'),
+        ('refused', 'tlsa', 'refused.signed.test', 'starttls-not-supported'),
+        ('closing', 'tlsa', 'closing.signed.test', 'validation-failure'),
+        ('late', 'no-policy-found', 'dlate.signed.test', None),
         ('bogus', 'tlsa', 'bogus.signed.test', 'dnssec-invalid'),
         ('none', 'no-policy-found', 'dnone.signed.test', None),
         ('clear', 'no-policy-found', 'dclear.signed.test',
@@ -54,9 +71,8 @@ def test_tlsa_records_and_no_policy(d):
                     ('127.0.0.1', f'127.0.1.{n}'), c
             assert bool(c['reason']) == bool(c['result']), c
             assert c['sessions'] >= 1 and c['day'] % 86400 == 0, c
-            assert c['policy'] == (record if domain in (
-                'dgood.signed.test', 'dname.signed.test',
-                'dplain.signed.test') else ''), c
+            assert c['policy'] == (record if c['policy_type'] == 'tlsa' and
+                                   'bogus' not in domain else ''), c
         s.ctl('queue', 'remove', 'all')
         # without the server the queue is read, and a person can read it
         s.stop()

@@ -174,6 +174,24 @@ explain_tls(struct relay_conn *conn, struct smtp_result *r, char *words,
 		    relay_result_name(result), words);
 }
 
+/* Its end is told of if TLS has to do with it, or has gone well before.  Where
+ * STARTTLS is offered, it is what the server was asked last. */
+static void
+tell_end(struct relay_conn *conn, const struct smtp_client *c,
+    const struct smtp_result *r)
+{
+	bool is_asked = smtp_ehlo_has(smtp_client_ehlo(c),
+	    SMTP_HAS(STARTTLS));
+
+	if (smtp_client_is_tls(c))
+		tell_tls(conn, RELAY_RESULT_GOOD, "");
+	else if (is_asked && r->why == SMTP_WHY_SAID)
+		tell_tls(conn, RELAY_RESULT_NO_STARTTLS, r->words);
+	else if (is_asked && r->why != SMTP_WHY_STOPPED &&
+	    r->why != SMTP_WHY_MEMORY)
+		tell_tls(conn, RELAY_RESULT_VALIDATION, r->words);
+}
+
 static void
 on_ended(void *host, struct smtp_client *c, const struct smtp_result *result)
 {
@@ -188,10 +206,7 @@ on_ended(void *host, struct smtp_client *c, const struct smtp_result *result)
 	conn->client = NULL;
 	conn->is_tls_failed = r.why == SMTP_WHY_TLS_FAILED;
 	explain_tls(conn, &r, words, sizeof(words));
-	if (r.why == SMTP_WHY_TLS_EARLY)
-		tell_tls(conn, RELAY_RESULT_VALIDATION, r.words);
-	else if (smtp_client_is_tls(c))	/* it has failed later */
-		tell_tls(conn, RELAY_RESULT_GOOD, "");
+	tell_end(conn, c, &r);
 	jr = relay_said_outcome(&r, true, 0, conn->remote, &why);
 	conn->ops->ended(conn->closure, conn, &why,
 	    jr.errnum != 0 ? jr.errnum : EAGAIN);
