@@ -9,163 +9,20 @@
 #include <string.h>
 
 #include "core/queue/queue_int.h"
-#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/queue/queue_target_fixture.h"
 
-#define EACH	400	/* messages in a segment */
-#define MAILS	12000
-
-static struct qf f;
-static struct qf_segment s;
-static unsigned int relay;
-static const char *to[MAILS];	/* recipient of each message, by where it is */
-static unsigned int nmails, nsegments;
-
-static void
-open_queue(void)
-{
-	qf_open(&f);
-	f.q->targets.seed = 1;
-	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
-}
-
-static void
-setup(void)
-{
-	nmails = nsegments = 0;
-	qf_init(&f);
-	f.config.is_synced = false;
-	s.file.fd = -1;
-	open_queue();
-}
-
-static void
-teardown(void)
-{
-	spool_segment_close(&s.file);
-	qf_free(&f);
-}
-
-TestSuite(queue_target, .init = setup, .fini = teardown);
-
-static void
-end_segment(void)
-{
-	if (s.file.fd == -1)
-		return;
-	qf_committed(&f, &s, true);
-	spool_segment_close(&s.file);
-	s.file.fd = -1;
-}
-
-/* The next message is going to be for ${rcpt}. */
-static void
-next_mail(const char *rcpt)
-{
-	cr_assert_lt(nmails, MAILS);
-	if (nmails % EACH == 0) {
-		end_segment();
-		qf_segment(&f, &s, ++nsegments);
-	}
-	to[nmails++] = rcpt;
-}
-
-static void
-mail_from(const char *sender, const char *rcpt, unsigned int n)
-{
-	for (; n > 0; n--) {
-		next_mail(rcpt);
-		qf_append(&s, QF_ID(nmails), sender, &rcpt, 1, "body\r\n");
-	}
-	qf_committed(&f, &s, false);
-}
-
-static void
-mail(const char *rcpt, unsigned int n)
-{
-	mail_from("a@b.test", rcpt, n);
-}
-
-static const char *
-rcpt_of(const struct job *job)
-{
-	return to[((job->origin.segment >> 12) - 1) * EACH +
-	    job->origin.seq - 1];
-}
-
-/* Those have bodies of their own. */
-static void
-mail_large(const char *rcpt, unsigned int n)
-{
-	for (; n > 0; n--) {
-		next_mail(rcpt);
-		qf_large_to(&f, &s, QF_ID(nmails), rcpt, "body\r\n", 6);
-	}
-	qf_committed(&f, &s, false);
-}
-
-/* Of the jobs that the agents have */
-static size_t
-jobs_for(const char *rcpt)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < f.njobs; i++)
-		n += strcmp(rcpt_of(&f.jobs[i].job), rcpt) == 0;
-	return n;
-}
-
-/* The result of the jobs for ${rcpt}, at most ${max} of them; the rest stay. */
-static size_t
-finish(const char *rcpt, size_t max, int errnum, unsigned int flags)
-{
-	struct job_error error = { .text = "because of the test" };
-	size_t i, n = 0, kept = 0, had = f.njobs;
-
-	for (i = 0; i < had; i++) {
-		if (n == max || strcmp(rcpt_of(&f.jobs[i].job), rcpt) != 0) {
-			f.jobs[kept++] = f.jobs[i];
-			continue;
-		}
-		n++;
-		error.job = f.jobs[i].job.job;
-		if (errnum != 0)
-			queue_error(f.q, f.jobs[i].agent, &error);
-		qf_done_with(&f, f.jobs[i].agent, f.jobs[i].job.job, errnum,
-		    flags);
-	}
-	f.njobs = kept;
-	return n;
-}
-
-static size_t
-finish_all(const char *rcpt, int errnum, unsigned int flags)
-{
-	return finish(rcpt, SIZE_MAX, errnum, flags);
-}
-
-/* The same in each pass until nothing more comes.  Return how many. */
-static size_t
-deliver(const char *rcpt)
-{
-	size_t n = 0, more;
-
-	do {
-		qf_pass(&f, 10);
-		n += more = finish_all(rcpt, 0, 0);
-	} while (more > 0);
-	return n;
-}
+TestSuite(queue_target, .init = qt_setup, .fini = qt_teardown);
 
 Test(queue_target, the_window_doubles_while_it_is_used_up)
 {
 	static const size_t want[] = { 5, 10, 20, 40, 80, 100, 100 };
 	size_t i;
 
-	mail("x@a.hop", 500);
+	qt_mail("x@a.hop", 500);
 	for (i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
-		qf_pass(&f, 10);
-		cr_assert_eq(f.njobs, want[i], "%zu: %zu", i, f.njobs);
-		finish_all("x@a.hop", 0, 0);
+		qf_pass(&qt, 10);
+		cr_assert_eq(qt.njobs, want[i], "%zu: %zu", i, qt.njobs);
+		qt_finish_all("x@a.hop", 0, 0);
 	}
 }
 
@@ -174,110 +31,94 @@ Test(queue_target, a_window_that_is_not_used_up_stays_as_it_is)
 	unsigned int i;
 
 	for (i = 0; i < 20; i++) {
-		mail("x@a.hop", 2);
-		cr_assert_eq(deliver("x@a.hop"), 2);
+		qt_mail("x@a.hop", 2);
+		cr_assert_eq(qt_deliver("x@a.hop"), 2);
 	}
-	mail("x@a.hop", 100);
-	qf_pass(&f, 0);
-	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 0);
+	cr_assert_eq(qt.njobs, QUEUE_WINDOW_FIRST);
 }
 
 /* Refused is an answer; deferred is one, too, but no reason for more. */
 Test(queue_target, what_is_refused_makes_it_larger_and_what_is_deferred_does_not)
 {
-	mail("x@a.hop", 100);
-	qf_pass(&f, 0);
-	finish_all("x@a.hop", EACCES, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
-	finish_all("x@a.hop", EACCES, JOB_REFUSED);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 2 * QUEUE_WINDOW_FIRST);
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 0);
+	qt_finish_all("x@a.hop", EACCES, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, QUEUE_WINDOW_FIRST);
+	qt_finish_all("x@a.hop", EACCES, JOB_REFUSED);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 2 * QUEUE_WINDOW_FIRST);
 }
 
 Test(queue_target, the_window_is_no_larger_than_the_route_says)
 {
 	unsigned int i;
 
-	f.hop_max = 3;
-	mail("x@a.hop", 100);
+	qt.hop_max = 3;
+	qt_mail("x@a.hop", 100);
 	for (i = 0; i < 5; i++) {
-		qf_pass(&f, 10);
-		cr_assert_eq(f.njobs, 3);
-		finish_all("x@a.hop", 0, 0);
+		qf_pass(&qt, 10);
+		cr_assert_eq(qt.njobs, 3);
+		qt_finish_all("x@a.hop", 0, 0);
 	}
 }
 
 Test(queue_target, the_window_begins_with_what_the_route_says)
 {
-	f.hop_first = 30;
-	mail("x@a.hop", 100);
-	f.hop_max = 20;
-	mail("x@b.hop", 100);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 20, "but no more than it allows");
-	cr_assert_eq(jobs_for("x@b.hop"), 20);
-	qf_finish(&f, 0);
-	f.hop_max = 0;
-	mail("x@c.hop", 100);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@c.hop"), 30);
-	qf_finish(&f, 0);
-}
-
-/* One message for ${n} recipients ${rcpt}, the last of which is ${last} */
-static void
-mail_together(const char *rcpt, size_t n, const char *last)
-{
-	static const char *rcpts[300];
-	size_t i;
-
-	cr_assert_leq(n, 300);
-	for (i = 0; i < n; i++)
-		rcpts[i] = i + 1 < n ? rcpt : last;
-	mail("y@near.test", 1);
-	to[nmails++] = rcpt;
-	qf_append(&s, QF_ID(nmails), "a@b.test", rcpts, n, "body\r\n");
-	qf_committed(&f, &s, false);
+	qt.hop_first = 30;
+	qt_mail("x@a.hop", 100);
+	qt.hop_max = 20;
+	qt_mail("x@b.hop", 100);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 20, "but no more than it allows");
+	cr_assert_eq(qt_jobs_for("x@b.hop"), 20);
+	qf_finish(&qt, 0);
+	qt.hop_max = 0;
+	qt_mail("x@c.hop", 100);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@c.hop"), 30);
+	qf_finish(&qt, 0);
 }
 
 static void
 mail_many(size_t n)
 {
-	mail_together("x@a.hop", n, "x@a.hop");
+	qt_mail_together("x@a.hop", n, "x@a.hop");
 }
 
 Test(queue_target, recipients_that_are_sent_together_count_as_one_message)
 {
 	mail_many(250);
-	mail("x@a.hop", 100);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 250 + 2, "a window of 5: 100, 100, "
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 250 + 2, "a window of 5: 100, 100, "
 	    "50, and 2 others");
 	/* the first has its result, and there is room for two */
-	finish("x@a.hop", 1, 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 251 + 2);
+	qt_finish("x@a.hop", 1, 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 251 + 2);
 	/* the others of those 100 make no room */
-	finish("x@a.hop", 99, 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 152 + 2);
-	cr_assert_eq(deliver("x@a.hop"), 350 - 100);
+	qt_finish("x@a.hop", 99, 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 152 + 2);
+	cr_assert_eq(qt_deliver("x@a.hop"), 350 - 100);
 }
 
 Test(queue_target, the_probe_is_one_recipient_of_a_message_for_many)
 {
 	mail_many(250);
-	qf_pass(&f, 10);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, 10);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	mail_many(250);
-	qf_pass(&f, QUEUE_REST_MS + 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	qf_finish(&f, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 200, "half of the window of 5");
-	qf_finish(&f, 0);
+	qf_pass(&qt, QUEUE_REST_MS + 20);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 1);
+	qf_finish(&qt, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 200, "half of the window of 5");
+	qf_finish(&qt, 0);
 }
 
 static void
@@ -286,46 +127,46 @@ grow_to_100(void)
 	unsigned int i;
 
 	for (i = 0; i < 5; i++) {
-		qf_pass(&f, 10);
-		finish_all("x@a.hop", 0, 0);
+		qf_pass(&qt, 10);
+		qt_finish_all("x@a.hop", 0, 0);
 	}
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 100);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 100);
 }
 
 Test(queue_target, a_failure_of_the_target_halves_it_and_it_grows_slowly_from_there)
 {
-	mail("x@a.hop", 2000);
+	qt_mail("x@a.hop", 2000);
 	grow_to_100();
-	finish("x@a.hop", 99, 0, 0);
-	finish("x@a.hop", 1, ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, QUEUE_REST_MS - 10);
-	cr_assert_eq(f.njobs, 0, "it rests");
-	qf_pass(&f, 20);
-	cr_assert_eq(f.njobs, 1, "the probe");
-	qf_pass(&f, 10000);
-	cr_assert_eq(f.njobs, 1, "alone");
-	finish_all("x@a.hop", 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 50);
-	finish_all("x@a.hop", 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 51);
+	qt_finish("x@a.hop", 99, 0, 0);
+	qt_finish("x@a.hop", 1, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, QUEUE_REST_MS - 10);
+	cr_assert_eq(qt.njobs, 0, "it rests");
+	qf_pass(&qt, 20);
+	cr_assert_eq(qt.njobs, 1, "the probe");
+	qf_pass(&qt, 10000);
+	cr_assert_eq(qt.njobs, 1, "alone");
+	qt_finish_all("x@a.hop", 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 50);
+	qt_finish_all("x@a.hop", 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 51);
 }
 
 /* Those that were sent before the rest began say nothing new. */
 Test(queue_target, the_failures_of_one_outage_count_once)
 {
-	mail("x@a.hop", 2000);
+	qt_mail("x@a.hop", 2000);
 	grow_to_100();
-	finish("x@a.hop", 60, ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, QUEUE_REST_MS + 10);
-	cr_assert_eq(f.njobs, 41, "one is the probe");
-	finish("x@a.hop", 40, ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, 10);
-	finish_all("x@a.hop", 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 50);
+	qt_finish("x@a.hop", 60, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, QUEUE_REST_MS + 10);
+	cr_assert_eq(qt.njobs, 41, "one is the probe");
+	qt_finish("x@a.hop", 40, ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, 10);
+	qt_finish_all("x@a.hop", 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 50);
 }
 
 Test(queue_target, each_rest_is_twice_as_long_up_to_the_bound)
@@ -333,65 +174,38 @@ Test(queue_target, each_rest_is_twice_as_long_up_to_the_bound)
 	int64_t ms = QUEUE_REST_MS, waited = 0;
 	unsigned int i;
 
-	f.config.max_retry_s = 86400;
-	qf_close(&f);
-	open_queue();
-	mail("x@a.hop", 100);
-	qf_pass(&f, 0);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qt.config.max_retry_s = 86400;
+	qf_close(&qt);
+	qt_open_queue();
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 0);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	for (i = 0; i < 13; i++) {
-		qf_pass(&f, (int)ms - 10);
-		cr_assert_eq(f.njobs, 0, "%u", i);
-		qf_pass(&f, 20);
-		cr_assert_eq(f.njobs, 1, "%u", i);
-		cr_assert_leq(finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET),
+		qf_pass(&qt, (int)ms - 10);
+		cr_assert_eq(qt.njobs, 0, "%u", i);
+		qf_pass(&qt, 20);
+		cr_assert_eq(qt.njobs, 1, "%u", i);
+		cr_assert_leq(qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET),
 		    1);
 		waited += ms;
 		ms = 2 * ms < QUEUE_REST_MAX_MS ? 2 * ms : QUEUE_REST_MAX_MS;
 	}
 	cr_assert_eq(ms, QUEUE_REST_MAX_MS);
 	/* any answer ends it */
-	qf_pass(&f, QUEUE_REST_MAX_MS);
-	cr_assert_eq(finish_all("x@a.hop", EAGAIN, 0), 1);
-	qf_pass(&f, 10);
-	cr_assert_geq(f.njobs, 1);
-	cr_assert_gt(deliver("x@a.hop"), 50);
-}
-
-/* The attempts of the column, and which rows wait for the target */
-struct rows {
-	unsigned int n, nparked, nattempts;
-};
-
-static int
-see_row(void *closure, const struct deferred_row *row)
-{
-	struct rows *rows = closure;
-
-	rows->n++;
-	rows->nparked += row->waits_for[0] != '\0';
-	rows->nattempts += row->attempts;
-	return 0;
-}
-
-static struct rows
-rows(void)
-{
-	const struct deferred_query all = { .what = DEFERRED_PAGE,
-		.limit = 100000 };
-	struct rows r = { .n = 0 };
-
-	cr_assert_neq(f.q->store_ops->rows(f.q->store, &all, see_row, &r), -1);
-	return r;
+	qf_pass(&qt, QUEUE_REST_MAX_MS);
+	cr_assert_eq(qt_finish_all("x@a.hop", EAGAIN, 0), 1);
+	qf_pass(&qt, 10);
+	cr_assert_geq(qt.njobs, 1);
+	cr_assert_gt(qt_deliver("x@a.hop"), 50);
 }
 
 static void
 probe(const char *rcpt, int errnum, unsigned int flags)
 {
-	while (jobs_for(rcpt) == 0)
-		qf_pass(&f, 100);
-	cr_assert_eq(finish_all(rcpt, errnum, flags), 1);
-	qf_pass(&f, 10);
+	while (qt_jobs_for(rcpt) == 0)
+		qf_pass(&qt, 100);
+	cr_assert_eq(qt_finish_all(rcpt, errnum, flags), 1);
+	qf_pass(&qt, 10);
 }
 
 /* Such as a message that cannot be read from the spool */
@@ -400,26 +214,26 @@ Test(queue_target, a_failure_of_this_machine_says_nothing_of_the_target)
 	const struct queue_target *t;
 	uint32_t nrests;
 
-	mail("x@a.hop", 100);
-	qf_pass(&f, 0);
-	cr_assert_eq(finish_all("x@a.hop", EIO, JOB_UNASKED), 5);
-	t = queue_target_find(f.q, "relay a.hop");
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 0);
+	cr_assert_eq(qt_finish_all("x@a.hop", EIO, JOB_UNASKED), 5);
+	t = queue_target_find(qt.q, "relay a.hop");
 	cr_assert(!t->is_resting);
 	cr_assert_eq(t->window, QUEUE_WINDOW_FIRST);
-	qf_pass(&f, 10);
-	cr_assert_eq(finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 5);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 5);
 	probe("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	nrests = t->nrests;
 	/* it rests on, and there is another probe */
 	probe("x@a.hop", EIO, JOB_UNASKED);
 	cr_assert(t->is_resting);
 	cr_assert_eq(t->nrests, nrests);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 1);
 	probe("x@a.hop", EIO, JOB_UNASKED);
 	cr_assert(t->is_resting);
 	probe("x@a.hop", EAGAIN, 0);
 	cr_assert(!t->is_resting);
-	qf_finish(&f, 0);
+	qf_finish(&qt, 0);
 }
 
 /* An hour, each second as the target ${rcpt} fails; return the attempts. */
@@ -430,82 +244,82 @@ hour_of_failures(const char *rcpt)
 	unsigned int i;
 
 	for (i = 0; i < 3600; i++) {
-		qf_pass(&f, 1000);
-		n += finish_all(rcpt, ECONNREFUSED, JOB_TARGET);
+		qf_pass(&qt, 1000);
+		n += qt_finish_all(rcpt, ECONNREFUSED, JOB_TARGET);
 	}
 	return n;
 }
 
 Test(queue_target, a_dead_target_gets_one_probe_and_what_waits_is_parked)
 {
-	struct rows r;
+	struct qt_rows r;
 	size_t n;
 
-	mail("x@dead.hop", 300);
-	qf_pass(&f, 0);
+	qt_mail("x@dead.hop", 300);
+	qf_pass(&qt, 0);
 	n = hour_of_failures("x@dead.hop");
 	/* 5 at once, the rests up to 256 s, those of 400 s */
 	cr_assert_leq(n, 5 + 9 + 8, "%zu", n);
-	r = rows();
+	r = qt_rows();
 	cr_assert_eq(r.n, 300);
 	cr_assert_eq(r.nattempts, n, "%u", r.nattempts);
 	cr_assert_geq(r.nparked, 280, "%u", r.nparked);
-	cr_assert_eq(f.q->held[QUEUE_NEW].nmessages, 0);
-	cr_assert_eq(f.q->held[QUEUE_DUE].nmessages, 0);
+	cr_assert_eq(qt.q->held[QUEUE_NEW].nmessages, 0);
+	cr_assert_eq(qt.q->held[QUEUE_DUE].nmessages, 0);
 	/* more mail for it waits there at once, that of others does not */
-	mail("x@dead.hop", 50);
-	mail("x@alive.hop", 50);
-	cr_assert_eq(deliver("x@alive.hop"), 50);
-	cr_assert_eq(rows().n, 350);
-	cr_assert_eq(f.njobs, 0);
+	qt_mail("x@dead.hop", 50);
+	qt_mail("x@alive.hop", 50);
+	cr_assert_eq(qt_deliver("x@alive.hop"), 50);
+	cr_assert_eq(qt_rows().n, 350);
+	cr_assert_eq(qt.njobs, 0);
 	/* and it is back */
-	qf_pass(&f, QUEUE_REST_MAX_MS);
-	cr_assert_eq(f.njobs, 1);
-	n = deliver("x@dead.hop");
+	qf_pass(&qt, QUEUE_REST_MAX_MS);
+	cr_assert_eq(qt.njobs, 1);
+	n = qt_deliver("x@dead.hop");
 	cr_assert_geq(n, 330, "%zu", n);
-	qf_pass(&f, 400 * 1000);
-	n += deliver("x@dead.hop");
+	qf_pass(&qt, 400 * 1000);
+	n += qt_deliver("x@dead.hop");
 	cr_assert_eq(n, 350, "%zu", n);
-	cr_assert_eq(rows().n, 0);
+	cr_assert_eq(qt_rows().n, 0);
 }
 
 /* The next process does not know that it rests, but which rows wait for it. */
 Test(queue_target, what_is_parked_is_found_again_after_a_restart)
 {
-	mail("x@a.hop", 100);
-	mail("x@b.hop", 100);
-	qf_pass(&f, 0);
+	qt_mail("x@a.hop", 100);
+	qt_mail("x@b.hop", 100);
+	qf_pass(&qt, 0);
 	hour_of_failures("x@a.hop");
-	finish_all("x@b.hop", 0, 0);
-	deliver("x@b.hop");
-	cr_assert_geq(rows().nparked, 90);
-	end_segment();
-	f.config.max_retry_s = 86400;
-	qf_close(&f);
-	open_queue();
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), QUEUE_WINDOW_FIRST);
-	cr_assert_geq(deliver("x@a.hop"), 90);
+	qt_finish_all("x@b.hop", 0, 0);
+	qt_deliver("x@b.hop");
+	cr_assert_geq(qt_rows().nparked, 90);
+	qt_end_segment();
+	qt.config.max_retry_s = 86400;
+	qf_close(&qt);
+	qt_open_queue();
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), QUEUE_WINDOW_FIRST);
+	cr_assert_geq(qt_deliver("x@a.hop"), 90);
 }
 
 /* A configuration that sends them elsewhere: the process begins with it. */
 Test(queue_target, what_is_parked_takes_the_route_of_today)
 {
-	mail("x@a.hop", 100);
-	qf_pass(&f, 0);
+	qt_mail("x@a.hop", 100);
+	qf_pass(&qt, 0);
 	hour_of_failures("x@a.hop");
-	end_segment();
-	f.config.max_retry_s = 86400;
-	qf_close(&f);
-	f.hop = "new";
-	open_queue();
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, QUEUE_WINDOW_FIRST);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qt_end_segment();
+	qt.config.max_retry_s = 86400;
+	qf_close(&qt);
+	qt.hop = "new";
+	qt_open_queue();
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, QUEUE_WINDOW_FIRST);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	hour_of_failures("x@a.hop");
-	cr_assert_geq(rows().nparked, 90, "for the new one");
-	qf_pass(&f, QUEUE_REST_MAX_MS);
-	cr_assert_geq(deliver("x@a.hop"), 90);
+	cr_assert_geq(qt_rows().nparked, 90, "for the new one");
+	qf_pass(&qt, QUEUE_REST_MAX_MS);
+	cr_assert_geq(qt_deliver("x@a.hop"), 90);
 }
 
 /* Of a transport that is not there any more */
@@ -515,46 +329,46 @@ Test(queue_target, what_is_parked_for_a_transport_that_has_gone_is_tried)
 		.max_jobs = 10 };
 	unsigned int i;
 
-	mail("x@a.hop", 50);
-	qf_pass(&f, 0);
+	qt_mail("x@a.hop", 50);
+	qf_pass(&qt, 0);
 	hour_of_failures("x@a.hop");
-	end_segment();
-	qf_close(&f);
-	f.config.ntransports = 1;
-	f.config.transports = &only_near;
-	f.is_hopless = true;
-	qf_open(&f);
+	qt_end_segment();
+	qf_close(&qt);
+	qt.config.ntransports = 1;
+	qt.config.transports = &only_near;
+	qt.is_hopless = true;
+	qf_open(&qt);
 	for (i = 0; i < 20; i++) {
-		qf_pass(&f, 10);
-		finish_all("x@a.hop", EACCES, 0);
+		qf_pass(&qt, 10);
+		qt_finish_all("x@a.hop", EACCES, 0);
 	}
-	cr_assert_eq(rows().nparked, 0);
-	cr_assert_eq(rows().n, 50);
+	cr_assert_eq(qt_rows().nparked, 0);
+	cr_assert_eq(qt_rows().n, 50);
 }
 
 Test(queue_target, retry_wakes_it)
 {
-	mail("x@a.hop", 50);
-	qf_pass(&f, 0);
+	qt_mail("x@a.hop", 50);
+	qf_pass(&qt, 0);
 	hour_of_failures("x@a.hop");
-	cr_assert_eq(f.njobs, 0);
-	free(qf_ask(&f, "{\"action\":\"retry\",\"id\":\"all\"}"));
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 1, "the probe");
-	cr_assert_eq(deliver("x@a.hop"), 50);
+	cr_assert_eq(qt.njobs, 0);
+	free(qf_ask(&qt, "{\"action\":\"retry\",\"id\":\"all\"}"));
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 1, "the probe");
+	cr_assert_eq(qt_deliver("x@a.hop"), 50);
 }
 
 /* Two targets that rest for long */
 static void
 two_rest(void)
 {
-	mail("x@a.hop", 50);
-	mail("x@b.hop", 50);
-	qf_pass(&f, 0);
-	while (f.njobs > 0 || f.ms < 3600 * 1000) {
-		finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-		finish_all("x@b.hop", ECONNREFUSED, JOB_TARGET);
-		qf_pass(&f, 1000);
+	qt_mail("x@a.hop", 50);
+	qt_mail("x@b.hop", 50);
+	qf_pass(&qt, 0);
+	while (qt.njobs > 0 || qt.ms < 3600 * 1000) {
+		qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+		qt_finish_all("x@b.hop", ECONNREFUSED, JOB_TARGET);
+		qf_pass(&qt, 1000);
 	}
 }
 
@@ -566,44 +380,44 @@ change(const char *action, unsigned int n)
 	spool_id_text(QF_ID(n), id);
 	snprintf(request, sizeof(request),
 	    "{\"action\":\"%s\",\"id\":\"%s\"}", action, id);
-	free(qf_ask(&f, request));
+	free(qf_ask(&qt, request));
 }
 
 Test(queue_target, retry_of_one_message_wakes_its_own_target_alone)
 {
 	two_rest();
 	change("retry", 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	cr_assert_eq(jobs_for("x@b.hop"), 0);
-	cr_assert_geq(deliver("x@a.hop"), 30, "but for what was tried");
-	cr_assert_eq(f.njobs, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 1);
+	cr_assert_eq(qt_jobs_for("x@b.hop"), 0);
+	cr_assert_geq(qt_deliver("x@a.hop"), 30, "but for what was tried");
+	cr_assert_eq(qt.njobs, 0);
 }
 
 Test(queue_target, release_of_one_message_wakes_its_own_target_alone)
 {
 	two_rest();
 	change("hold", 20);
-	qf_pass(&f, 10);
+	qf_pass(&qt, 10);
 	change("release", 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	cr_assert_eq(jobs_for("x@b.hop"), 0);
-	qf_finish(&f, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 1);
+	cr_assert_eq(qt_jobs_for("x@b.hop"), 0);
+	qf_finish(&qt, 0);
 }
 
 /* It is in memory, and its target has a short rest. */
 Test(queue_target, retry_of_a_new_message_wakes_its_target)
 {
-	mail("x@a.hop", 20);
-	qf_pass(&f, 0);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 0);
+	qt_mail("x@a.hop", 20);
+	qf_pass(&qt, 0);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 0);
 	change("retry", 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 1);
-	qf_finish(&f, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 1);
+	qf_finish(&qt, 0);
 }
 
 static int
@@ -633,39 +447,40 @@ Test(queue_target, what_is_parked_after_an_attempt_keeps_what_that_has_said)
 	unsigned int n = 0, pass;
 	size_t i;
 
-	mail("x@a.hop", 20);
+	qt_mail("x@a.hop", 20);
 	for (pass = 0; pass < 10; pass++) {
-		qf_pass(&f, 10);
-		for (i = 0; i < f.njobs; i++) {
-			error.job = f.jobs[i].job.job;
-			queue_error(f.q, relay, &error);
-			qf_done(&f, relay, error.job, EAGAIN);
+		qf_pass(&qt, 10);
+		for (i = 0; i < qt.njobs; i++) {
+			error.job = qt.jobs[i].job.job;
+			queue_error(qt.q, qt_relay, &error);
+			qf_done(&qt, qt_relay, error.job, EAGAIN);
 		}
-		f.njobs = 0;
+		qt.njobs = 0;
 	}
-	cr_assert_eq(rows().n, 20);
+	cr_assert_eq(qt_rows().n, 20);
 	for (i = 0; i < 900; i++) {
-		qf_pass(&f, 1000);
-		finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+		qf_pass(&qt, 1000);
+		qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	}
-	cr_assert_neq(f.q->store_ops->rows(f.q->store, &all, see_kept, &n), -1);
+	cr_assert_neq(qt.q->store_ops->rows(qt.q->store, &all, see_kept, &n),
+	    -1);
 	cr_assert_geq(n, 1);
 }
 
 Test(queue_target, etrn_wakes_it)
 {
 	two_rest();
-	cr_assert_eq(queue_start(f.q, 1, "a.hop", false), 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	cr_assert_eq(deliver("x@a.hop"), 50);
-	cr_assert_eq(f.njobs, 0);
+	cr_assert_eq(queue_start(qt.q, 1, "a.hop", false), 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 1);
+	cr_assert_eq(qt_deliver("x@a.hop"), 50);
+	cr_assert_eq(qt.njobs, 0);
 }
 
 static void
 expect_answer(const char *request, const char *want)
 {
-	char *answer = qf_ask(&f, request);
+	char *answer = qf_ask(&qt, request);
 
 	cr_expect_not_null(strstr(answer, want), "%s: %s", want, answer);
 	free(answer);
@@ -678,68 +493,69 @@ Test(queue_target, show_and_top_say_what_mail_waits_for)
 {
 	char show[64], id[SPOOL_ID_TEXT + 1];
 
-	mail("x@a.hop", 10);
-	mail("x@near.test", 1);
+	qt_mail("x@a.hop", 10);
+	qt_mail("x@near.test", 1);
 	spool_id_text(QF_ID(10), id);
 	snprintf(show, sizeof(show), SHOW, id);
 	/* before it is read, too */
 	expect_answer(TOP, "\"name\":\"relay a.hop\"}");
-	qf_pass(&f, 10);
+	qf_pass(&qt, 10);
 	expect_answer(show, "\"target\":{\"name\":\"relay a.hop\","
 	    "\"window\":5,\"sent\":5}");
 	expect_answer(TOP, "\"name\":\"relay a.hop\",\"window\":5,"
 	    "\"sent\":5}");
 	expect_answer(TOP, "\"name\":\"near\"}");
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
 	expect_answer(show, "\"window\":2,\"sent\":0,\"rest\":1,"
 	    "\"error\":\"the destination does not answer, and is tried again "
 	    "at times: because of the test\"}");
-	qf_pass(&f, QUEUE_REST_MS + 10);
-	cr_assert_eq(finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 1);
-	qf_pass(&f, 500);
+	qf_pass(&qt, QUEUE_REST_MS + 10);
+	cr_assert_eq(qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 1);
+	qf_pass(&qt, 500);
 	expect_answer(TOP, "\"rest\":2,");
-	qf_pass(&f, 1000);
+	qf_pass(&qt, 1000);
 	expect_answer(TOP, "\"rest\":1,");
-	qf_finish(&f, 0);
+	qf_finish(&qt, 0);
 }
 
 Test(queue_target, when_the_agent_with_the_probe_dies_there_is_another)
 {
 	unsigned int other;
 
-	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &other), 0);
-	mail("x@a.hop", 50);
-	qf_pass(&f, 0);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, QUEUE_REST_MS + 10);
-	cr_assert_eq(f.njobs, 1);
-	queue_agent_gone(f.q, f.jobs[0].agent);
-	f.njobs = 0;
-	qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, 1);
-	finish_all("x@a.hop", 0, 0);
-	qf_pass(&f, 10);
-	cr_assert_gt(f.njobs, 1);
+	cr_assert_eq(queue_agent_add(qt.q, QF_RELAY, &other), 0);
+	qt_mail("x@a.hop", 50);
+	qf_pass(&qt, 0);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	qf_pass(&qt, QUEUE_REST_MS + 10);
+	cr_assert_eq(qt.njobs, 1);
+	queue_agent_gone(qt.q, qt.jobs[0].agent);
+	qt.njobs = 0;
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, 1);
+	qt_finish_all("x@a.hop", 0, 0);
+	qf_pass(&qt, 10);
+	cr_assert_gt(qt.njobs, 1);
 }
 
 /* It may slow its own targets, and those of Maildirs do not rest at all. */
 Test(queue_target, an_agent_that_lies_slows_its_own_targets_alone)
 {
-	mail("x@near.test", 1000);
-	mail("x@a.hop", 20);
-	mail("x@b.hop", 20);
-	qf_pass(&f, 0);
-	cr_assert_eq(jobs_for("x@near.test"), 1000);
-	cr_assert_eq(jobs_for("x@a.hop"), 5);
-	finish("x@near.test", 999, EIO, JOB_TARGET | JOB_REFUSED | 0xfffffff8);
-	finish("x@near.test", 1, EIO, JOB_TARGET);
-	finish_all("x@a.hop", EIO, JOB_TARGET);
-	mail("x@near.test", 100);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@near.test"), 100);
-	cr_assert_eq(jobs_for("x@a.hop"), 0);
-	cr_assert_eq(finish_all("x@b.hop", 0, 0), 5);
-	cr_assert_eq(deliver("x@b.hop"), 15);
+	qt_mail("x@near.test", 1000);
+	qt_mail("x@a.hop", 20);
+	qt_mail("x@b.hop", 20);
+	qf_pass(&qt, 0);
+	cr_assert_eq(qt_jobs_for("x@near.test"), 1000);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 5);
+	qt_finish("x@near.test", 999, EIO,
+	    JOB_TARGET | JOB_REFUSED | 0xfffffff8);
+	qt_finish("x@near.test", 1, EIO, JOB_TARGET);
+	qt_finish_all("x@a.hop", EIO, JOB_TARGET);
+	qt_mail("x@near.test", 100);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_jobs_for("x@near.test"), 100);
+	cr_assert_eq(qt_jobs_for("x@a.hop"), 0);
+	cr_assert_eq(qt_finish_all("x@b.hop", 0, 0), 5);
+	cr_assert_eq(qt_deliver("x@b.hop"), 15);
 }
 
 Test(queue_target, a_rate_is_kept)
@@ -747,20 +563,20 @@ Test(queue_target, a_rate_is_kept)
 	size_t n = 0;
 	unsigned int i;
 
-	f.hop_rate = 30;		/* a minute */
-	mail("x@a.hop", 200);
+	qt.hop_rate = 30;		/* a minute */
+	qt_mail("x@a.hop", 200);
 	for (i = 0; i < 600; i++) {
-		qf_pass(&f, 100);
-		n += finish_all("x@a.hop", 0, 0);
+		qf_pass(&qt, 100);
+		n += qt_finish_all("x@a.hop", 0, 0);
 	}
 	cr_assert_geq(n, 29, "%zu", n);
 	cr_assert_leq(n, 31, "%zu", n);
-	f.hop_rate = 6000;
-	mail("x@b.hop", 2000);
+	qt.hop_rate = 6000;
+	qt_mail("x@b.hop", 2000);
 	for (n = 0, i = 0; i < 1000; i++) {
-		qf_pass(&f, 10);
-		n += finish_all("x@b.hop", 0, 0);
-		(void)finish_all("x@a.hop", 0, 0);
+		qf_pass(&qt, 10);
+		n += qt_finish_all("x@b.hop", 0, 0);
+		(void)qt_finish_all("x@a.hop", 0, 0);
 	}
 	cr_assert_geq(n, 950, "%zu", n);
 	cr_assert_leq(n, 1110, "%zu", n);
@@ -772,28 +588,28 @@ load(void)
 {
 	unsigned int i;
 
-	f.is_deaf = true;
+	qt.is_deaf = true;
 	for (i = 0; i < 10; i++)
-		qf_pass(&f, 10);
-	f.is_deaf = false;
+		qf_pass(&qt, 10);
+	qt.is_deaf = false;
 }
 
 Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_target)
 {
 	size_t n;
 
-	mail("x@big.hop", 6000);
-	mail("x@small.hop", 10);
+	qt_mail("x@big.hop", 6000);
+	qt_mail("x@small.hop", 10);
 	load();
-	cr_assert_eq(f.q->held[QUEUE_NEW].nmessages, 6010);
-	qf_pass(&f, 10);
-	n = jobs_for("x@small.hop");
+	cr_assert_eq(qt.q->held[QUEUE_NEW].nmessages, 6010);
+	qf_pass(&qt, 10);
+	n = qt_jobs_for("x@small.hop");
 	cr_assert_eq(n, 5);
-	cr_assert_eq(jobs_for("x@big.hop"), 5);
-	qf_finish(&f, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(n + jobs_for("x@small.hop"), 10);
-	qf_finish(&f, 0);
+	cr_assert_eq(qt_jobs_for("x@big.hop"), 5);
+	qf_finish(&qt, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(n + qt_jobs_for("x@small.hop"), 10);
+	qf_finish(&qt, 0);
 }
 
 /* More targets have mail than an agent takes: it makes a connection to each, and
@@ -806,18 +622,18 @@ Test(queue_target, each_has_a_message_at_an_agent_before_others_have_several)
 
 	for (i = 0; i < N; i++) {
 		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
-		mail(names[i], OF_EACH);
+		qt_mail(names[i], OF_EACH);
 	}
 	load();
 	for (i = 0; i < 10; i++)
-		qf_pass(&f, 10);
-	cr_assert_eq(f.njobs, JOBS);
+		qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, JOBS);
 	for (i = 0; i < N; i++) {
-		n = jobs_for(names[i]);
+		n = qt_jobs_for(names[i]);
 		cr_assert(n == JOBS / N || n == JOBS / N + 1, "%s: %zu",
 		    names[i], n);
 	}
-	qf_finish(&f, 0);
+	qf_finish(&qt, 0);
 }
 
 /* The agent of QF_FAR has two jobs at a time. */
@@ -826,22 +642,22 @@ Test(queue_target, ten_do_not_wait_for_the_thousands_of_another_sender)
 	unsigned int far;
 	size_t i, n = 0, of_list = 0;
 
-	cr_assert_eq(queue_agent_add(f.q, QF_FAR, &far), 0);
+	cr_assert_eq(queue_agent_add(qt.q, QF_FAR, &far), 0);
 	/* each from another sender, as mailing lists have it */
 	for (i = 0; i < 3000; i++) {
 		char sender[64];
 
 		snprintf(sender, sizeof(sender), "list-%zu=b.test@a.test", i);
-		mail_from(sender, "x@far.test", 1);
+		qt_mail_from(sender, "x@far.test", 1);
 	}
-	mail_from("somebody@b.test", "y@far.test", 10);
+	qt_mail_from("somebody@b.test", "y@far.test", 10);
 	for (i = 0; i < 3; i++)
-		mail_from("list-x=b.test@a.test", "x@far.test", 300);
+		qt_mail_from("list-x=b.test@a.test", "x@far.test", 300);
 	load();
 	while (n < 10) {
-		qf_pass(&f, 10);
-		n += finish_all("y@far.test", 0, 0);
-		of_list += finish_all("x@far.test", 0, 0);
+		qf_pass(&qt, 10);
+		n += qt_finish_all("y@far.test", 0, 0);
+		of_list += qt_finish_all("x@far.test", 0, 0);
 		cr_assert_lt(of_list, 2 * QUEUE_QUANTUM);
 	}
 }
@@ -852,19 +668,19 @@ Test(queue_target, a_slow_target_does_not_keep_the_mail_of_others_from_being_rea
 	struct queue_target *t;
 	unsigned int i;
 
-	mail("x@slow.hop", 9000);
-	mail("x@near.test", 100);
+	qt_mail("x@slow.hop", 9000);
+	qt_mail("x@near.test", 100);
 	for (i = 0; i < 30; i++) {
-		qf_pass(&f, 1000);
-		(void)finish("x@slow.hop", 1, 0, 0);
+		qf_pass(&qt, 1000);
+		(void)qt_finish("x@slow.hop", 1, 0, 0);
 	}
-	cr_assert_eq(jobs_for("x@near.test"), 100);
-	finish_all("x@near.test", 0, 0);
-	t = queue_target_named(f.q, QF_RELAY, "relay slow.hop");
-	cr_assert_leq(t->nwaiting[QUEUE_NEW], f.config.max_messages / 2);
+	cr_assert_eq(qt_jobs_for("x@near.test"), 100);
+	qt_finish_all("x@near.test", 0, 0);
+	t = queue_target_named(qt.q, QF_RELAY, "relay slow.hop");
+	cr_assert_leq(t->nwaiting[QUEUE_NEW], qt.config.max_messages / 2);
 	/* in the end it gets all */
-	cr_assert_eq(30 + deliver("x@slow.hop"), 9000);
-	cr_assert_eq(rows().n, 0);
+	cr_assert_eq(30 + qt_deliver("x@slow.hop"), 9000);
+	cr_assert_eq(qt_rows().n, 0);
 }
 
 /* So must not many of them together, of which each has little. */
@@ -876,22 +692,23 @@ Test(queue_target, many_slow_targets_do_not_keep_the_mail_of_others_from_being_r
 
 	for (i = 0; i < N; i++) {
 		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
-		mail(names[i], OF_EACH);
+		qt_mail(names[i], OF_EACH);
 	}
-	mail("x@near.test", 100);
+	qt_mail("x@near.test", 100);
 	for (i = 0; i < 30; i++)
-		qf_pass(&f, 1000);
-	cr_assert_eq(jobs_for("x@near.test"), 100);
-	finish_all("x@near.test", 0, 0);
-	cr_assert_leq(f.q->held[QUEUE_NEW].nmessages, f.config.max_messages / 2);
+		qf_pass(&qt, 1000);
+	cr_assert_eq(qt_jobs_for("x@near.test"), 100);
+	qt_finish_all("x@near.test", 0, 0);
+	cr_assert_leq(qt.q->held[QUEUE_NEW].nmessages,
+	    qt.config.max_messages / 2);
 	/* in the end they get all */
 	for (i = 0; i < 1000 && n < N * OF_EACH; i++) {
-		n += f.njobs;
-		qf_finish(&f, 0);
-		qf_pass(&f, 10);
+		n += qt.njobs;
+		qf_finish(&qt, 0);
+		qf_pass(&qt, 10);
 	}
 	cr_assert_eq(n, N * OF_EACH);
-	cr_assert_eq(rows().n, 0);
+	cr_assert_eq(qt_rows().n, 0);
 }
 
 /* A fast one keeps what it has, also when it had nothing to do before: copies of it
@@ -901,14 +718,14 @@ Test(queue_target, what_is_for_a_fast_target_is_not_parked)
 	size_t n = 0;
 	unsigned int i;
 
-	mail("x@fast.hop", 400);
-	cr_assert_eq(deliver("x@fast.hop"), 400);
-	qf_pass(&f, 60 * 1000);
-	mail("x@fast.hop", 11600);
+	qt_mail("x@fast.hop", 400);
+	cr_assert_eq(qt_deliver("x@fast.hop"), 400);
+	qf_pass(&qt, 60 * 1000);
+	qt_mail("x@fast.hop", 11600);
 	for (i = 0; i < 200 && n < 11600; i++) {
-		qf_pass(&f, 50);
-		n += finish_all("x@fast.hop", 0, 0);
-		cr_assert_eq(rows().n, 0);
+		qf_pass(&qt, 50);
+		n += qt_finish_all("x@fast.hop", 0, 0);
+		cr_assert_eq(qt_rows().n, 0);
 	}
 	cr_assert_eq(n, 11600);
 }
@@ -921,23 +738,23 @@ Test(queue_target, the_number_of_targets_in_memory_is_bounded)
 
 	for (i = 0; i < N; i++) {
 		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
-		mail(names[i], 1);
+		qt_mail(names[i], 1);
 	}
 	for (i = 0; i < 200; i++) {
-		qf_pass(&f, 100);
-		cr_assert_leq(f.q->targets.n, QUEUE_TARGETS_MAX);
-		n += f.njobs;
-		qf_finish(&f, 0);
+		qf_pass(&qt, 100);
+		cr_assert_leq(qt.q->targets.n, QUEUE_TARGETS_MAX);
+		n += qt.njobs;
+		qf_finish(&qt, 0);
 	}
 	/* those for which there was no room come back as if they had failed */
-	qf_pass(&f, 60 * 1000);
+	qf_pass(&qt, 60 * 1000);
 	for (i = 0; i < 200; i++) {
-		n += f.njobs;
-		qf_finish(&f, 0);
-		qf_pass(&f, 100);
+		n += qt.njobs;
+		qf_finish(&qt, 0);
+		qf_pass(&qt, 100);
 	}
 	cr_assert_eq(n, N);
-	cr_assert_eq(rows().n, 0);
+	cr_assert_eq(qt_rows().n, 0);
 }
 
 /* More of them rest than fit in memory: none is forgotten. */
@@ -947,37 +764,37 @@ Test(queue_target, backlogs_of_targets_that_were_evicted_are_found_again)
 	static char names[N][32];
 	size_t n = 0, i;
 
-	f.config.max_retry_s = 3 * 86400;
-	qf_close(&f);
-	open_queue();
+	qt.config.max_retry_s = 3 * 86400;
+	qf_close(&qt);
+	qt_open_queue();
 	for (i = 0; i < N; i++) {
 		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
-		mail(names[i], 2);
+		qt_mail(names[i], 2);
 	}
-	f.hop_max = 1;
+	qt.hop_max = 1;
 	for (i = 0; i < 600; i++) {
-		qf_pass(&f, 1000);
-		for (n = f.njobs, f.njobs = 0; n > 0; n--)
-			qf_done_with(&f, f.jobs[n - 1].agent,
-			    f.jobs[n - 1].job.job, ECONNREFUSED, JOB_TARGET);
+		qf_pass(&qt, 1000);
+		for (n = qt.njobs, qt.njobs = 0; n > 0; n--)
+			qf_done_with(&qt, qt.jobs[n - 1].agent,
+			    qt.jobs[n - 1].job.job, ECONNREFUSED, JOB_TARGET);
 	}
-	cr_assert_eq(rows().n, 2 * N);
-	for (i = 0; i < 3600 && rows().nparked > 0; i++) {
-		qf_pass(&f, 1000);
-		qf_finish(&f, 0);
+	cr_assert_eq(qt_rows().n, 2 * N);
+	for (i = 0; i < 3600 && qt_rows().nparked > 0; i++) {
+		qf_pass(&qt, 1000);
+		qf_finish(&qt, 0);
 	}
-	cr_assert_eq(rows().nparked, 0);
+	cr_assert_eq(qt_rows().nparked, 0);
 }
 
 Test(queue_target, a_queue_that_is_stopped_wakes_nobody)
 {
-	mail("x@a.hop", 50);
-	qf_pass(&f, 0);
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-	queue_stop(f.q);
-	qf_pass(&f, 10 * 1000);
-	cr_assert_eq(f.njobs, 0);
-	cr_assert_gt(queue_pass(f.q, &f.now, f.ms), 1);
+	qt_mail("x@a.hop", 50);
+	qf_pass(&qt, 0);
+	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
+	queue_stop(qt.q);
+	qf_pass(&qt, 10 * 1000);
+	cr_assert_eq(qt.njobs, 0);
+	cr_assert_gt(queue_pass(qt.q, &qt.now, qt.ms), 1);
 }
 
 /* More rows are due of it, and in hand, than are looked at at once. */
@@ -985,20 +802,20 @@ Test(queue_target, a_message_with_many_that_are_due_hides_no_others)
 {
 	unsigned int i;
 
-	mail_together("x@near.test", 300, "x@near.test");
-	mail("z@near.test", 1);
-	qf_pass(&f, 10);
-	cr_assert_eq(finish_all("x@near.test", EACCES, 0), 300);
-	finish_all("y@near.test", 0, 0);
-	qf_pass(&f, 5000);
-	cr_assert_eq(finish_all("z@near.test", EACCES, 0), 1);
+	qt_mail_together("x@near.test", 300, "x@near.test");
+	qt_mail("z@near.test", 1);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_finish_all("x@near.test", EACCES, 0), 300);
+	qt_finish_all("y@near.test", 0, 0);
+	qf_pass(&qt, 5000);
+	cr_assert_eq(qt_finish_all("z@near.test", EACCES, 0), 1);
 	for (i = 0; i < 70; i++)
-		qf_pass(&f, 1000);
-	cr_assert_eq(jobs_for("x@near.test"), 300, "which take their time");
-	cr_assert_eq(jobs_for("z@near.test"), 1);
-	qf_finish(&f, 0);
-	qf_pass(&f, 10);
-	cr_assert_eq(rows().n, 0);
+		qf_pass(&qt, 1000);
+	cr_assert_eq(qt_jobs_for("x@near.test"), 300, "which take their time");
+	cr_assert_eq(qt_jobs_for("z@near.test"), 1);
+	qf_finish(&qt, 0);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_rows().n, 0);
 }
 
 /* What the relay has fails with its target; return of how many messages for
@@ -1006,18 +823,18 @@ Test(queue_target, a_message_with_many_that_are_due_hides_no_others)
 static size_t
 fail_hops(const char *rcpt)
 {
-	size_t i, n = 0, kept = 0, had = f.njobs;
+	size_t i, n = 0, kept = 0, had = qt.njobs;
 
 	for (i = 0; i < had; i++) {
-		if (f.jobs[i].agent != relay) {
-			f.jobs[kept++] = f.jobs[i];
+		if (qt.jobs[i].agent != qt_relay) {
+			qt.jobs[kept++] = qt.jobs[i];
 			continue;
 		}
-		n += strcmp(rcpt_of(&f.jobs[i].job), rcpt) == 0;
-		qf_done_with(&f, relay, f.jobs[i].job.job, ECONNREFUSED,
+		n += strcmp(qt_rcpt_of(&qt.jobs[i].job), rcpt) == 0;
+		qf_done_with(&qt, qt_relay, qt.jobs[i].job.job, ECONNREFUSED,
 		    JOB_TARGET);
 	}
-	f.njobs = kept;
+	qt.njobs = kept;
 	return n;
 }
 
@@ -1028,29 +845,29 @@ Test(queue_target, a_message_in_hand_hides_no_other_that_is_parked)
 	unsigned int i;
 	size_t n = 0;
 
-	f.config.max_retry_s = 86400;
-	qf_close(&f);
-	open_queue();
-	mail_together("m@a.hop", 251, "m@near.test");
-	mail("x@a.hop", 20);
+	qt.config.max_retry_s = 86400;
+	qf_close(&qt);
+	qt_open_queue();
+	qt_mail_together("m@a.hop", 251, "m@near.test");
+	qt_mail("x@a.hop", 20);
 	for (i = 0; i < 3700; i++) {
-		qf_pass(&f, 1000);
+		qf_pass(&qt, 1000);
 		fail_hops("");
-		finish_all("y@near.test", 0, 0);
-		finish_all("m@a.hop", EACCES, 0);
+		qt_finish_all("y@near.test", 0, 0);
+		qt_finish_all("m@a.hop", EACCES, 0);
 	}
-	cr_assert_geq(rows().nparked, 260);
+	cr_assert_geq(qt_rows().nparked, 260);
 	/* until it is due again, and then an agent keeps it */
-	while (jobs_for("m@a.hop") == 0 && i++ < 10000) {
-		qf_pass(&f, 1000);
+	while (qt_jobs_for("m@a.hop") == 0 && i++ < 10000) {
+		qf_pass(&qt, 1000);
 		fail_hops("");
 	}
 	for (i = 0; i < 2 * QUEUE_REST_MAX_MS / 1000; i++) {
-		qf_pass(&f, 1000);
+		qf_pass(&qt, 1000);
 		n += fail_hops("x@a.hop");
 	}
 	cr_assert_geq(n, 1);
-	cr_assert_eq(jobs_for("m@a.hop"), 1);
+	cr_assert_eq(qt_jobs_for("m@a.hop"), 1);
 }
 
 /* What is in memory of a message is counted, and there are many of them. */
@@ -1069,19 +886,19 @@ due_beside_new(size_t most)
 	size_t new = 0, due = 0, i;
 	unsigned int pass;
 
-	mail("x@a.hop", 20);
-	qf_pass(&f, 10);
-	while (f.njobs > 0) {
-		finish_all("x@a.hop", EACCES, 0);
-		qf_pass(&f, 10);
+	qt_mail("x@a.hop", 20);
+	qf_pass(&qt, 10);
+	while (qt.njobs > 0) {
+		qt_finish_all("x@a.hop", EACCES, 0);
+		qf_pass(&qt, 10);
 	}
-	mail("y@a.hop", 2000);
+	qt_mail("y@a.hop", 2000);
 	for (pass = 0; pass < 400 && due < 20; pass++) {
-		qf_pass(&f, 500);
-		for (i = 0; i < f.njobs; i++)
-			cr_assert_leq(f.njobs, most);
-		due += finish_all("x@a.hop", 0, 0);
-		new += finish_all("y@a.hop", 0, 0);
+		qf_pass(&qt, 500);
+		for (i = 0; i < qt.njobs; i++)
+			cr_assert_leq(qt.njobs, most);
+		due += qt_finish_all("x@a.hop", 0, 0);
+		new += qt_finish_all("y@a.hop", 0, 0);
 		cr_assert_gt(new, 0);
 	}
 	cr_assert_lt(new, 2000, "new mail was waiting all the time");
@@ -1090,194 +907,12 @@ due_beside_new(size_t most)
 
 Test(queue_target, new_mail_leaves_a_part_of_the_window_to_what_is_due)
 {
-	f.hop_max = 4;
+	qt.hop_max = 4;
 	cr_assert_eq(due_beside_new(4), 20);
 }
 
 Test(queue_target, with_a_window_of_one_both_have_their_turns)
 {
-	f.hop_max = 1;
+	qt.hop_max = 1;
 	cr_assert_eq(due_beside_new(1), 20);
-}
-
-/* --- places --------------------------------------------------------------- */
-
-enum { SILENT = 60 };
-
-/* ${send}, ${n} to each of SILENT targets */
-static void
-to_silent(void (*send)(const char *, unsigned int), unsigned int n)
-{
-	static char names[SILENT][32];
-	size_t i;
-
-	for (i = 0; i < SILENT; i++) {
-		snprintf(names[i], sizeof(names[i]), "x@d%zu.hop", i);
-		send(names[i], n);
-	}
-}
-
-/* All that was sent is tried, and deferred. */
-static void
-defer_all(unsigned int n)
-{
-	unsigned int i;
-
-	for (i = 0; i < 500 && rows().n < n; i++) {
-		qf_pass(&f, 10);
-		qf_finish(&f, EAGAIN);
-	}
-	cr_assert_eq(rows().n, n);
-}
-
-/* Deliver what is for ${rcpt}, while the others are silent, for ${seconds}.
- * Return how many. */
-static size_t
-deliver_beside(const char *rcpt, unsigned int seconds)
-{
-	size_t n = 0;
-
-	for (; seconds > 0; seconds--) {
-		qf_pass(&f, 1000);
-		n += finish_all(rcpt, 0, 0);
-	}
-	return n;
-}
-
-/* Their attempts last for minutes. */
-Test(queue_target, many_silent_ones_leave_places_to_what_is_due_of_others)
-{
-	to_silent(mail, 20);
-	mail("x@near.test", 5);
-	mail("x@alive.hop", 50);
-	defer_all(SILENT * 20 + 55);
-	cr_assert_eq(deliver_beside("x@near.test", 90), 5);
-	cr_assert_eq(deliver_beside("x@alive.hop", 90), 50);
-	cr_assert_lt(f.q->held[QUEUE_DUE].nfiles, QUEUE_FILES_MAX);
-	qf_finish(&f, 0);
-}
-
-/* The same of those that nothing is known of */
-Test(queue_target, many_silent_ones_leave_places_after_a_restart)
-{
-	to_silent(mail, 20);
-	mail("x@near.test", 5);
-	mail("x@alive.hop", 50);
-	defer_all(SILENT * 20 + 55);
-	end_segment();
-	qf_close(&f);
-	open_queue();
-	cr_assert_eq(deliver_beside("x@near.test", 90), 5);
-	cr_assert_eq(deliver_beside("x@alive.hop", 90), 50);
-	qf_finish(&f, 0);
-}
-
-/* A place is a message, to however many recipients. */
-Test(queue_target, new_mail_with_bodies_of_its_own_has_places_beside_silent_ones)
-{
-	to_silent(mail_large, 5);
-	mail("x@near.test", 5);
-	mail_large("x@near.test", 5);
-	mail_large("x@alive.hop", 20);
-	cr_assert_eq(deliver_beside("x@near.test", 60), 10);
-	cr_assert_eq(deliver_beside("x@alive.hop", 60), 20);
-	cr_assert_lt(f.q->held[QUEUE_NEW].nfiles, QUEUE_FILES_MAX);
-	qf_finish(&f, 0);
-}
-
-Test(queue_target, an_attempt_that_times_out_is_neither_an_answer_nor_a_failure)
-{
-	struct queue_target *t;
-
-	mail("x@a.hop", 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(finish("x@a.hop", 1, EAGAIN, JOB_SILENT), 1);
-	cr_assert_not_null(t = queue_target_find(f.q, "relay a.hop"));
-	cr_expect(queue_target_is_slow(f.q, t));
-	cr_expect_not(t->is_resting);
-	cr_expect_eq(t->window, QUEUE_WINDOW_FIRST);
-	cr_assert_eq(finish("x@a.hop", 1, EAGAIN, 0), 1);
-	cr_expect_not(queue_target_is_slow(f.q, t));
-	/* but a probe that times out has failed */
-	finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-	qf_pass(&f, QUEUE_REST_MS + 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	cr_expect(t->is_probing);
-	finish_all("x@a.hop", EAGAIN, JOB_SILENT);
-	cr_expect(t->is_resting);
-	cr_expect_not(t->is_probing);
-	cr_expect_eq(t->nrests, 2);
-	qf_pass(&f, 2 * QUEUE_REST_MS + 20);
-	qf_pass(&f, 10);
-	cr_assert_eq(jobs_for("x@a.hop"), 1);
-	qf_finish(&f, 0);
-	cr_expect_not(t->is_resting);
-}
-
-/* 600 messages for ${rcpt} are due again.  It takes the first of them, and says
- * nothing more. */
-static void
-fall_silent(const char *rcpt)
-{
-	unsigned int n = rows().n, i;
-	size_t taken = 0;
-
-	mail(rcpt, 600);
-	for (i = 0; i < 1000 && rows().n < n + 600; i++) {
-		qf_pass(&f, 10);
-		finish_all(rcpt, EAGAIN, 0);
-	}
-	for (i = 0; i < 1000 && taken < 100; i++) {
-		qf_pass(&f, 100);
-		taken += finish_all(rcpt, 0, 0);
-	}
-	cr_assert_geq(taken, 100, "%s: %zu", rcpt, taken);
-	qf_pass(&f, QUEUE_SLOW_MS + 1000);
-	cr_assert_geq(jobs_for(rcpt), 1, "%s", rcpt);
-}
-
-/* Each has answered, and has what it may have of what is left. */
-Test(queue_target, several_that_fall_silent_with_their_places_leave_some)
-{
-	static const char *const others[] = { "x@near.test", "x@c.hop",
-		"x@d.hop" };
-	size_t i;
-
-	f.config.max_retry_s = 3600;
-	qf_close(&f);
-	f.hop_first = 100;
-	open_queue();
-	fall_silent("x@a.hop");
-	cr_assert_geq(jobs_for("x@a.hop"), QUEUE_FILES_MAX / 2);
-	fall_silent("x@b.hop");
-	for (i = 0; i < 3; i++) {
-		mail(others[i], 20);
-		qf_pass(&f, 10);
-		finish_all(others[i], EAGAIN, 0);
-	}
-	for (i = 0; i < 3; i++)
-		cr_assert_eq(deliver_beside(others[i], 90), 20, "%zu", i);
-	/* and none waits in memory that is not at the agent */
-	cr_assert_eq(queue_target_find(f.q, "relay a.hop")->nwaiting[QUEUE_DUE],
-	    0);
-	qf_finish(&f, 0);
-}
-
-/* What failed in a few ways may come back at the same time, and goes as fast as it
- * is taken. */
-Test(queue_target, what_is_due_of_many_that_answer_is_not_held_up)
-{
-	size_t n = 0;
-	unsigned int i;
-
-	to_silent(mail, 20);
-	defer_all(SILENT * 20);
-	qf_pass(&f, 58 * 1000);
-	for (i = 0; i < 300 && n < SILENT * 20; i++) {
-		qf_pass(&f, 50);
-		n += f.njobs;
-		qf_finish(&f, 0);
-	}
-	cr_assert_eq(n, SILENT * 20);
 }
