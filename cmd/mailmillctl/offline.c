@@ -125,8 +125,8 @@ open_queue(struct offline *o, struct settings *s)
 		.folder = o->folder,
 		.queue_dirfd = o->folder_fd,
 		.incoming_dirfd = o->incoming_fd,
-		.retry_s = s->retry_interval,
-		.max_retry_s = s->max_retry_interval,
+		.retry_s = s->times.retry_interval,
+		.max_retry_s = s->times.max_retry_interval,
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 	};
 	/* no agent is there */

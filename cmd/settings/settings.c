@@ -153,6 +153,7 @@ fill_globals(struct conf *c, struct settings *s)
 		LOG_LEVEL_DEBUG };	/* in the order of the row's choices */
 
 	if (fill(c, s, SETTING_GLOBAL, c->root, NULL) == -1 ||
+	    fill(c, &s->times, SETTING_TIMES, c->root, NULL) == -1 ||
 	    note_places(c, s) == -1)
 		return -1;
 	s->level = levels[s->log_level];
@@ -286,6 +287,8 @@ add_domain(struct conf *c, struct settings *s,
 	if (idna_ascii(section->title, strlen(section->title), name,
 	    sizeof(name)) == -1 || (d->name = strdup(name)) == NULL)
 		return conf_nomem(c);
+	if (fill(c, &d->times, SETTING_TIMES, section, c->root) == -1)
+		return -1;
 	return fill(c, d, SETTING_DOMAIN, section, NULL);
 }
 

@@ -58,8 +58,23 @@ enum delivery {
 #define SETTING(scope, name, field, type, ...) \
 	SETTING_##scope(conf_field_##type field;)
 
+/* How long mail waits in the queue. */
+struct settings_times {
+#define SETTING_GLOBAL(x)
+#define SETTING_LISTEN(x)
+#define SETTING_DOMAIN(x)
+#define SETTING_TIMES(x) x
+#include "cmd/settings/setting.def"
+#undef SETTING_GLOBAL
+#undef SETTING_LISTEN
+#undef SETTING_DOMAIN
+#undef SETTING_TIMES
+};
+
 /* One Domain section. */
 struct settings_domain {
+	struct settings_times times;	/* of its mail; what it does not say, as
+					 * outside all sections */
 	char	*name;		/* lower case; "*" or "*.example" are wildcards */
 	uint32_t number;	/* made of the name: settings_section_numbered() */
 	struct conf_at at;	/* of the section */
@@ -81,10 +96,12 @@ struct settings_domain {
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x) x
+#define SETTING_TIMES(x)
 #include "cmd/settings/setting.def"
 #undef SETTING_GLOBAL
 #undef SETTING_LISTEN
 #undef SETTING_DOMAIN
+#undef SETTING_TIMES
 };
 
 /* A value of Auth_Backend. */
@@ -154,13 +171,16 @@ struct settings_listen {
 #define SETTING_GLOBAL(x)
 #define SETTING_LISTEN(x) x
 #define SETTING_DOMAIN(x)
+#define SETTING_TIMES(x)
 #include "cmd/settings/setting.def"
 #undef SETTING_GLOBAL
 #undef SETTING_LISTEN
 #undef SETTING_DOMAIN
+#undef SETTING_TIMES
 };
 
 struct settings {
+	struct settings_times	 times;		/* of mail for no section, and of all where none says more */
 	struct conf_input	*input;		/* what it was read from */
 	struct conf_at		*set_at;	/* settings_at()'s own */
 	const char		*filename;
@@ -192,10 +212,12 @@ struct settings {
 #define SETTING_GLOBAL(x) x
 #define SETTING_LISTEN(x)
 #define SETTING_DOMAIN(x)
+#define SETTING_TIMES(x)
 #include "cmd/settings/setting.def"
 #undef SETTING_GLOBAL
 #undef SETTING_LISTEN
 #undef SETTING_DOMAIN
+#undef SETTING_TIMES
 };
 
 #undef SETTING

@@ -129,6 +129,10 @@ check_domains(struct conf *c, const struct settings *s)
 			return same_domain(c, &d[-1], d);
 		if (settings_route_check(c, s, d) == -1)
 			return -1;
+		if (d->times.max_retry_interval < d->times.retry_interval)
+			return conf_error(c, &d->at, "option "
+			    "'max_retry_interval' of Domain \"%s\": expected "
+			    "no less than retry_interval", d->name);
 		if (settings_is_maildir(d) && d->name[0] == '*' &&
 		    !has_domain(d->maildir))
 			return conf_error_value(c, &d->maildir_at, "Maildir",
@@ -336,7 +340,7 @@ settings_check(struct conf *c, struct settings *s)
 {
 	size_t i;
 
-	if (check_pair(c, s->max_retry_interval >= s->retry_interval,
+	if (check_pair(c, s->times.max_retry_interval >= s->times.retry_interval,
 	    ROW_max_retry_interval, ROW_retry_interval, "no less than") == -1 ||
 	    check_pair(c, s->spool_large_message <= s->segment_size / 2,
 	    ROW_spool_large_message, ROW_segment_size, "at most half of") ==

@@ -6,7 +6,8 @@
 #include "cmd/settings/settings.h"
 #include "core/conf/conf.h"
 
-enum setting_scope { SETTING_GLOBAL, SETTING_LISTEN, SETTING_DOMAIN };
+enum setting_scope { SETTING_GLOBAL, SETTING_LISTEN, SETTING_DOMAIN,
+	SETTING_TIMES };
 
 struct setting_row {
 	enum setting_scope	 scope;

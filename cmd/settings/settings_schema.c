@@ -29,6 +29,7 @@
 #define BASE_GLOBAL	settings
 #define BASE_LISTEN	settings_listen
 #define BASE_DOMAIN	settings_domain
+#define BASE_TIMES	settings_times
 
 const char settings_deliveries[] = ""
 #define DELIVERY(id, name, transport) "|" name
@@ -399,6 +400,7 @@ static const struct conf_section_row sections[] = {
 #define SCOPES_GLOBAL	S_FILE
 #define SCOPES_LISTEN	(S_SERVICE | S_LISTEN)
 #define SCOPES_DOMAIN	S_DOMAIN
+#define SCOPES_TIMES	(S_FILE | S_DOMAIN)
 
 static const struct conf_row rows[NROWS] = {
 #define ESMTP_OPTION(name, field, ...) \

@@ -305,10 +305,13 @@ show_service(struct show *x, const struct conf_section *section,
 static void
 show_domain(struct show *x, const struct conf_section *section)
 {
-	begin_section(x, section);
 	/* a name is found before any wildcard that holds it */
-	show_settings(x, SETTING_DOMAIN, settings_domain_find(x->s,
-	    section->title, strlen(section->title)), section, NULL);
+	const struct settings_domain *d = settings_domain_find(x->s,
+	    section->title, strlen(section->title));
+
+	begin_section(x, section);
+	show_settings(x, SETTING_DOMAIN, d, section, NULL);
+	show_settings(x, SETTING_TIMES, &d->times, section, x->c->root);
 	end_section(x);
 }
 
@@ -350,6 +353,7 @@ show_all(struct show *x, const struct settings_client *client)
 	const struct conf_section *section;
 
 	show_settings(x, SETTING_GLOBAL, x->s, x->c->root, NULL);
+	show_settings(x, SETTING_TIMES, &x->s->times, x->c->root, NULL);
 	STAILQ_FOREACH(section, &x->c->root->children, link)
 		if (section->row == SECTION_DOMAIN)
 			show_domain(x, section);

@@ -15,6 +15,22 @@ static const struct queue_store_user store_user = {
 	.holds = queue_holds,
 };
 
+static void
+take_times(struct queue *q)
+{
+	const struct queue_config *c = &q->config;
+	unsigned int i;
+
+	q->times = (struct queue_times){ .retry_s = c->retry_s,
+		.max_retry_s = c->max_retry_s, .lifetime_s = c->lifetime_s,
+		.bounce_lifetime_s = c->bounce_lifetime_s,
+		.warning_s = c->warning_s };
+	q->longest_retry_s = c->max_retry_s;
+	for (i = 0; i < c->ntimes; i++)
+		if (c->times[i].max_retry_s > q->longest_retry_s)
+			q->longest_retry_s = c->times[i].max_retry_s;
+}
+
 struct queue *
 queue_open(const struct queue_config *config, const struct queue_ops *ops,
     void *closure, const struct timeval *now, int64_t ms)
@@ -26,6 +42,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	q->config = *config;
 	if (q->config.max_messages == 0)
 		q->config.max_messages = QUEUE_MESSAGES_MAX;
+	take_times(q);
 	q->ops = ops;
 	q->closure = closure;
 	q->now_ms = ms;

@@ -46,6 +46,7 @@
 
 #define QUEUE_AGENTS_MAX	64
 #define QUEUE_TRANSPORTS_MAX	12
+#define QUEUE_TIMES_MAX		65535
 #define QUEUE_FILE_MAX		224	/* octets of queue_transport.file() with NUL */
 #define QUEUE_TARGET_MAX	776	/* octets of queue_route.target with NUL */
 
@@ -138,6 +139,15 @@ struct queue_expansion {
 
 struct queue_store_ops;
 
+/* How long mail waits, in seconds */
+struct queue_times {
+	int64_t		 retry_s;	/* after the first failure; doubled each time */
+	int64_t		 max_retry_s;
+	int64_t		 lifetime_s;	/* a message that has waited for so long and fails again comes back to its sender */
+	int64_t		 bounce_lifetime_s; /* one without a sender */
+	int64_t		 warning_s;	/* after so long the sender is told that it is delayed; 0: never */
+};
+
 struct queue_config {
 	const struct queue_store_ops *store;	/* core/queue/queue_store.h; kept */
 	/* of the store on disk alone */
@@ -147,12 +157,12 @@ struct queue_config {
 	bool		 is_synced;	/* false: for measuring only */
 	/* of all */
 	size_t		 max_messages;	/* new ones in memory; 0: QUEUE_MESSAGES_MAX */
-	int64_t		 retry_s;	/* after the first failure; doubled each time */
+	int64_t		 retry_s;	/* this and the next: as in struct queue_times, of mail whose route says nothing else */
 	int64_t		 max_retry_s;
 	unsigned int	 jitter_percent; /* by which an interval may be shorter, so that what failed together is not tried together */
-	int64_t		 lifetime_s;	/* a message that has waited for so long and fails again comes back to its sender */
-	int64_t		 bounce_lifetime_s; /* one without a sender */
-	int64_t		 warning_s;	/* after so long the sender is told that it is delayed; 0: never */
+	int64_t		 lifetime_s, bounce_lifetime_s, warning_s; /* the same */
+	const struct queue_times *times; /* of mail whose route names them; kept */
+	unsigned int	 ntimes;	/* at most QUEUE_TIMES_MAX */
 	uint64_t	 return_octets;	/* a message that is not larger is returned whole where RET=FULL was said */
 	const char	*double_bounce;	/* whom to tell of a report that failed; "" or NULL: nobody; kept */
 	bool		 has_priorities; /* a listener offers MT-PRIORITY: else no worker gets its messages in front by what it writes */
@@ -172,6 +182,7 @@ struct queue_route {
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	uint32_t	 section;	/* what jobs have as such */
 	bool		 is_other;	/* the section of the addressee is not there, and this is where the settings of today let him go */
+	unsigned int	 times;		/* how long it waits: 1 + an index of config.times; 0: as the config says */
 };
 
 /* Whose route is asked for */
@@ -183,7 +194,7 @@ struct queue_addressee {
 
 struct queue_ops {
 	/* route(closure, to, route_r, text_r): Where ${to} goes; before,
-	 * ${route_r} has no target, no limits, no section, and is no other.  Asked when a message is read
+	 * ${route_r} has no target, no limits, no section and no times, and is no other.  Asked when a message is read
 	 * from its segment or the deferred store.  Return 0, or -1 with errno
 	 * when there is no way, and in ${text_r}, JOB_TEXT octets, what to do. */
 	int	(*route)(void *closure, const struct queue_addressee *to,

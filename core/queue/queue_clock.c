@@ -51,7 +51,7 @@ queue_shift_begin(struct queue *q, int64_t step_ms)
 	if (s->is_running)
 		seconds += s->at.seconds;
 	*s = (struct queue_shift){ .is_running = true, .at = {
-	    .seconds = seconds, .latest = wall_s + q->config.max_retry_s,
+	    .seconds = seconds, .latest = wall_s + q->longest_retry_s,
 	    .held = wall_s + QUEUE_HOLD_MAX_S } };
 	q->ahead_ms += step_ms;
 }

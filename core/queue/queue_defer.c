@@ -192,8 +192,9 @@ log_deferred(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, bool is_stuck)
 {
 	char id[SPOOL_ID_TEXT + 1];
-	int64_t wait_s = is_stuck ? queue_retry_ms(&q->config,
-	    r->attempts + 1) / 1000 : queue_next_s(q, m, r) - q->wall_ms / 1000;
+	int64_t wait_s = is_stuck ? queue_retry_ms(q->config.retry_s,
+	    q->config.max_retry_s, r->attempts + 1) / 1000 :
+	    queue_next_s(q, m, r) - q->wall_ms / 1000;
 
 	stats_inc(STATS_DEFERRED);
 	spool_id_text(m->place.id, id);

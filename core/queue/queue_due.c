@@ -30,7 +30,7 @@ queue_due_again(struct queue *q)
 		q->due_ms = q->now_ms;
 	else
 		q->due_ms = q->now_ms + 1000 *
-		    MIN(next - wall_s, q->config.max_retry_s);
+		    MIN(next - wall_s, q->longest_retry_s);
 }
 
 struct due {

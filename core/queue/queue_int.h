@@ -67,17 +67,18 @@ struct queue_rcpt {
 	uint32_t	 attempts;	/* that failed before */
 	uint32_t	 section;	/* of its route */
 	enum rcpt_state	 state : 8;
-	bool		 is_repeated;
-	bool		 is_held;	/* until the message's time, or on hold: not failed */
-	bool		 is_on_hold;	/* by an administrator: its row gets this, if it gets one */
-	bool		 is_parked;	/* until the target takes it: not failed */
-	bool		 is_alias;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
+	bool		 is_repeated : 1;
+	bool		 is_held : 1;	/* until the message's time, or on hold: not failed */
+	bool		 is_on_hold : 1; /* by an administrator: its row gets this, if it gets one */
+	bool		 is_parked : 1;	/* until the target takes it: not failed */
+	bool		 is_alias : 1;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
+	bool		 is_refused : 1; /* it is no use to try again */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	unsigned char	 notify;	/* as in struct deferred_row */
 	unsigned char	 warned;	/* the same */
 	unsigned char	 outcome;	/* enum queue_outcome */
-	bool		 is_refused;	/* it is no use to try again */
+	uint16_t	 times;		/* of its route, as queue_route.times */
 	int		 errnum;
 	struct queue_reply *reply;	/* of its last attempt; owned, NULL: none */
 };
@@ -130,6 +131,8 @@ struct queue_job {
 
 struct queue {
 	struct queue_config config;
+	struct queue_times times;	/* of what has none of its route */
+	int64_t		 longest_retry_s; /* the longest of all longest intervals */
 	const struct queue_ops *ops;
 	void		*closure;
 	const struct queue_store_ops *store_ops;
@@ -338,7 +341,8 @@ unsigned int queue_holds(struct queue *q, uint64_t id);
  * that have failed for good, and whether their rows go or are to be written.
  * queue_is_reported(q, m, r): Is there to be a report of its outcome?
  * queue_warning(q, m, r): DEFERRED_WARNED_*: what is to be told of its delay.
- * queue_expires_s(q, m): When it is given up, unix seconds.
+ * queue_rcpt_times(q, r): How long it waits.
+ * queue_expires_s(q, m, r): When it is given up, unix seconds.
  * queue_next_s(q, m, r): When it is tried again after one more failure.
  * queue_log_bounced(m, r, report): Log that ${r} has failed for good; ${report}: the
  * id of the report, 0: nobody is told. */
@@ -351,7 +355,10 @@ bool queue_is_reported(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r);
 unsigned int queue_warning(const struct queue *q,
     const struct queue_message *m, const struct queue_rcpt *r);
-int64_t queue_expires_s(const struct queue *q, const struct queue_message *m);
+const struct queue_times *queue_rcpt_times(const struct queue *q,
+    const struct queue_rcpt *r);
+int64_t queue_expires_s(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r);
 int64_t queue_next_s(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r);
 void queue_log_bounced(const struct queue_message *m,

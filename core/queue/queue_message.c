@@ -230,6 +230,8 @@ wait_for(struct queue *q, struct queue_message *m, struct queue_rcpt *r,
 
 	r->transport = (unsigned char)route->transport;
 	r->section = route->section;
+	r->times = route->times <= q->config.ntimes ?
+	    (uint16_t)route->times : 0;
 	if (t != NULL)
 		queue_target_use(q, m, r, t);
 	if (!is_admitted)
@@ -313,7 +315,7 @@ queue_message_route(struct queue *q, struct queue_message *m,
 		}
 		route.target[0] = '\0';
 		route.window_first = route.window_max = route.max_rate = 0;
-		route.section = 0;
+		route.section = route.times = 0;
 		route.is_other = false;
 		to.rcpt = r->rcpt;
 		to.section = sections != NULL ? sections[i] : NULL;

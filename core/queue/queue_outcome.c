@@ -61,11 +61,20 @@ begin_s(const struct queue_message *m)
 	return MAX(m->since, m->hold_until);
 }
 
-int64_t
-queue_expires_s(const struct queue *q, const struct queue_message *m)
+const struct queue_times *
+queue_rcpt_times(const struct queue *q, const struct queue_rcpt *r)
 {
+	return r->times == 0 ? &q->times : &q->config.times[r->times - 1];
+}
+
+int64_t
+queue_expires_s(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	const struct queue_times *times = queue_rcpt_times(q, r);
+
 	return begin_s(m) + (m->sender[0] == '\0' ?
-	    q->config.bounce_lifetime_s : q->config.lifetime_s);
+	    times->bounce_lifetime_s : times->lifetime_s);
 }
 
 /* Of a failure nobody is told but the postmaster if there is no sender, and nobody
@@ -118,12 +127,13 @@ queue_warning(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	int64_t now = q->wall_ms / 1000;
+	int64_t warning_s = queue_rcpt_times(q, r)->warning_s;
 	unsigned int due = 0;
 
 	if (r->state != RCPT_FAILED || r->is_held || r->is_alias ||
 	    r->outcome != QUEUE_WAITS || !queue_is_reported(q, m, r))
 		return 0;
-	if (q->config.warning_s != 0 && now >= begin_s(m) + q->config.warning_s)
+	if (warning_s != 0 && now >= begin_s(m) + warning_s)
 		due |= DEFERRED_WARNED_DELAY;
 	if (has_notify_time(m) && now >= m->deliver_by)
 		due |= DEFERRED_WARNED_BY;
@@ -136,8 +146,10 @@ static int64_t
 interval_ms(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
+	const struct queue_times *times = queue_rcpt_times(q, r);
 	uint32_t attempts = r->attempts + 1;
-	int64_t ms = queue_retry_ms(&q->config, attempts);
+	int64_t ms = queue_retry_ms(times->retry_s, times->max_retry_s,
+	    attempts);
 	uint64_t h = (m->place.id ^ (uint64_t)r->index << 40 ^
 	    (uint64_t)attempts << 56) * 0x9e3779b97f4a7c15ULL;
 
@@ -145,15 +157,15 @@ interval_ms(const struct queue *q, const struct queue_message *m,
 	    (int64_t)(h >> 48) / 65536;
 }
 
-/* How long recipients of ${m} are parked, unless their target takes mail before:
- * nearly the longest interval, and not the same for all that are parked
- * together. */
+/* How long ${r} of ${m} is parked, unless its target takes mail before: nearly the
+ * longest interval, and not the same for all that are parked together. */
 static int64_t
-parked_ms(const struct queue *q, const struct queue_message *m)
+parked_ms(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
 {
 	int64_t part = 768 + (int64_t)((m->place.id >> 12) % 256);
 
-	return q->config.max_retry_s * 1000 * part / 1024;
+	return queue_rcpt_times(q, r)->max_retry_s * 1000 * part / 1024;
 }
 
 /* ${at} if it is before *${next}, and still to come */
@@ -169,15 +181,15 @@ queue_next_s(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	int64_t now = q->wall_ms / 1000;
+	int64_t warning_s = queue_rcpt_times(q, r)->warning_s;
 	int64_t next = (q->wall_ms + (r->is_parked && r->target != NULL ?
-	    parked_ms(q, m) : interval_ms(q, m, r))) / 1000;
+	    parked_ms(q, m, r) : interval_ms(q, m, r))) / 1000;
 
 	/* the last attempt is when it expires; what is to be told is told in
 	 * time */
-	no_later(&next, queue_expires_s(q, m), now);
-	if (q->config.warning_s != 0 &&
-	    (r->warned & DEFERRED_WARNED_DELAY) == 0)
-		no_later(&next, begin_s(m) + q->config.warning_s, now);
+	no_later(&next, queue_expires_s(q, m, r), now);
+	if (warning_s != 0 && (r->warned & DEFERRED_WARNED_DELAY) == 0)
+		no_later(&next, begin_s(m) + warning_s, now);
 	if (m->deliver_by != 0)
 		no_later(&next, m->deliver_by, now);
 	return next;
@@ -191,7 +203,7 @@ verdict(const struct queue *q, const struct queue_message *m,
 		return QUEUE_FAILED;
 	if (queue_message_is_late(q, m))
 		return QUEUE_LATE;
-	return q->wall_ms / 1000 >= queue_expires_s(q, m) ? QUEUE_EXPIRED :
+	return q->wall_ms / 1000 >= queue_expires_s(q, m, r) ? QUEUE_EXPIRED :
 	    QUEUE_WAITS;
 }
 

@@ -66,7 +66,7 @@ fill_rcpt(struct writing *w, const struct queue_rcpt *r,
 		.enhanced = "", .remote = "", .text = "",
 		.last_attempt = w->q->wall_ms / 1000 };
 	if (r->outcome == QUEUE_WAITS) {
-		rr->retry_until = queue_expires_s(w->q, w->m);
+		rr->retry_until = queue_expires_s(w->q, w->m, r);
 		rr->is_late = (queue_warning(w->q, w->m, r) &
 		    DEFERRED_WARNED_BY) != 0;
 	}

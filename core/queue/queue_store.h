@@ -275,17 +275,17 @@ struct queue_store_ops {
 		    uint64_t offset, char *buf, size_t len);
 };
 
-/* queue_retry_ms(config, attempts): How long to wait after ${attempts}
+/* queue_retry_ms(first_s, max_s, attempts): How long to wait after ${attempts}
  * failures: the first interval, doubled each time. */
 static inline int64_t
-queue_retry_ms(const struct queue_config *config, uint32_t attempts)
+queue_retry_ms(int64_t first_s, int64_t max_s, uint32_t attempts)
 {
-	int64_t s = config->retry_s;
+	int64_t s = first_s;
 	uint32_t i;
 
-	for (i = 1; i < attempts && s < config->max_retry_s; i++)
+	for (i = 1; i < attempts && s < max_s; i++)
 		s *= 2;
-	return (s > config->max_retry_s ? config->max_retry_s : s) * 1000;
+	return (s > max_s ? max_s : s) * 1000;
 }
 
 #endif

@@ -20,7 +20,7 @@
  * The rest: a failure of the target (JOB_TARGET) ends all attempts for
  * QUEUE_REST_MS; then one recipient is tried, the probe.  If that fails in the
  * same way, the next rest is twice as long, up to QUEUE_REST_MAX_MS and the
- * longest interval between attempts.  Any other answer ends the rest.  Failures
+ * longest interval between attempts of the routes that lead there.  Any other answer ends the rest.  Failures
  * of jobs that were sent before the rest began count for nothing, and so do those
  * of this machine (JOB_UNASKED): another recipient is the probe then.  That nothing
  * was answered in time (JOB_SILENT) is no failure of the target, unless the probe was
@@ -115,6 +115,7 @@ struct queue_target {
 	int64_t		 heard_ms;	/* when it answered last; 0: never */
 	int64_t		 rest_ms;	/* it rests until then; 0: from the next pass on */
 	int64_t		 rate_ms;	/* it may have nothing before; 0: it may */
+	int64_t		 max_rest_s;	/* the least of its routes' longest intervals; 0: not known */
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	struct bucket	 rate;
 	uint64_t	 admitted;	/* the walk in which it has taken some of a message */

@@ -96,6 +96,11 @@ queue_target_limit(struct queue *q, struct queue_target *t,
 {
 	uint32_t max = route->window_max != 0 ? route->window_max :
 	    QUEUE_WINDOW_MAX;
+	int64_t rest_s = route->times == 0 || route->times > q->config.ntimes ?
+	    q->times.max_retry_s : q->config.times[route->times - 1].max_retry_s;
+
+	if (t->max_rest_s == 0 || rest_s < t->max_rest_s)
+		t->max_rest_s = rest_s;
 
 	if (t->window_max == 0 && route->window_first != 0)
 		t->window = route->window_first;
@@ -179,8 +184,10 @@ queue_target_back(struct queue *q, struct queue_target *t,
 int64_t
 queue_target_rest_ms(const struct queue *q, const struct queue_target *t)
 {
+	int64_t max_s = t->max_rest_s != 0 ? t->max_rest_s :
+	    q->config.max_retry_s;
 	int64_t max = MIN(QUEUE_REST_MAX_MS, MAX(QUEUE_REST_MS,
-	    q->config.max_retry_s * (int64_t)1000));
+	    max_s * (int64_t)1000));
 	int64_t ms = QUEUE_REST_MS;
 	uint32_t i;
 

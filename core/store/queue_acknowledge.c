@@ -23,7 +23,8 @@ read_again(struct queue_spool *sp, const struct queue_place *place)
 	seg->nback++;
 	if (seg->rewind_ms == 0)
 		seg->rewind_ms = sp->now_ms +
-		    queue_retry_ms(&sp->config, ++seg->nrewinds);
+		    queue_retry_ms(sp->config.retry_s, sp->config.max_retry_s,
+		    ++seg->nrewinds);
 }
 
 void

@@ -34,12 +34,12 @@ try_open(struct queue_role *r)
 		.folder = r->folder,
 		.queue_dirfd = r->folder_fd,
 		.incoming_dirfd = r->incoming_fd,
-		.retry_s = s->retry_interval,
-		.max_retry_s = s->max_retry_interval,
+		.retry_s = s->times.retry_interval,
+		.max_retry_s = s->times.max_retry_interval,
 		.jitter_percent = JITTER_PERCENT,
-		.lifetime_s = s->queue_lifetime,
-		.bounce_lifetime_s = s->bounce_lifetime,
-		.warning_s = s->delay_warning,
+		.lifetime_s = s->times.queue_lifetime,
+		.bounce_lifetime_s = s->times.bounce_lifetime,
+		.warning_s = s->times.delay_warning,
 		.return_octets = (uint64_t)s->bounce_size_limit,
 		.double_bounce = s->double_bounce_recipient,
 		.held_octets = (uint64_t)s->held_quota,
@@ -52,6 +52,12 @@ try_open(struct queue_role *r)
 	config.transports = queue_transports(&config.ntransports);
 	if ((rc = queue_lock_take(r)) != 0)
 		return rc;
+	if (queue_times_open(r) == -1) {
+		log_err("queue-open", "folder=%s", r->folder);
+		return -1;
+	}
+	config.times = r->times;
+	config.ntimes = r->ntimes;
 	r->queue = queue_open(&config, &queue_role_ops, r, scheduler_now(),
 	    (int64_t)monotonic_ms());
 	if (r->queue != NULL)
@@ -266,6 +272,7 @@ role_clear(struct queue_role *r)
 	finish_agents(r);
 	queue_close(r->queue);
 	r->queue = NULL;
+	queue_times_close(r);
 	queue_discard_close(r);
 	while ((p = TAILQ_FIRST(&r->peers)) != NULL)
 		queue_peer_free(p);

@@ -45,6 +45,9 @@ struct queue_role {
 	uint64_t		 drain_ms;	/* not to wait longer than that */
 	bool			 is_held_lost;	/* some worker's is */
 	struct queue_discard	 discard;
+	struct queue_times	*times;	/* owned, as the next; of the sections that have some of their own */
+	unsigned int		 ntimes;
+	uint16_t		*times_of;	/* of each section: 1 + an index of times, 0: none */
 	uint64_t		 copy_octets;	/* of all agents' copies */
 	struct queue_tlsrpt	*tlsrpt;	/* NULL: no reports of TLS */
 };
@@ -87,6 +90,15 @@ const struct queue_transport *queue_transports(unsigned int *n_r);
 unsigned int queue_transport_of(enum transport transport,
     unsigned int account);
 extern const struct queue_ops queue_role_ops;
+
+/* cmd/mailmilld/queue/queue_times.c: how long mail waits, by Domain sections.
+ * queue_times_open(r): Find out what they say, unless that is done.  Return 0, or -1
+ * (ENOMEM).  queue_times_close(r): Forget it, when the queue is closed.
+ * queue_times_find(r, d): Those of ${d}, for struct queue_route. */
+int queue_times_open(struct queue_role *r);
+void queue_times_close(struct queue_role *r);
+unsigned int queue_times_find(const struct queue_role *r,
+    const struct settings_domain *d);
 
 /* cmd/mailmilld/queue/queue_peer.c: workers and delivery agents.
  * queue_peer_add(r, who, fd): One connects.  takes ${fd}.

@@ -181,6 +181,7 @@ op_route(void *closure, const struct queue_addressee *to,
 		return -1;
 	route_r->transport = queue_transport_of(route.transport,
 	    route.domain->pipe_account);
+	route_r->times = queue_times_find(r, route.domain);
 	/* Maildirs are on one disk, or on a few: one that fails says nothing
 	 * about the others */
 	if (route.transport == TRANSPORT_MAILDIR ||

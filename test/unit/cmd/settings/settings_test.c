@@ -420,6 +420,10 @@ Test(settings, what_is_wrong_is_named)
 		{ LISTEN "retry_interval = 100000\n", NULL, "m.conf:2:18: option "
 		    "'max_retry_interval': expected no less than "
 		    "retry_interval" },
+		{ LISTEN "Domain \"a.test\" { }\nDomain \"b.test\" {\n"
+		    "retry_interval = 5h }\n", NULL, "m.conf:3:1: option "
+		    "'max_retry_interval' of Domain \"b.test\": expected no "
+		    "less than retry_interval" },
 		{ LISTEN, "spool_large_message=1073741824", "-D: option "
 		    "'spool_large_message': expected at most half of "
 		    "segment_size" },

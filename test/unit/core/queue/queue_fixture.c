@@ -127,6 +127,8 @@ op_route(void *closure, const struct queue_addressee *to,
 		route_r->section = 4711;
 	if (by != NULL)
 		route_r->section = QF_SECTION;
+	if (strncmp(to->rcpt, "own", 3) == 0)
+		route_r->times = 1;
 	return 0;
 }
 

@@ -14,7 +14,8 @@
 #define QF_JOBS		8192
 #define QF_SOURCES	65536
 
-/* Transports; QF_FAR is for far.test, QF_RELAY for domains that end with ".hop",
+/* Recipients whose names begin with "own" have the first of config.times.
+ * Transports; QF_FAR is for far.test, QF_RELAY for domains that end with ".hop",
  * each a target */
 enum { QF_NEAR, QF_FAR, QF_RELAY, QF_TRANSPORTS };
 #define QF_WRITER	1	/* the number of the writer of all these segments */
