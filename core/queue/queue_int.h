@@ -54,6 +54,7 @@ struct queue_reply {
 	char		 enhanced[12];	/* RFC 3463; "": none */
 	const char	*remote;	/* the next hop; "": none was asked */
 	const char	*text;		/* its words, or ours: in one line, without controls, UTF-8 */
+	const char	*with;		/* how the next hop was reached; "": it is not said */
 	const char	*said;		/* all of this, for the log and the list of the queue */
 	int64_t		 when;		/* unix seconds; 0: there was no attempt */
 };

@@ -369,7 +369,7 @@ queue_error(struct queue *q, unsigned int agent, const struct job_error *error)
 #define DELIVERED_FORMAT \
 	"id=%s rcpt=%s transport=%s file=%s size=%llu delay=%s"
 #define RELAYED_FORMAT \
-	"id=%s rcpt=%s transport=%s reply=%s size=%llu delay=%s"
+	"id=%s rcpt=%s transport=%s reply=%s size=%llu delay=%s with=%s"
 
 static void
 log_delivered(const struct queue *q, const struct queue_message *m,
@@ -382,22 +382,24 @@ log_delivered(const struct queue *q, const struct queue_message *m,
 	int64_t delay_us = (int64_t)now->tv_sec * 1000000 + now->tv_usec -
 	    (int64_t)m->received_us;
 	struct timeval delay = { .tv_sec = 0, .tv_usec = 0 };
-	const char *what = r->reply != NULL ? r->reply->said : "";
 
 	if (delay_us > 0) {
 		delay.tv_sec = (time_t)(delay_us / 1000000);
 		delay.tv_usec = (suseconds_t)(delay_us % 1000000);
 	}
 	spool_id_text(m->place.id, id);
-	if (tr->file != NULL) {
-		tr->file(file, m->received_us / 1000000, id, &origin);
-		what = file;
+	if (tr->file == NULL) {
+		log_event(LOG_LEVEL_INFO, "delivered", m->priority != 0 ?
+		    RELAYED_FORMAT " priority=%d" : RELAYED_FORMAT, id,
+		    r->rcpt, tr->name, r->reply != NULL ? r->reply->said : "",
+		    (unsigned long long)m->octets, log_seconds(&delay, seconds),
+		    r->reply != NULL ? r->reply->with : "", m->priority);
+		return;
 	}
+	tr->file(file, m->received_us / 1000000, id, &origin);
 	log_event(LOG_LEVEL_INFO, "delivered", m->priority != 0 ?
-	    (tr->file != NULL ? DELIVERED_FORMAT " priority=%d" :
-	    RELAYED_FORMAT " priority=%d") :
-	    (tr->file != NULL ? DELIVERED_FORMAT : RELAYED_FORMAT),
-	    id, r->rcpt, tr->name, what, (unsigned long long)m->octets,
+	    DELIVERED_FORMAT " priority=%d" : DELIVERED_FORMAT, id, r->rcpt,
+	    tr->name, file, (unsigned long long)m->octets,
 	    log_seconds(&delay, seconds), m->priority);
 }
 

@@ -81,10 +81,11 @@ queue_reply_new(const struct job_error *error)
 {
 	size_t remote = strnlen(error->remote, sizeof(error->remote) - 1);
 	size_t text = strnlen(error->text, sizeof(error->text) - 1);
+	size_t with = strnlen(error->with, sizeof(error->with) - 1);
 	struct queue_reply *reply;
 	char *p;
 
-	if ((reply = malloc(sizeof(*reply) + remote + 1 + text + 1 +
+	if ((reply = malloc(sizeof(*reply) + remote + 1 + text + 1 + with + 1 +
 	    SAID_MAX)) == NULL)
 		return NULL;
 	memset(reply, 0, sizeof(*reply));
@@ -99,6 +100,8 @@ queue_reply_new(const struct job_error *error)
 	p = put_clean(p, error->remote, remote);
 	reply->text = p;
 	p = put_clean(p, error->text, text);
+	reply->with = p;
+	p = put_clean(p, error->with, with);
 	reply->said = p;
 	put_speaker(p, SAID_MAX, reply);
 	strlcat(p, reply->text, SAID_MAX);

@@ -10,6 +10,7 @@
 #define JOBS_AT_ONCE	512	/* jobs, or results, in one message; an agent flushes once for as many */
 #define JOB_TEXT	240	/* octets of an error's text with NUL */
 #define JOB_REMOTE	128	/* octets of a next hop's name with NUL */
+#define JOB_WITH	96	/* octets of how it was reached, with NUL */
 
 /* Which delivery this is: that of one recipient of one record.  No other
  * delivery has the same four numbers, and each attempt of this one has them.
@@ -55,6 +56,7 @@ struct job_error {
 	char		enhanced[12];	/* of the reply, or what fits (RFC 3463), "": none; with NUL */
 	char		remote[JOB_REMOTE]; /* the next hop: its name, "[address]", "name[address]" or path; "": none was asked; with NUL */
 	char		text[JOB_TEXT];	/* the reply's words, or ours; with NUL */
+	char		with[JOB_WITH];	/* how the next hop was reached, as in a Received field: "ESMTPS (TLSv1.3 TLS_AES_128_GCM_SHA256)"; "": it is not said; with NUL */
 };
 
 #endif

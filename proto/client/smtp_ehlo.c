@@ -2,6 +2,9 @@
 
 #include "proto/client/smtp_ehlo.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -157,4 +160,92 @@ smtp_ehlo_line(struct smtp_ehlo *e, const char *s, size_t len)
 			rows[i].parameters(e, w);
 			return;
 		}
+}
+
+/* --- as text --------------------------------------------------------------- */
+
+struct text {
+	char	*buf;
+	size_t	 len;
+};
+
+/* What does not fit is left out; the table and its numbers do. */
+static void __attribute__((format(printf, 2, 3)))
+add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->buf + t->len, SMTP_EHLO_TEXT - t->len, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= SMTP_EHLO_TEXT - t->len)
+		t->buf[t->len] = '\0';
+	else
+		t->len += (size_t)n;
+}
+
+static void
+add_mechanisms(struct text *t, const struct smtp_ehlo *e)
+{
+	const struct esmtp_auth_mech *m;
+	char before = '=';
+	size_t i;
+
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++)
+		if ((e->mechanisms & 1u << i) != 0) {
+			add(t, "%c%s", before, m->name);
+			before = ',';
+		}
+}
+
+static void
+add_limits(struct text *t, const struct smtp_ehlo *e)
+{
+	const struct {
+		const char	*name;
+		uint32_t	 value;
+	} limits[] = {
+		{ "MAILMAX", e->mail_max },
+		{ "RCPTMAX", e->rcpt_max },
+		{ "RCPTDOMAINMAX", e->domain_max },
+	};
+	char before = '=';
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (limits[i].value > 0) {
+			add(t, "%c%s:%" PRIu32, before, limits[i].name,
+			    limits[i].value);
+			before = ',';
+		}
+}
+
+static void
+add_parameters(struct text *t, const struct smtp_ehlo *e, unsigned int has)
+{
+	if (has == SMTP_HAS(SIZE) && e->size_max > 0)
+		add(t, "=%" PRIu64, e->size_max);
+	else if (has == SMTP_HAS(AUTH))
+		add_mechanisms(t, e);
+	else if (has == SMTP_HAS(LIMITS))
+		add_limits(t, e);
+	else if (has == SMTP_HAS(DELIVERBY) && e->by_min > 0)
+		add(t, "=%" PRId64, e->by_min);
+}
+
+const char *
+smtp_ehlo_text(const struct smtp_ehlo *e, char buf[SMTP_EHLO_TEXT])
+{
+	struct text t = { .buf = buf };
+	unsigned int i;
+
+	buf[0] = '\0';
+	for (i = 0; i < SMTP_NKEYWORDS; i++) {
+		if (!smtp_ehlo_has(e, 1u << i))
+			continue;
+		add(&t, "%s%s", t.len > 0 ? " " : "", rows[i].keyword);
+		add_parameters(&t, e, 1u << i);
+	}
+	return buf;
 }

@@ -40,8 +40,14 @@ smtp_ehlo_has(const struct smtp_ehlo *e, unsigned int bit)
 
 /* smtp_ehlo_line(e, s, len): Take a line of the reply, but not its first one,
  * without the code; NUL terminated.  ${e} starts zeroed.
- * smtp_keyword_name(id): As it is in the reply. */
+ * smtp_keyword_name(id): As it is in the reply.
+ * smtp_ehlo_text(e, buf): All that is known of ${e} in one line, for the log: the
+ * keywords in the order of the table, with what has been read of their parameters,
+ * as in "SIZE=1000 PIPELINING AUTH=PLAIN,LOGIN"; "": nothing.  Return ${buf}. */
+#define SMTP_EHLO_TEXT	512
 void smtp_ehlo_line(struct smtp_ehlo *e, const char *s, size_t len);
+const char *smtp_ehlo_text(const struct smtp_ehlo *e,
+    char buf[SMTP_EHLO_TEXT]);
 const char *smtp_keyword_name(enum smtp_keyword id);
 
 #endif

@@ -161,7 +161,7 @@ def test_servers_that_meet_their_records(d):
         s.wait_empty()
         for x in (*names, 'alias', 'out'):
             [e] = tls_events(s, x)
-            assert (e['policy'], e['level'], e['verified']) == \
+            assert (e['policy'], e['demand'], e['verified']) == \
                 ('dane', 'dane', 'yes'), e
         # a session that was verified so is kept for the next connection
         wait_for('its end', lambda: w.hops['ee'].nopen == 0)
@@ -282,7 +282,7 @@ def test_what_nothing_proves_demands_nothing(d):
             assert (m.tls or None) == tls, rcpt
             if policy:
                 e = events(s, 'next-hop-tls')[-1]
-                assert (e['policy'], e['level'], e['verified']) == \
+                assert (e['policy'], e['demand'], e['verified']) == \
                     (policy, level, 'no'), (rcpt, e)
         # a name in Route has records, too
         send(s, 'a@ddane.test')

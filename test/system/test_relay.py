@@ -102,8 +102,8 @@ def test_lmtp_has_one_transaction_for_all_recipients(d):
         wait_for('the log', lambda: len(events(s, 'delivered')) == 4)
         mine = [e for e in events(s, 'delivered')
                 if e['transport'] == 'relay']
-        assert len(mine) == 3 and {e['reply'] for e in mine} == {
-            f'unix:{d}/lmtp said: 250 2.0.0 Taken'}, mine
+        assert len(mine) == 3 and {(e['reply'], e['with']) for e in mine} == {
+            (f'unix:{d}/lmtp said: 250 2.0.0 Taken', 'LMTP')}, mine
         assert s.ctl_json('queue', 'list')['messages'] == []
         assert int(s.stats()['delivered']) == 4
 
@@ -559,6 +559,15 @@ def test_tls_is_used_where_it_is_offered(d):
             wait_for('its end', lambda: hop.nopen == 0)
         [e, again] = events(s, 'next-hop-tls')
         assert (e['protocol'], e['verified']) == ('TLSv1.3', 'no'), e
+        assert (e['level'], e['demand']) == ('info', 'may'), e
+        # the second one goes on with the session of the first
+        assert (e['resumed'], again['resumed']) == ('no', 'yes'), again
+        [ready, _] = events(s, 'next-hop-ready')
+        assert ready['offers'] == 'SIZE=100000000 8BITMIME SMTPUTF8 ' \
+            'PIPELINING ENHANCEDSTATUSCODES DSN', ready
+        assert (ready['helo'], ready['with']) == (
+            'mx.example.test', 'ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)'), ready
+        assert {x['with'] for x in events(s, 'delivered')} == {ready['with']}
         assert e['remote'] == '[127.0.0.1]' and e['reason'] != '-', e
         s.write_conf(extra=domain('next.test', hop, 'TLS = none'))
         s.ctl('reload')

@@ -73,9 +73,9 @@ see_tls(struct relay_conn *conn, const struct smtp_client *c)
 	}
 	f = tls_client_facts(conn->tls);
 	log_event(LOG_LEVEL_INFO, "next-hop-tls", "remote=%s protocol=%s "
-	    "cipher=%s verified=%s policy=%s level=%s reason=%s",
-	    conn->remote, f->protocol, f->cipher, f->is_verified ? "yes" :
-	    "no", relay_source_name(conn->source),
+	    "cipher=%s resumed=%s verified=%s policy=%s demand=%s reason=%s",
+	    conn->remote, f->protocol, f->cipher, f->is_resumed ? "yes" : "no",
+	    f->is_verified ? "yes" : "no", relay_source_name(conn->source),
 	    relay_level_name(conn->level), f->why);
 }
 
@@ -86,6 +86,8 @@ on_next(void *host, struct smtp_client *c, struct smtp_message *m_r)
 
 	see_tls(conn, c);
 	judge_tls(conn, c);
+	if (conn->state == CONN_OPENING)
+		relay_said_ready(conn);
 	if ((conn->mail = conn->ops->next(conn->closure, conn)) == NULL)
 		return conn->state == CONN_LEAVING ? SMTP_NEXT_QUIT :
 		    SMTP_NEXT_NONE;
@@ -454,6 +456,9 @@ relay_conn_open(const struct relay_conn_target *target,
 	conn->told = target->told;
 	conn->ops = ops;
 	conn->closure = closure;
+	conn->is_lmtp = target->options.is_lmtp;
+	conn->helo = target->options.helo;
+	conn->from = target->source;
 	conn->login = (struct relay_login){ .logins = target->logins,
 		.domain = target->domain, .route = target->value,
 		.nrefused = target->nrefused,

@@ -187,6 +187,9 @@ on_rcpt(void *closure, struct relay_conn *conn, size_t i,
 	m->results[m->nresults++] = relay_said_outcome(result,
 	    smtp_ehlo_has(smtp_client_ehlo(conn->client), SMTP_HAS(DSN)),
 	    m->jobs[i].job, conn->remote, &je);
+	if (result->outcome == SMTP_ACCEPTED)
+		relay_said_with(conn, (m->env.flags & SPOOL_ENV_SMTPUTF8) != 0,
+		    je.with);
 	relay_hop_tell_error(hop->h, &je);
 }
 

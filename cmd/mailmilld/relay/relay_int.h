@@ -107,6 +107,16 @@ struct job_result relay_said_outcome(const struct smtp_result *result,
 void relay_said_failure(int errnum, const char *words, const char *remote,
     struct job_error *je_r);
 
+/* relay_said_with(conn, is_utf8, with_r): How ${conn} has reached its server, as in a
+ * Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3): "ESMTPSA (TLSv1.3
+ * TLS_AES_128_GCM_SHA256, verified)"; ${is_utf8}: the message was sent with SMTPUTF8.
+ * relay_said_ready(conn): Log that, what the server offers, and who this host is to
+ * it: once, when the server is ready for mail. */
+struct relay_conn;
+void relay_said_with(const struct relay_conn *conn, bool is_utf8,
+    char with_r[JOB_WITH]);
+void relay_said_ready(const struct relay_conn *conn);
+
 /* --- relay_tls.c: contexts of TLS -------------------------------------------- */
 
 struct relay_tls;
@@ -262,6 +272,9 @@ struct relay_conn {
 	enum relay_source	 source;
 	bool			 is_sure;
 	bool			 is_testing;
+	bool			 is_lmtp;
+	const char		*helo;		/* kept, as of the target */
+	union addr		 from;		/* its source, as of the target */
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c; with since_ms */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */

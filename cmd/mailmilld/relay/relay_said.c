@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/process/log.h"
+#include "tls/tls_client.h"
+
 /* Copy UTF-8, and leave out what does not fit with a whole character. */
 static void
 copy_text(char *to, size_t size, const char *from)
@@ -108,4 +111,51 @@ relay_said_failure(int errnum, const char *words, const char *remote,
 	strlcpy(je_r->enhanced, "4.4.1", sizeof(je_r->enhanced));
 	snprintf(je_r->text, sizeof(je_r->text), "%s", words != NULL ? words :
 	    strerror(errnum));
+}
+
+/* RFC 3848: the name of the protocol, with S for TLS and A for a login; RFC 6531 4.3:
+ * UTF8SMTP in the place of ESMTP, and UTF8LMTP of LMTP. */
+static void
+put_protocol(const struct relay_conn *conn, bool is_utf8, char *buf,
+    size_t len)
+{
+	const struct smtp_ehlo *ehlo = smtp_client_ehlo(conn->client);
+	const char *name = conn->is_lmtp ? "LMTP" : ehlo->has == 0 ? "SMTP" :
+	    "ESMTP";
+
+	if (is_utf8)
+		name = conn->is_lmtp ? "UTF8LMTP" : "UTF8SMTP";
+	snprintf(buf, len, "%s%s%s", name,
+	    smtp_client_is_tls(conn->client) ? "S" : "",
+	    smtp_client_is_logged_in(conn->client) ? "A" : "");
+}
+
+void
+relay_said_with(const struct relay_conn *conn, bool is_utf8,
+    char with_r[JOB_WITH])
+{
+	const struct tls_client_facts *f;
+	char name[16];
+
+	put_protocol(conn, is_utf8, name, sizeof(name));
+	if (!smtp_client_is_tls(conn->client)) {
+		strlcpy(with_r, name, JOB_WITH);
+		return;
+	}
+	f = tls_client_facts(conn->tls);
+	snprintf(with_r, JOB_WITH, "%s (%s %s%s)", name, f->protocol,
+	    f->cipher, f->is_verified ? ", verified" : "");
+}
+
+void
+relay_said_ready(const struct relay_conn *conn)
+{
+	char with[JOB_WITH], offers[SMTP_EHLO_TEXT], source[ADDR_TEXT] = "";
+
+	relay_said_with(conn, false, with);
+	if (conn->from.sa.sa_family != AF_UNSPEC)
+		addr_text(&conn->from.sa, source);
+	log_event(LOG_LEVEL_INFO, "next-hop-ready", "remote=%s source=%s "
+	    "helo=%s with=%s offers=%s", conn->remote, source, conn->helo, with,
+	    smtp_ehlo_text(smtp_client_ehlo(conn->client), offers));
 }

@@ -7,13 +7,15 @@
 Test(queue_reply, what_an_agent_says_is_kept)
 {
 	const struct job_error error = { .code = 550, .enhanced = "5.1.1",
-		.remote = "mail.example.test", .text = "no user gr\xc3\xbcn" };
+		.remote = "mail.example.test", .text = "no user gr\xc3\xbcn",
+		.with = "ESMTPS (TLSv1.3 X)" };
 	struct queue_reply *r = queue_reply_new(&error);
 
 	cr_assert_eq(r->code, 550);
 	cr_assert_str_eq(r->enhanced, "5.1.1");
 	cr_assert_str_eq(r->remote, "mail.example.test");
 	cr_assert_str_eq(r->text, "no user gr\xc3\xbcn");
+	cr_assert_str_eq(r->with, "ESMTPS (TLSv1.3 X)");
 	free(r);
 	r = queue_reply_text("ours");
 	cr_assert_eq(r->code, 0);
@@ -36,6 +38,7 @@ Test(queue_reply, a_hostile_agent_is_believed_nothing)
 	cr_assert_str_eq(r->enhanced, "");
 	cr_assert_eq(strlen(r->remote), JOB_REMOTE - 1);
 	cr_assert_eq(strlen(r->text), JOB_TEXT - 1);
+	cr_assert_eq(strlen(r->with), JOB_WITH - 1);
 	for (i = 0; i < JOB_TEXT - 1; i++)
 		cr_assert_eq(r->text[i], '?');
 	free(r);

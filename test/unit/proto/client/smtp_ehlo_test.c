@@ -112,6 +112,33 @@ Test(smtp_ehlo, limits)
 	cr_assert_eq(e.rcpt_max, UINT32_MAX);
 }
 
+/* All keywords at their longest have room. */
+Test(smtp_ehlo, what_is_offered_can_be_shown)
+{
+	char buf[SMTP_EHLO_TEXT], line[64];
+	const struct esmtp_auth_mech *m;
+	struct smtp_ehlo e = { .has = 0 };
+	unsigned int i;
+
+	cr_assert_str_eq(smtp_ehlo_text(&e, buf), "");
+	for (i = 0; i < 4; i++)
+		smtp_ehlo_line(&e, ((const char *const[]){ "PIPELINING",
+		    "SIZE 1000", "AUTH LOGIN PLAIN X",
+		    "LIMITS RCPTMAX=20 MAILMAX=5" })[i],
+		    ((const size_t[]){ 10, 9, 18, 27 })[i]);
+	cr_assert_str_eq(smtp_ehlo_text(&e, buf), "SIZE=1000 PIPELINING "
+	    "AUTH=PLAIN,LOGIN LIMITS=MAILMAX:5,RCPTMAX:20");
+	memset(&e, 0xff, sizeof(e));
+	e.by_min = INT64_MAX;
+	smtp_ehlo_text(&e, buf);
+	for (i = 0; i < SMTP_NKEYWORDS; i++)
+		cr_expect_not_null(strstr(buf, smtp_keyword_name(i)), "%u", i);
+	for (i = 0; (m = esmtp_auth_mech_at(i)) != NULL; i++)
+		cr_expect_not_null(strstr(buf, m->name), "%s", m->name);
+	snprintf(line, sizeof(line), "DELIVERBY=%lld", (long long)INT64_MAX);
+	cr_expect_not_null(strstr(buf, line), "%s", buf);
+}
+
 Test(smtp_ehlo, deliverby)
 {
 	cr_assert_eq(said("DELIVERBY").by_min, 0);
