@@ -1,6 +1,8 @@
-/* Mail that waits for next hops: how much of it there is. */
+/* Mail that waits for next hops: how much of it there is, and for which. */
 
 #include "cmd/mailmilld/relay/relay_hop_int.h"
+
+#include <arpa/inet.h>
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -53,6 +55,8 @@ setup(void)
 	    "ESMTP_Listener { Listen \"127.0.0.1:2525\" { } }\n"
 	    "Domain \"hop.test\" { Delivery = smtp "
 	    "Route = \"192.0.2.1:25\" }\n"
+	    "Domain \"two.test\" { Delivery = smtp "
+	    "Route = { \"192.0.2.1:25\", \"192.0.2.2:25\" } }\n"
 	    "Domain \"*\" { Delivery = smtp }\n");
 	env = (struct relay_env){ .settings = settings, .max = 10 };
 	cr_assert_not_null(hops = relay_hops_new(&env, sources, &ops, NULL));
@@ -178,4 +182,78 @@ Test(relay_hop, other_mail_fails_where_others_demand_what_cannot_be_had)
 	cr_expect_eq(nresults, 3);
 	cr_expect_eq(nerrors, 3);
 	expect_waiting(0, 0);
+}
+
+/* The last two octets of the address that is tried first */
+static unsigned int
+first_address(struct relay_hop *hop, uint64_t *number_r)
+{
+	const struct relay_place *place;
+
+	cr_assert_eq(relay_way_find(&hop->way, &place), RELAY_WAY_PLACE);
+	*number_r = place->number;
+	return ntohl(place->addr.ip.in.sin_addr.s_addr) & 0xffff;
+}
+
+/* A connection to the first address has the mail of ${hop}, and this outcome of its
+ * first recipient. */
+static struct relay_mail *
+outcome(struct relay_hop *hop, enum smtp_outcome is, enum smtp_why why)
+{
+	const struct smtp_result result = { .outcome = is, .why = why,
+		.enhanced = "", .words = "", .command = "MAIL FROM" };
+	struct relay_conn conn = { .closure = hop };
+
+	(void)first_address(hop, &conn.place);
+	cr_assert_not_null(conn.mail = relay_hop_take(hop, true));
+	cr_assert_eq(relay_mail_load(conn.mail, sources, NULL), 0);
+	hops->conn_ops->rcpt(hop, &conn, 0, &result);
+	return conn.mail;
+}
+
+Test(relay_hop, a_server_that_does_not_answer_in_time_is_not_the_next_to_be_tried)
+{
+	struct relay_hop *hop = hop_with_mail("a@two.test", 0);
+	struct relay_mail *m;
+	uint64_t number;
+
+	cr_expect_eq(first_address(hop, &number), 0x0201);
+	m = outcome(hop, SMTP_UNSENT, SMTP_WHY_TIMEOUT);
+	cr_expect(m->is_again[0]);
+	cr_expect_eq(first_address(hop, &number), 0x0202);
+	/* one that has said something is */
+	relay_hop_mail_end(hops, m);
+	relay_way_late(&hop->way, number);
+	hop = hop_with_mail("b@two.test", 0);
+	relay_way_good(&hop->way, hop->way.v[0].number, 0);
+	m = outcome(hop, SMTP_UNSENT, SMTP_WHY_CLOSED);
+	cr_expect(m->is_again[0]);
+	cr_expect_eq(first_address(hop, &number), 0x0201);
+	relay_hop_mail_end(hops, m);
+}
+
+/* RFC 8689 4.2.1: it waits for the hosts that have what it needs. */
+Test(relay_hop, a_server_that_does_not_keep_tls_is_not_the_last_to_be_tried)
+{
+	static const char *const rcpts[] = { "a@two.test", "a@mx.test" };
+	struct relay_hop *hop, *other;
+	struct relay_mail *m;
+	size_t i;
+
+	hop = hop_with_mail(rcpts[0], SPOOL_ENV_REQUIRETLS);
+	m = outcome(hop, SMTP_REFUSED, SMTP_WHY_REQUIRETLS);
+	cr_expect(m->is_again[0]);
+	cr_expect(m->needs_keeping);
+	cr_expect_eq(m->nresults, 0);
+	relay_hop_mail_end(hops, m);
+	for (i = 0; i < 2; i++) {
+		hop = hop_with_mail(rcpts[i], SPOOL_ENV_REQUIRETLS);
+		cr_assert_not_null(other = relay_hop_of_kind(hop,
+		    HOP_KEEPS_TLS));
+		cr_expect_neq(other, hop);
+		cr_expect_eq(other->kind, HOP_KEEPS_TLS);
+		cr_expect_str_eq(other->target, hop->target);
+		cr_expect_eq(relay_hop_of_kind(hop, HOP_KEEPS_TLS), other);
+		cr_expect_neq(relay_hop_of_kind(hop, HOP_OPTIONAL), other);
+	}
 }
