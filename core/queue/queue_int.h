@@ -191,7 +191,7 @@ struct queue {
 		uint32_t	 rcpt_index;
 	} due_seen;			/* the row that was looked at last of those that are due: behind it are others */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
-	int64_t		 tls_ms;	/* the same of counts for reports of TLS alone */
+	int64_t		 tls_ms;	/* the same of reports of TLS and their counts alone */
 };
 
 static inline enum queue_class

@@ -159,7 +159,7 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	int rc = 0, errnum;
 
 	assert(report->nto <= LIM_TLSRPT_URIS);
-	if (q->store_ms > q->now_ms) {
+	if (q->store_ms > q->now_ms || q->tls_ms > q->now_ms) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -172,8 +172,10 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	errnum = errno;
 	end(q, report, made, n, rc != -1);
 	if (rc == -1) {
+		/* of mail, the store may still be able to do more: it needs less
+		 * room, and other tables */
 		if (errnum != ENOMEM)
-			q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+			q->tls_ms = q->now_ms + QUEUE_TROUBLE_MS;
 		errno = errnum;
 		return -1;
 	}

@@ -249,3 +249,44 @@ Test(queue_tls_report, without_room_too_and_it_can_be_tried_again)
 	qf_pass(&f, QUEUE_TROUBLE_MS);
 	cr_expect_eq(end(to, 2), 2);
 }
+
+static int
+change_without_tables(void *store, const struct queue_change *changes,
+    size_t n)
+{
+	if (changes[n - 1].kind != CHANGE_TLS_DROP)
+		return queue_spool_ops.change(store, changes, n);
+	errno = EIO;
+	return -1;
+}
+
+/* The disk may have room for rows alone, and other tables may be whole: many reports
+ * that fail, one after the other, would have all mail wait. */
+Test(queue_tls_report, mail_does_not_wait_where_only_that_fails)
+{
+	static const char *const to[] = { "a@x.test" };
+	static struct queue_store_ops spy;
+
+	spy = queue_spool_ops;
+	spy.change = change_without_tables;
+	qf_close(&f);
+	f.config.store = &spy;
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 1);
+	qf_finish(&f, EAGAIN);
+	count();
+	qf_pass(&f, f.config.retry_s * 1000 - 1000);
+	cr_assert_eq(f.njobs, 0);
+	cr_expect_eq(end(to, 1), -1);
+	cr_expect_eq(errno, EIO);
+	/* what is due then goes */
+	qf_pass(&f, 2000);
+	cr_expect_eq(f.njobs, 1);
+	/* and no report is tried meanwhile */
+	cr_expect_eq(end(to, 1), -1);
+	cr_expect_eq(errno, EAGAIN);
+}
