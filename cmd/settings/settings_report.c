@@ -21,15 +21,28 @@ settings_check_address(struct conf *c, const char *address, size_t row)
 	    "an address, such as \"postmaster@example.org\"");
 }
 
+/* The same of ${address}, which is in the header of reports: it is one word there
+ * (tlsrpt_message.h), though a local part in quotes may have blanks. */
+static int
+check_word(struct conf *c, const char *address, size_t row)
+{
+	if (settings_check_address(c, address, row) == -1)
+		return -1;
+	if (strpbrk(address, " \t") == NULL)
+		return 0;
+	return conf_error_value(c, &conf_get(c, c->root, row)->at,
+	    settings_schema.rows[row].field->name, address,
+	    "an address without white space");
+}
+
 int
 settings_report_check(struct conf *c, const struct settings *s)
 {
 	const char *organization = s->tls_report_organization;
 
-	if (settings_check_address(c, s->tls_report_contact,
+	if (check_word(c, s->tls_report_contact,
 	    ROW_tls_report_contact) == -1 ||
-	    settings_check_address(c, s->tls_report_sender,
-	    ROW_tls_report_sender) == -1)
+	    check_word(c, s->tls_report_sender, ROW_tls_report_sender) == -1)
 		return -1;
 	if (!utf8_is_visible(organization, strlen(organization)))
 		return conf_error_value(c, &conf_get(c, c->root,

@@ -53,6 +53,13 @@ Test(settings_report, what_is_wrong_is_named)
 		    "m.conf:3:21: option 'TLS_Report_Sender': expected an "
 		    "address, such as \"postmaster@example.org\", found "
 		    "\"gr\xc3\xbcn@a.test\"" },
+		/* RFC 5322 3.4.1 allows it, but no report has it in a header */
+		{ "TLS_Report_Sender = \"\\\"a b\\\"@a.test\"\n",
+		    "m.conf:3:21: option 'TLS_Report_Sender': expected an "
+		    "address without white space, found \"\"a b\"@a.test\"" },
+		{ "TLS_Report_Contact = \"\\\"a b\\\"@a.test\"\n",
+		    "m.conf:3:22: option 'TLS_Report_Contact': expected an "
+		    "address without white space, found \"\"a b\"@a.test\"" },
 		{ "TLS_Report_Organization = \"a\tb\"\n", "m.conf:3:27: option "
 		    "'TLS_Report_Organization': expected a text in UTF-8 "
 		    "without controls, found \"a?b\"" },
