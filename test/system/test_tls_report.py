@@ -110,3 +110,14 @@ def test_policies_of_mta_sts(d):
             assert (lines[0] == 'version: STSv1') == (
                 'absent.test' not in key), c
         w.s.ctl('queue', 'remove', 'all')
+
+
+def test_a_tested_policy_is_not_met_where_the_server_has_no_time_either(d):
+    with world(d, ['tested.test'], ['other.test'], 1, conf=REPORTS) as w:
+        w.hops[0].replies['EHLO'] = late
+        w.zones.add('tested.test', '1')
+        w.policy('tested.test', policy('mx.tested.test', mode='testing'))
+        send(w.s, 'a@tested.test')
+        wait_counts(w.s, {('tested.test', 'sts', 'tested.test',
+                           'mx.tested.test', 'certificate-host-mismatch')})
+        w.s.ctl('queue', 'remove', 'all')

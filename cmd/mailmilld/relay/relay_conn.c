@@ -33,24 +33,30 @@ tell_tls(struct relay_conn *conn, enum relay_result result, const char *reason)
 	conn->told = NULL;
 }
 
-/* It is ready for mail.  RFC 8461 5: where a policy is tested, what would fail if its
- * mode were "enforce" is in the log, and is told. */
+/* What TLS that is there has come to.  RFC 8461 5: where a policy is tested, as if its
+ * mode were "enforce". */
+static enum relay_result
+result_of(const struct relay_conn *conn, const char **why_r)
+{
+	const struct tls_client_facts *f = tls_client_facts(conn->tls);
+
+	*why_r = conn->is_testing ? f->why : "";
+	return conn->is_testing ? relay_policy_result(f->verdict) :
+	    RELAY_RESULT_GOOD;
+}
+
+/* It is ready for mail.  What would fail if a policy were not only tested is in the
+ * log, too. */
 static void
 judge_tls(struct relay_conn *conn, const struct smtp_client *c)
 {
-	enum relay_result result = RELAY_RESULT_GOOD;
-	const char *why = "";
+	enum relay_result result = RELAY_RESULT_NO_STARTTLS;
+	const char *why = "there is no TLS";
 
 	if (conn->state != CONN_OPENING)
 		return;
-	if (!smtp_client_is_tls(c)) {
-		result = RELAY_RESULT_NO_STARTTLS;
-		why = "there is no TLS";
-	} else if (conn->is_testing) {
-		result = relay_policy_result(
-		    tls_client_facts(conn->tls)->verdict);
-		why = tls_client_facts(conn->tls)->why;
-	}
+	if (smtp_client_is_tls(c))
+		result = result_of(conn, &why);
 	if (conn->is_testing && result != RELAY_RESULT_GOOD)
 		log_event(LOG_LEVEL_INFO, "sts-testing", "remote=%s result=%s "
 		    "reason=%s", conn->remote, relay_result_name(result), why);
@@ -184,10 +190,15 @@ tell_end(struct relay_conn *conn, const struct smtp_client *c,
 {
 	bool is_asked = smtp_ehlo_has(smtp_client_ehlo(c),
 	    SMTP_HAS(STARTTLS));
+	enum relay_result result;
+	const char *why;
 
-	if (smtp_client_is_tls(c))
-		tell_tls(conn, RELAY_RESULT_GOOD, "");
-	else if (is_asked && r->why == SMTP_WHY_SAID)
+	if (conn->told == NULL)
+		return;
+	if (smtp_client_is_tls(c)) {
+		result = result_of(conn, &why);
+		tell_tls(conn, result, why);
+	} else if (is_asked && r->why == SMTP_WHY_SAID)
 		tell_tls(conn, RELAY_RESULT_NO_STARTTLS, r->words);
 	else if (is_asked && r->why != SMTP_WHY_STOPPED &&
 	    r->why != SMTP_WHY_MEMORY)
