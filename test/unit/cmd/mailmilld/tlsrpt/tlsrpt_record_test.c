@@ -52,7 +52,8 @@ Test(tlsrpt_record, an_address_may_be_encoded_and_its_header_fields_are_dropped)
 
 Test(tlsrpt_record, a_uri_that_cannot_be_reported_to_is_passed_over)
 {
-	static const char *const uris[] = { "", "mailto:", "mailto:a",
+	static const char *const uris[] = { "", "mailto:", "mailto:a", "mailto:postmaster",
+		"mailto:%3C%3E", "mailto:%3Cpostmaster%3E",
 		"mailto:@example.com", "mailto:a@[192.0.2.1]",
 		"mailto:a@example.com%0D%0ABcc:b@example.com",
 		"mailto:%22a%00b%22@example.com", "mailto:a@example.com%20",
