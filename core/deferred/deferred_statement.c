@@ -191,6 +191,11 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " (SELECT 1 FROM tls_domain WHERE day = ?1 AND domain = ?2)",
 	[ST_TLS_NEXT] = "SELECT day, domain FROM tls_domain"
 	    " WHERE (day, domain) > (?1, ?2) AND day < ?3"
+	    /* behind one that is edited in and is no name the next search would
+	     * not begin */
+	    " AND typeof(domain) = 'text'"
+	    " AND length(CAST(domain AS BLOB)) <= ?4"
+	    " AND instr(CAST(domain AS BLOB), x'00') = 0"
 	    " ORDER BY day, domain LIMIT 1",
 	[ST_TLS_ROWS] = "SELECT " TLS_KEY ", sessions FROM tls_count"
 	    " WHERE day = ?1 AND domain = ?2 ORDER BY " TLS_KEY,

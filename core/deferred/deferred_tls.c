@@ -149,6 +149,7 @@ deferred_tls_next(struct deferred *d, int64_t *day,
 
 	bind_domain(st, *day, domain);
 	sqlite3_bind_int64(st, 3, before);
+	sqlite3_bind_int64(st, 4, LIM_DOMAIN);
 	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		*day = sqlite3_column_int64(st, 0);
 		strlcpy(domain, text_of(st, 1), LIM_DOMAIN + 1);

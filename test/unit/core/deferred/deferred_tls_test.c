@@ -120,6 +120,28 @@ Test(deferred_tls, days_that_are_over_are_found_in_their_order)
 	cr_expect_str_eq(found, "0 a.test, 0 b.test, 1 a.test, ");
 }
 
+/* Each is found once, whatever was edited in. */
+Test(deferred_tls, what_is_no_name_is_passed_over)
+{
+	char domain[LIM_DOMAIN + 1] = "", found[256] = "";
+	int64_t day = 0;
+	size_t len, n = 0;
+
+	add(DAY, "a.test", "", "");
+	add(DAY, "z.test", "", "");
+	cr_assert_eq(ds_exec("INSERT INTO tls_domain VALUES"
+	    " (1459468800, printf('%0256d', 0), 1),"
+	    " (1459468800, 'b' || char(0) || 'c', 1),"
+	    " (1459468800, x'6262', 1), (1459468800, printf('y%0254d', 0), 1)"
+	    ), 0);
+	while (n++ < 10 &&
+	    deferred_tls_next(ds.d, &day, domain, INT64_MAX) == 1) {
+		len = strlen(found);
+		snprintf(found + len, sizeof(found) - len, "%.6s, ", domain);
+	}
+	cr_expect_str_eq(found, "a.test, y00000, z.test, ");
+}
+
 Test(deferred_tls, what_is_dropped_in_a_transaction_that_fails_is_there)
 {
 	add(DAY, "a.test", "", "mx.a.test");
