@@ -51,6 +51,7 @@ mx_tlsa_take(struct mx_tlsa_search *s, const struct lookup_answer *a)
 	if (a->status == LOOKUP_TEMPORARY || (a->is_authentic &&
 	    a->status == LOOKUP_TOO_MUCH)) {
 		s->found.status = MX_TLSA_FAILED;
+		s->found.is_unasked = a->is_unasked;
 		s->next = MX_TLSA_END;
 	} else if (!a->is_authentic || !is_found) {
 		go_on(s);

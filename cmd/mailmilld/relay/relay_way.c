@@ -206,7 +206,9 @@ note_skipped(struct relay_way *w, const struct mx_hop *h,
 	    "policy=%s result=%s reason=%s", w->mx != NULL ? w->mx : h->host,
 	    h->host, relay_source_name(p->source),
 	    relay_result_name(p->result), p->why);
-	if (is_told(w))
+	/* what fails here is no fault of the domain's */
+	if (is_told(w) && !(h->tlsa.status == MX_TLSA_FAILED &&
+	    h->tlsa.is_unasked && p->source == RELAY_BY_DANE))
 		tell(w, relay_told_new(p, w->mx, w->sts, h->host, NULL),
 		    p->result, p->why);
 	w->has_skipped = true;

@@ -113,6 +113,25 @@ Test(mx_tlsa, which_names_are_asked_for_and_which_records_count)
 	}
 }
 
+Test(mx_tlsa, it_is_known_whether_a_name_server_was_asked)
+{
+	char name[LIM_DOMAIN + 1];
+	struct mx_tlsa_search s;
+	struct lookup_answer a;
+	enum lookup_type type;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		mx_tlsa_begin(&s, "mx.test", "", true);
+		cr_assert(mx_tlsa_question(&s, 25, name, &type));
+		a = answer('?');
+		a.is_unasked = i > 0;
+		mx_tlsa_take(&s, &a);
+		cr_assert_eq(s.found.status, MX_TLSA_FAILED);
+		cr_expect_eq(s.found.is_unasked, i > 0);
+	}
+}
+
 Test(mx_tlsa, a_host_with_the_longest_name_has_none)
 {
 	char host[LIM_DOMAIN + 1], name[LIM_DOMAIN + 1];

@@ -405,6 +405,40 @@ Test(relay_way_sts, a_host_that_is_left_out_is_told_of)
 	scheduler_destroy(s);
 }
 
+/* The DNS gives no answer about the TLSA records of "bad.test"; ${is_unasked}: since
+ * this server has not asked. */
+static bool
+tells_of_no_answer(bool is_unasked)
+{
+	struct mx_hop hop = { .host = "bad.test", .tlsa = {
+		.status = MX_TLSA_FAILED, .is_unasked = is_unasked } };
+	struct mx_result r = { .hops = &hop, .n = 1, .ttl_s = 3600 };
+	bool is;
+
+	begin("false\nTLS = dane", "a.test");
+	cr_assert_not_null(ways.tell = relay_tell_new(take_told, NULL));
+	cr_assert_null(next());
+	cr_assert_not_null(searched);
+	cr_assert_eq(addr_parse("192.0.2.1:25", &hop.addr), 0);
+	searched(searched_closure, &r);
+	cr_expect_null(next());
+	is = is_told();
+	relay_tell_free(ways.tell);
+	return is;
+}
+
+/* RFC 8460 4.3.2.1: that the resolver has had no valid records */
+Test(relay_way_sts, what_this_server_cannot_ask_is_not_told_of_the_domain)
+{
+	struct scheduler *s = scheduler_create(NULL);
+
+	cr_assert(tells_of_no_answer(false));
+	cr_expect_eq(told.result, TLSRPT_RESULT_DNSSEC_INVALID);
+	end();
+	cr_expect_not(tells_of_no_answer(true));
+	scheduler_destroy(s);
+}
+
 /* RFC 8460 4.3.2.2 */
 Test(relay_way_sts, a_policy_that_cannot_be_had_is_told_of)
 {
