@@ -472,5 +472,7 @@ queue_import_feed(struct queue_answer *a, struct queue_import *im,
 	im->rest = memcpy(rest, buf, len);
 	im->rest_len = len;
 	im->rest_used = 0;
-	queue_import_more(a, im);
+	/* else queue_answer_next() begins with it, when all rows are moved */
+	if (!queue_is_shifting(a->q))
+		queue_import_more(a, im);
 }

@@ -159,7 +159,9 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	int rc = 0, errnum;
 
 	assert(report->nto <= LIM_TLSRPT_URIS);
-	if (q->store_ms > q->now_ms || q->tls_ms > q->now_ms) {
+	/* a row that is written while all are moved would be moved, too */
+	if (q->store_ms > q->now_ms || q->tls_ms > q->now_ms ||
+	    queue_is_shifting(q)) {
 		errno = EAGAIN;
 		return -1;
 	}

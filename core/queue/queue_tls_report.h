@@ -43,7 +43,8 @@ int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
  * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and
  * are sent whatever their domain demands of TLS (RFC 8460 3).  Return how many there
  * are, or -1 with errno, and the counts are as they were: EAGAIN, the store, or one of
- * these calls, has failed a moment ago.  Mail does not wait because of that. */
+ * these calls, has failed a moment ago, or all rows are being moved since the clock was
+ * set.  Mail does not wait because of that. */
 int queue_tls_report_end(struct queue *q,
     const struct queue_tls_report *report, const struct timeval *now);
 

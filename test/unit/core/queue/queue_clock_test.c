@@ -2,6 +2,7 @@
  * queue goes on with its other work.  What a pass does is counted, not timed. */
 
 #include "core/queue/queue_int.h"
+#include "core/queue/queue_tls_report.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -165,6 +166,79 @@ Test(queue_clock, an_administrator_waits_until_all_are_moved)
 	for (i = 0; i < ROWS / QUEUE_SHIFT_ROWS; i++)
 		queue_pass(f.q, &f.now, f.ms);
 	cr_expect_eq(row_of(QF_ID(999 + ROWS))->next_attempt, f.now.tv_sec);
+}
+
+/* A store that notes what else is written while rows are moved */
+static struct queue_store_ops spy;
+static size_t nearly, nimported;
+
+static int
+spy_import_file(void *, uint64_t)
+{
+	nearly += nmoved() < ROWS;
+	nimported++;
+	errno = ENOSPC;
+	return -1;
+}
+
+static int
+spy_change(void *, const struct queue_change *, size_t)
+{
+	nearly += nmoved() < ROWS;
+	return 0;
+}
+
+static void
+spy_on(void)
+{
+	nearly = nimported = 0;
+	spy = mem_ops;
+	spy.import_file = spy_import_file;
+	spy.change = spy_change;
+	f.config.store = &spy;
+}
+
+Test(queue_clock, what_is_imported_waits_until_all_are_moved)
+{
+	static const char request[] = "{\"action\":\"import\"}";
+	static const char line[] = "{\"octets\":5}\n";
+	struct queue_answer *a;
+	const char *piece;
+	size_t len;
+
+	spy_on();
+	set_back(false);
+	a = queue_control(f.q, request, strlen(request));
+	cr_assert_not_null(a);
+	/* the next pass sees that the clock is set */
+	while (!queue_answer_wants(a))
+		cr_assert_eq(queue_answer_next(a, &f.now, &piece, &len), 1);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_lt(nmoved(), ROWS);
+	queue_answer_feed(a, &f.now, line, strlen(line));
+	while (queue_answer_next(a, &f.now, &piece, &len) == 1)
+		continue;
+	queue_answer_free(a);
+	cr_expect_eq(nimported, 1);
+	cr_expect_eq(nearly, 0, "it would be moved as well");
+}
+
+Test(queue_clock, a_report_of_tls_waits_until_all_are_moved)
+{
+	const struct queue_tls_report report = { .day = DAY,
+		.domain = "z.test", .sender = "" };
+	unsigned int i;
+
+	spy_on();
+	set_back(false);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_lt(nmoved(), ROWS);
+	cr_expect_eq(queue_tls_report_end(f.q, &report, &f.now), -1);
+	cr_expect_eq(errno, EAGAIN);
+	for (i = 0; i < ROWS / QUEUE_SHIFT_ROWS; i++)
+		queue_pass(f.q, &f.now, f.ms);
+	cr_expect_eq(queue_tls_report_end(f.q, &report, &f.now), 0);
+	cr_expect_eq(nearly, 0, "it would be moved as well");
 }
 
 /* --- messages for many ---------------------------------------------------- */
