@@ -233,7 +233,6 @@ load(struct queue *q, struct due *due, uint64_t id)
 		return -1;
 	if (due->nrcpts == 0)
 		return 0;
-	q->nloaded += due->nrcpts;
 	if ((m = message_new(due)) == NULL)
 		return -1;
 	m->place.id = id;
@@ -249,6 +248,8 @@ load(struct queue *q, struct due *due, uint64_t id)
 		free(due->sections);
 		return -1;
 	}
+	/* one that cannot be taken is not tried again at once */
+	q->nloaded += due->nrcpts;
 	queue_message_insert(q, m);
 	queue_message_route(q, m, due->sections);
 	free(due->sections);

@@ -338,3 +338,34 @@ Test(queue_clock, all_that_was_done_is_stored_when_the_queue_is_stopped)
 	cr_expect_eq(mem.nrows, 3 * LARGE - done);
 	cr_expect_leq(mem.nmost, 2 * LARGE, "%zu", mem.nmost);
 }
+
+/* The rows of a message, once they were measured, cannot be read. */
+static int
+rows_once(void *store, const struct deferred_query *query, deferred_func each,
+    void *closure)
+{
+	static unsigned int n;
+
+	if (query->what == DEFERRED_OF && ++n % 2 == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return mem_ops.rows(store, query, each, closure);
+}
+
+Test(queue_clock, a_large_message_that_cannot_be_taken_is_not_tried_at_once)
+{
+	uint32_t k;
+
+	for (k = 0; k < QUEUE_LOAD_ROWS; k++) {
+		mem_put_row(QF_ID(1000), f.now.tv_sec - 60);
+		mem.rows[mem.nrows - 1].row.rcpt_index = k;
+	}
+	qf_close(&f);
+	spy = mem_ops;
+	spy.rows = rows_once;
+	f.config.store = &spy;
+	qf_open(&f);
+	cr_expect_gt(queue_pass(f.q, &f.now, f.ms), 100);
+	cr_expect_null(queue_message_deferred(f.q, QF_ID(1000)));
+}
