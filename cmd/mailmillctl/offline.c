@@ -117,6 +117,19 @@ find_section(void *closure, const char *name, const char **why_r)
 	return d != NULL ? d->name : NULL;
 }
 
+/* No row may wait for longer: what a Domain section says counts, too. */
+static int64_t
+longest_retry_s(const struct settings *s)
+{
+	int64_t longest = s->times.max_retry_interval;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].times.max_retry_interval > longest)
+			longest = s->domains[i].times.max_retry_interval;
+	return longest;
+}
+
 static struct queue *
 open_queue(struct offline *o, struct settings *s)
 {
@@ -126,7 +139,7 @@ open_queue(struct offline *o, struct settings *s)
 		.queue_dirfd = o->folder_fd,
 		.incoming_dirfd = o->incoming_fd,
 		.retry_s = s->times.retry_interval,
-		.max_retry_s = s->times.max_retry_interval,
+		.max_retry_s = longest_retry_s(s),
 		.is_synced = s->spool_sync != SPOOL_SYNC_NONE,
 	};
 	/* no agent is there */

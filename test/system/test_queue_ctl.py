@@ -286,6 +286,22 @@ def test_the_queue_is_there_without_a_server(d):
     s.stop()
 
 
+def test_without_a_server_the_times_of_sections_count_too(d):
+    s = Server(d, conf='retry_interval = 1\nmax_retry_interval = 1\n',
+               domain='retry_interval = 10h\nmax_retry_interval = 10h\n')
+    s.start()
+    block_one(s, 'joe')
+    send(s, 'a@one.test', 'joe@example.test')
+
+    def waits_until():
+        return [r['next_attempt'] for m in s.ctl_json('queue')['messages']
+                for r in m['recipients'] if r['state'] == 'deferred']
+    wait_for('deferred', waits_until)
+    until = waits_until()
+    s.stop()
+    assert waits_until() == until
+
+
 def test_so_it_is_for_root_with_accounts(d):
     if not ROOT:
         raise Skip('needs root')
