@@ -142,18 +142,18 @@ void relay_hops_watch(struct relay_hops *h);
 void relay_hop_go(struct relay_hop *hop);
 void relay_hop_leave(struct relay_hop *hop, struct relay_conn *conn);
 
-/* relay_hop_without_tls(hop, level, why): The handshake of TLS has failed, of a
- * connection of that level.  Without TLS it may go better: as good as what the
- * server would get if it did not offer any (RFC 7435).  Return whether it is
- * tried.
+/* relay_hop_without_tls(hop, place, level, why): The handshake of TLS has failed, of a
+ * connection of that level to that address.  Without TLS it may go better: as good as
+ * what the server would get if it did not offer any (RFC 7435); but for mail that needs
+ * TLS, which waits.  Return whether it is tried.
  * relay_hop_unopened(hop, place, why, errnum): A connection to that address has
  * ended before it asked for a message.
  * relay_hop_late(hop, conn): As relay_conn_ops: the next address of the same host,
  * or of a host with the same preference, is tried beside it.
  * relay_hop_connected(hop, conn): As relay_conn_ops: those beside it end.
  * relay_hop_found(closure): As relay_ways. */
-bool relay_hop_without_tls(struct relay_hop *hop, enum relay_level level,
-    const struct job_error *why);
+bool relay_hop_without_tls(struct relay_hop *hop, uint64_t place,
+    enum relay_level level, const struct job_error *why);
 void relay_hop_unopened(struct relay_hop *hop, uint64_t place,
     const struct job_error *why, int errnum);
 void relay_hop_late(struct relay_hop *hop, struct relay_conn *conn);

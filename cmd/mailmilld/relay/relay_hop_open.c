@@ -35,11 +35,16 @@
 /* --- what has failed ------------------------------------------------------ */
 
 bool
-relay_hop_without_tls(struct relay_hop *hop, enum relay_level level,
-    const struct job_error *why)
+relay_hop_without_tls(struct relay_hop *hop, uint64_t place,
+    enum relay_level level, const struct job_error *why)
 {
 	if (level != RELAY_MAY)
 		return false;
+	/* other mail goes there without: the target is not at fault */
+	if (hop->kind == HOP_KEEPS_TLS) {
+		relay_way_lacks(&hop->way, place, why, false);
+		return false;
+	}
 	hop->clear_ms = monotonic_ms() + CLEAR_MS;
 	log_event(LOG_LEVEL_INFO, "next-hop-clear", "target=%s remote=%s "
 	    "reason=%s", hop->target, why->remote, why->text);

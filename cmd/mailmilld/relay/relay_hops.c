@@ -60,6 +60,15 @@ gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 	return n > h->nleaving;
 }
 
+/* The server has offered TLS, and has not begun it when it was asked to: it may another
+ * time (RFC 3207 4: 454). */
+static bool
+may_begin_tls(const struct relay_conn *conn)
+{
+	return conn->tls != NULL && !smtp_client_is_tls(conn->client) &&
+	    smtp_ehlo_has(smtp_client_ehlo(conn->client), SMTP_HAS(STARTTLS));
+}
+
 /* RFC 8689 4.2.1: QUIT, and the next of the hosts, unless the server promises TLS for the
  * rest of the way. */
 static bool
@@ -72,7 +81,7 @@ takes_its_mail(struct relay_hop *hop, struct relay_conn *conn)
 	relay_said_failure(EREMOTEIO, "the server does not promise TLS for "
 	    "the rest of the way", conn->remote, &why);
 	strlcpy(why.enhanced, "5.7.30", sizeof(why.enhanced));
-	relay_way_lacks(&hop->way, conn->place, &why);
+	relay_way_lacks(&hop->way, conn->place, &why, !may_begin_tls(conn));
 	return false;
 }
 
@@ -339,7 +348,7 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	if (h->is_ending)
 		return;
 	if (is_failed && !(is_tls_failed &&
-	    relay_hop_without_tls(hop, level, why)))
+	    relay_hop_without_tls(hop, place, level, why)))
 		relay_hop_unopened(hop, place, why, errnum);
 	relay_hops_go(h);
 	if (h->nmails == 0)

@@ -166,6 +166,7 @@ forget(struct relay_way *w)
 	w->nwas = w->n;
 	w->v = NULL;
 	w->n = w->room = w->ntried = w->nlacking = 0;
+	w->may_lack = false;
 	free_policies(w);
 	w->has_skipped = w->has_demand = w->is_unsure = false;
 	w->entry = 0;
@@ -601,6 +602,7 @@ relay_way_begin(struct relay_way *w)
 	for (i = 0; i < w->n; i++)
 		w->v[i].is_used = w->v[i].is_tried = false;
 	w->ntried = w->nlacking = 0;
+	w->may_lack = false;
 	w->begin_ms = 0;
 }
 
@@ -645,7 +647,7 @@ end_lacking(struct relay_way *w, bool is_all)
 {
 	w->flags = 0;
 	if (w->nlacking < w->ntried || w->nlacking < w->n || !is_all ||
-	    w->has_skipped || w->is_unsure)
+	    w->may_lack || w->has_skipped || w->is_unsure)
 		w->errnum = EAGAIN;
 	else
 		w->flags = JOB_REFUSED;
@@ -742,10 +744,11 @@ relay_way_failed(struct relay_way *w, uint64_t number,
 
 void
 relay_way_lacks(struct relay_way *w, uint64_t number,
-    const struct job_error *why)
+    const struct job_error *why, bool is_sure)
 {
 	if (!try_place(w, place_of(w, number)))
 		return;
+	w->may_lack = w->may_lack || !is_sure;
 	/* that another one could not be asked is the better reason */
 	if (w->nlacking++ + 1 == w->ntried)
 		set_why(w, why, EREMOTEIO);

@@ -100,7 +100,8 @@ struct relay_way {
 	struct relay_place *v;
 	size_t		 n, room;
 	size_t		 ntried;	/* of them */
-	size_t		 nlacking;	/* of these: they answer */
+	size_t		 nlacking;	/* of these: they answer ... */
+	bool		 may_lack;	/* ... and one may have it another time */
 	bool		 is_unsure;	/* the DNS has not said whether there are others */
 	struct relay_policy **policies;	/* of the places, one for each host */
 	size_t		 npolicies, policy_room;
@@ -164,8 +165,8 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
     uint64_t number);
 
 /* relay_way_failed(w, number, why, errnum): That place has.
- * relay_way_lacks(w, number, why): It answers, and lacks what this mail needs.  If all
- * do, and there are no others, the mail is refused.
+ * relay_way_lacks(w, number, why, is_sure): It answers, and lacks what this mail needs;
+ * ${is_sure}: for good.  If all do, and there are no others, the mail is refused.
  * relay_way_late(w, number): Another one was faster, or it did not answer in time what
  * it was asked of a message.
  * relay_way_good(w, number, nrefused): It is, which ends the attempt; connections to it
@@ -174,7 +175,7 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
 void relay_way_failed(struct relay_way *w, uint64_t number,
     const struct job_error *why, int errnum);
 void relay_way_lacks(struct relay_way *w, uint64_t number,
-    const struct job_error *why);
+    const struct job_error *why, bool is_sure);
 void relay_way_late(struct relay_way *w, uint64_t number);
 void relay_way_good(struct relay_way *w, uint64_t number,
     unsigned int nrefused);

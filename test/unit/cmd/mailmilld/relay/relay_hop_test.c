@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "core/util/monotonic.h"
@@ -256,4 +257,27 @@ Test(relay_hop, a_server_that_does_not_keep_tls_is_not_the_last_to_be_tried)
 		cr_expect_eq(relay_hop_of_kind(hop, HOP_KEEPS_TLS), other);
 		cr_expect_neq(relay_hop_of_kind(hop, HOP_OPTIONAL), other);
 	}
+}
+
+/* And a handshake that fails is no reason to refuse it, nor to go there without. */
+Test(relay_hop, mail_that_needs_tls_waits_where_a_handshake_fails)
+{
+	const struct job_error why = { .text = "the handshake has failed" };
+	struct relay_hop *hop = hop_with_mail("a@hop.test",
+	    SPOOL_ENV_REQUIRETLS), *other;
+	const struct relay_place *place;
+	uint64_t number;
+
+	cr_assert_not_null(other = relay_hop_of_kind(hop, HOP_KEEPS_TLS));
+	(void)first_address(other, &number);
+	cr_expect_not(relay_hop_without_tls(other, number, RELAY_MAY, &why));
+	cr_expect_eq(other->clear_ms, 0);
+	relay_hop_unopened(other, number, &why, EPROTO);
+	cr_expect_eq(relay_way_find(&other->way, &place), RELAY_WAY_END);
+	cr_expect_eq(other->way.errnum, EAGAIN);
+	cr_expect_eq(other->way.flags, 0, "other mail goes there");
+	/* other mail does */
+	(void)first_address(hop, &number);
+	cr_expect(relay_hop_without_tls(hop, number, RELAY_MAY, &why));
+	cr_expect_neq(hop->clear_ms, 0);
 }

@@ -603,11 +603,17 @@ Test(relay_way, what_a_server_has_refused_is_known_until_it_fails)
 
 /* RFC 8689 4.2.1: all hosts are tried; only then has the mail failed. */
 static void
-lack(void)
+lack_for(bool is_sure)
 {
 	struct job_error why = { .enhanced = "5.7.30", .text = "lacks it" };
 
-	relay_way_lacks(&way, number(), &why);
+	relay_way_lacks(&way, number(), &why, is_sure);
+}
+
+static void
+lack(void)
+{
+	lack_for(true);
 }
 
 static void
@@ -687,6 +693,16 @@ Test(relay_way, mail_waits_as_long_as_a_host_may_have_what_it_needs)
 	lack();
 	expect_end("4.7.30", 0);
 	cr_expect_str_eq(next(), "m2.b.test 192.0.2.2:25");
+	end();
+	/* one that may have it another time, and has not then */
+	begin("Route = { \"192.0.2.1\", \"192.0.2.2\" }", NULL);
+	lack_for(false);
+	lack();
+	expect_end("4.7.30", 0);
+	now_ms += RELAY_BAD_MS;
+	lack();
+	lack();
+	expect_end("5.7.30", JOB_REFUSED);
 }
 
 Test(relay_way, a_search_ends_when_each_of_its_questions_has_had_its_time)
