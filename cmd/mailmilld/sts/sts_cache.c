@@ -5,6 +5,7 @@
 #include <sys/param.h>
 #include <sys/tree.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -419,7 +420,11 @@ static void
 ask(struct sts_domain *d)
 {
 	d->state = ASKING;
-	if (d->c->ops->record(d->c->closure, d->name, d) == -1)
+	if (d->c->ops->record(d->c->closure, d->name, d) == 0)
+		return;
+	if (errno == EINVAL)
+		sts_cache_record(d, NULL);
+	else
 		sts_cache_unknown(d, "the TXT record cannot be asked for: out "
 		    "of memory, or too many questions wait");
 }

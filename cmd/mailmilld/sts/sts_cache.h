@@ -51,7 +51,8 @@ struct sts_cache_ops {
 	/* record(closure, domain, d), fetch(closure, domain, d): Ask for the TXT
 	 * record, or the policy, of ${domain}; sts_cache_record(),
 	 * sts_cache_unknown() or sts_cache_fetched() for ${d} has the answer,
-	 * never within the call.  Return 0, or -1: it cannot be asked */
+	 * never within the call.  Return 0, or -1: it cannot be asked; record()
+	 * with errno EINVAL: there can be no such name in the DNS */
 	int		(*record)(void *closure, const char *domain,
 			    struct sts_domain *d);
 	int		(*fetch)(void *closure, const char *domain,

@@ -43,12 +43,15 @@ errand_end(struct sts_errand *e)
 	return d;
 }
 
-/* It could not be begun.  Return -1. */
+/* It could not be begun.  Return -1 with the errno that says why. */
 static int
 errand_fail(struct sts_errand *e)
 {
-	e->all->is_short = e->all->is_short || errno == EAGAIN;
+	int saved = errno;
+
+	e->all->is_short = e->all->is_short || saved == EAGAIN;
 	(void)errand_end(e);
+	errno = saved;
 	return -1;
 }
 

@@ -2,6 +2,7 @@
  * server of the test. */
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ record(void *, const char *domain, struct sts_domain *d)
 	nasked++;
 	asked = d;
 	strcpy(asked_name, domain);
+	errno = EAGAIN;
 	return is_unable ? -1 : 0;
 }
 

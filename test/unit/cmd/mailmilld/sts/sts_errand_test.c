@@ -137,6 +137,28 @@ Test(sts_errand, look_ups_that_nobody_waits_for_end_at_once)
 	cr_expect_eq(silent[4].n, 0);
 }
 
+/* A domain may have so long a name that there can be no "_mta-sts." before it: it has
+ * no policy, and mail for it does not wait for one. */
+Test(sts_errand, a_domain_whose_record_would_have_too_long_a_name_has_none)
+{
+	char label[64] = "", name[LIM_DOMAIN + 1];
+	struct answer a;
+
+	memset(label, 'a', 63);
+	snprintf(name, sizeof(name), "%s.%s.%s.%.48s.test", label, label, label,
+	    label);
+	ask_of(&a, name);
+	cr_expect_eq(a.n, 1);
+	cr_expect_eq(a.failure, STS_FETCHED);
+	cr_expect_eq(sts_cache_domains(cache), 0);
+	cr_expect_eq(lookup_waiting(lookup), 0);
+	/* "_mta-sts." and 244 octets are as long as a name may be */
+	ask_of(&a, name + 1);
+	cr_expect_eq(a.n, 0);
+	cr_expect_eq(lookup_waiting(lookup), 1);
+	sts_cache_leave(&a.waiter);
+}
+
 /* No server could be verified, good or bad. */
 Test(sts_errand, without_authorities_no_policy_is_fetched)
 {
