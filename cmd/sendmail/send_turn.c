@@ -38,10 +38,11 @@ end(struct send_turn *t)
 	t->nverb = 0;
 }
 
+/* An octet of a command, or of text; a LF that ends a line is sent as CRLF. */
 static void
 add(struct send_turn *t, char c, char *out, size_t *n)
 {
-	if (c == '\n' && !t->is_cr)
+	if (c == '\n' && !t->is_cr && t->is_lf)
 		out[(*n)++] = '\r';
 	out[(*n)++] = c;
 	t->is_cr = c == '\r';
@@ -59,11 +60,14 @@ command(struct send_turn *t, char c)
 	t->state = t->chunk > 0 ? TURN_CHUNK : TURN_SERVER;
 }
 
-/* RFC 5321 4.1.1.4: CRLF.CRLF; before the first line is the CRLF of DATA. */
+/* RFC 5321 4.1.1.4: CRLF.CRLF; before the first line is the CRLF of DATA.
+ * ${is_crlf}: ${c} is a LF behind a CR.  A program that knows CRLF may have been given
+ * text with other line ends, and have looked for dots behind CRLF alone: in its text
+ * no other LF ends a line. */
 static void
-text(struct send_turn *t, char c)
+text(struct send_turn *t, char c, bool is_crlf)
 {
-	if (c == '\n') {
+	if (c == '\n' && (t->is_lf || is_crlf)) {
 		if (t->dot == 1 || t->dot == 2)
 			end(t);
 		t->dot = 0;
@@ -79,18 +83,21 @@ size_t
 send_turn_input(struct send_turn *t, const char *in, size_t len, char *out,
     size_t *n_r)
 {
+	bool is_crlf;
 	size_t i;
 
 	*n_r = 0;
-	for (i = 0; i < len && t->state != TURN_SERVER; i++)
+	for (i = 0; i < len && t->state != TURN_SERVER; i++) {
+		is_crlf = t->is_cr && in[i] == '\n';
 		switch (t->state) {
 		case TURN_COMMAND:
+			t->is_lf = !is_crlf;
 			add(t, in[i], out, n_r);
 			command(t, in[i]);
 			break;
 		case TURN_TEXT:
 			add(t, in[i], out, n_r);
-			text(t, in[i]);
+			text(t, in[i], is_crlf);
 			break;
 		case TURN_CHUNK:
 			out[(*n_r)++] = in[i];
@@ -101,6 +108,7 @@ send_turn_input(struct send_turn *t, const char *in, size_t len, char *out,
 			out[(*n_r)++] = in[i];
 			break;
 		}
+	}
 	return i;
 }
 

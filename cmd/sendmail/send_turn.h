@@ -1,7 +1,8 @@
 /* Whose turn it is in an SMTP session that a program speaks on standard input (-bs).
  * A program may write all of it at once, and end lines with LF alone, as a script does;
  * the server wants a reply to be waited for (RFC 5321 4.1.1.1, RFC 2920 3.1), and
- * CRLF.
+ * CRLF.  A DATA that ends in LF has text whose lines do, too; behind one that ends in
+ * CRLF, text is as it is, and its end is CRLF.CRLF alone.
  * Pure: octets in, octets out. */
 
 #ifndef CMD_SENDMAIL_SEND_TURN_H
@@ -20,6 +21,7 @@ struct send_turn {		/* all its own; zeroed: the server says who it is */
 	uint64_t	chunk;		/* octets of BDAT that follow */
 	bool		is_answered;	/* before its end: text, or a chunk */
 	bool		is_cr;		/* the last octet that was sent is a CR */
+	bool		is_lf;		/* the command ends, or would end here, in LF alone */
 	uint8_t		dot;		/* octets so far of a line with a dot alone */
 	char		code[4];	/* of the reply, and what follows it */
 	size_t		ncode;		/* octets of the reply's line, at most 4 */

@@ -68,6 +68,24 @@ Test(send_turn, a_message_may_be_empty)
 	turn("250 x\n", ".");
 }
 
+/* A program that speaks SMTP with CRLF looks for dots behind CRLF: what somebody else
+ * has written is no end, and no command. */
+Test(send_turn, text_behind_crlf_ends_with_crlf)
+{
+	static const char text[] = "a\n.\nb\n.\r\nc\r\n.\nd\r.\r\ne\r\n..\r\n"
+	    "\r\n.\rf\r\n.\r\n";
+	char script[128];
+
+	for (size_t n = 1; n < 60; n++) {
+		snprintf(script, sizeof(script), "NOOP\nDATA\r\n%sQUIT\n", text);
+		begin(script, n);
+		turn("220 x\r\n", "NOOP\r\n");
+		turn("250 x\r\n", "DATA\r\n");
+		turn("354 x\r\n", text);
+		turn("250 x\r\n", "QUIT\r\n");
+	}
+}
+
 /* A refused DATA is followed by commands, as far as they are some. */
 Test(send_turn, text_is_text_if_the_server_says_354)
 {
