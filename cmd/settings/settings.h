@@ -333,10 +333,14 @@ const struct settings_domain *settings_section_to(const struct settings *s,
 /* settings_load_transports(s, err_r, errlen): Read the files of Transport_Table and
  * Sender_Transport_Table (before chroot).  Return 0, or -1 with a message that names
  * file, line and option.
+ * settings_check_transports(s, err_r, errlen): Then, is there a way to
+ * double_bounce_recipient?  Return 0, or -1 with a message.
  * settings_transport(s, rcpt, sender, section_r): By which Domain section mail for
  * ${rcpt}, local-part@domain, from ${sender} goes, if these tables say: *section_r;
  * NULL: they do not.  Return 0, or -1 with errno ENOMEM. */
 int settings_load_transports(struct settings *s, char *err_r, size_t errlen);
+int settings_check_transports(const struct settings *s, char *err_r,
+    size_t errlen);
 int settings_transport(const struct settings *s, const char *rcpt,
     const char *sender, const struct settings_domain **section_r);
 

@@ -316,7 +316,8 @@ check_srs(struct conf *c, const struct settings *s)
 	    "returned arrives");
 }
 
-/* Whoever is told in place of a sender can be: there is a way to the address. */
+/* Whoever is told in place of a sender can be: there is a way to the address.  What
+ * Transport_Table says is known later: settings_check_transports(). */
 static int
 check_double_bounce(struct conf *c, const struct settings *s)
 {
@@ -326,8 +327,8 @@ check_double_bounce(struct conf *c, const struct settings *s)
 	if (settings_check_address(c, address, ROW_double_bounce_recipient) ==
 	    -1)
 		return -1;
-	if (*address == '\0' || settings_domain_find(s, at + 1,
-	    strlen(at + 1)) != NULL)
+	if (*address == '\0' || *s->transport_table != '\0' ||
+	    settings_domain_find(s, at + 1, strlen(at + 1)) != NULL)
 		return 0;
 	return conf_error_value(c, &conf_get(c, c->root,
 	    ROW_double_bounce_recipient)->at, settings_schema.rows[

@@ -112,3 +112,23 @@ settings_transport(const struct settings *s, const char *rcpt,
 		return 0;
 	return find(s, s->sender_transports, sender, section_r);
 }
+
+int
+settings_check_transports(const struct settings *s, char *err_r, size_t errlen)
+{
+	static const char option[] = "double_bounce_recipient";
+	const char *address = s->double_bounce_recipient;
+	const char *domain = strrchr(address, '@');
+	const struct settings_domain *d = NULL;
+	char at[CONF_AT_MAX];
+
+	if (domain == NULL || settings_domain_find(s, domain + 1,
+	    strlen(domain + 1)) != NULL ||
+	    settings_transport(s, address, "", &d) == -1 || d != NULL)
+		return 0;
+	snprintf(err_r, errlen, "%s: option '%s': expected an address in a "
+	    "domain that has a Domain section, or a line in Transport_Table, "
+	    "found \"%s\"", settings_at(s, option, at, sizeof(at)), option,
+	    address);
+	return -1;
+}

@@ -95,6 +95,7 @@ config_files(struct config *config, char *err_r, size_t errlen)
 	    settings_load_sender_logins(s, err_r, errlen) == 0 &&
 	    settings_load_aliases(s, err_r, errlen) == 0 &&
 	    settings_load_transports(s, err_r, errlen) == 0 &&
+	    settings_check_transports(s, err_r, errlen) == 0 &&
 	    tls_options_check(s, err_r, errlen) == 0 &&
 	    route_check_authorities(s, err_r, errlen) == 0 &&
 	    sts_check_authorities(s, err_r, errlen) == 0 &&

@@ -337,6 +337,40 @@ Test(route, a_line_of_a_table_that_cannot_be_is_an_error)
 		}
 }
 
+/* A server that only relays may have no section for the domain of its own. */
+Test(route, who_is_told_in_place_of_a_sender_may_be_in_a_table)
+{
+	static const struct {
+		const char *table, *address;
+		int rc;
+	} cases[] = {
+		{ "@far.test c.invalid\n", "Admin@Far.Test", 0 },
+		{ "* c.invalid\n", "admin@far.test", 0 },
+		{ "eve@far.test c.invalid\n", "admin@far.test", -1 },
+		{ "", "admin@c.invalid", 0 },
+		{ "", "admin@far.test", -1 },
+	};
+	char err[SETTINGS_ERROR_MAX] = "";
+	struct settings *s;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put(cases[i].table);
+		s = load_good_settings("ESMTP_Listener { Listen "
+		    "\"127.0.0.1:25\" { } }\nTransport_Table = \"file:%s\"\n"
+		    "double_bounce_recipient = \"%s\"\nDomain \"c.invalid\" "
+		    "{ Delivery = smtp Route = \"192.0.2.2:25\" }\n", file,
+		    cases[i].address);
+		cr_assert_eq(settings_load_transports(s, err, sizeof(err)), 0);
+		cr_expect_eq(settings_check_transports(s, err, sizeof(err)),
+		    cases[i].rc, "%s", cases[i].address);
+		settings_free(s);
+	}
+	cr_expect_str_eq(err, "m.conf:3:27: option 'double_bounce_recipient': "
+	    "expected an address in a domain that has a Domain section, or a "
+	    "line in Transport_Table, found \"admin@far.test\"");
+}
+
 /* A section that another configuration has not: nothing is guessed. */
 Test(route, mail_does_not_go_by_a_section_that_is_gone)
 {
