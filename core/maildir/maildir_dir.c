@@ -29,7 +29,7 @@
 
 #define FOLDER_FLAGS	(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define SWEEP_MAX	1000		/* entries of tmp/ looked at */
-#define FOLDERS_SEEN	100000	/* entries of a Maildir looked at for its folders */
+#define FOLDERS_SEEN	100000	/* entries of a Maildir looked at for its folders: twice Extension_Folder_Limit */
 #define OLD_S		(36 * 60 * 60)	/* maildir(5): older files in tmp/ are leftovers */
 
 /* Open the folder ${name} in ${fd}, made if it is missing. */

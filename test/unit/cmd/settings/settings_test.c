@@ -417,6 +417,10 @@ Test(settings, what_is_wrong_is_named)
 		{ LISTEN "workers = 1000\n", NULL, "m.conf:2:11: option "
 		    "'workers': expected a number from 0 to 256 (processes, 0 "
 		    "for one per processor), found \"1000\"" },
+		{ LISTEN "Domain \"a.test\" { Extension_Folder_Limit = 50001 }\n",
+		    NULL, "m.conf:2:44: option 'Extension_Folder_Limit': expected "
+		    "a number from 0 to 50000 (folders, 0 for no limit), found "
+		    "\"50001\"" },
 		{ LISTEN "retry_interval = 100000\n", NULL, "m.conf:2:18: option "
 		    "'max_retry_interval': expected no less than "
 		    "retry_interval" },
