@@ -302,13 +302,29 @@ show_service(struct show *x, const struct conf_section *section,
 	end_section(x);
 }
 
+/* By the place: its name there has A-labels, unlike the title. */
+static const struct settings_domain *
+domain_of(const struct settings *s, const struct conf_section *section)
+{
+	const struct conf_at *at = &section->at;
+	size_t i;
+
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].at.line == at->line &&
+		    s->domains[i].at.column == at->column &&
+		    s->domains[i].at.file == at->file)
+			return &s->domains[i];
+	return NULL;
+}
+
 static void
 show_domain(struct show *x, const struct conf_section *section)
 {
-	/* a name is found before any wildcard that holds it */
-	const struct settings_domain *d = settings_domain_find(x->s,
-	    section->title, strlen(section->title));
+	const struct settings_domain *d = domain_of(x->s, section);
 
+	/* it was made of this section */
+	if (d == NULL)
+		return;
 	begin_section(x, section);
 	show_settings(x, SETTING_DOMAIN, d, section, NULL);
 	show_settings(x, SETTING_TIMES, &d->times, section, x->c->root);

@@ -376,6 +376,28 @@ random_conf(void)
 	return text;
 }
 
+/* Its name is xn--bcher-kva.test, with or without a section for all others. */
+Test(settings_show, a_domain_that_is_not_ascii_has_its_own_values)
+{
+	static const char *const others[] = { "",
+		"Domain \"*\" { Delivery = smtp }\n" };
+	char *text;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		text = listing_of(load_settings(NULL, "%sESMTP_Listener { Listen "
+		    "\"127.0.0.1:25\" { } }\nDomain \"b\u00fccher.test\" { "
+		    "Maildir = \"/m/%%u\" retry_interval = 5m }\n%s", HOST,
+		    others[i]),
+		    NULL, true);
+		cr_expect(has_line(text, "Maildir = \"/m/%u\"\t# m.conf:3, "
+		    "Domain \"b\u00fccher.test\""), "%s", text);
+		cr_expect(has_line(text, "retry_interval = 5m\t# m.conf:3, "
+		    "Domain \"b\u00fccher.test\""), "%s", text);
+		free(text);
+	}
+}
+
 /* What is listed, read again, gives every client the same options. */
 Test(settings_show, the_listing_is_a_configuration_with_the_same_effect)
 {
