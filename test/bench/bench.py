@@ -23,6 +23,7 @@ import time
 import against
 import bdat
 import dead
+import disk
 import due
 import lmtp
 import many_hops
@@ -516,6 +517,7 @@ def main():
     if a.against:
         against.run(a, sys.modules[__name__])
         return
+    a.remarks += disk.warnings(a.fs)
     log = subprocess.Popen([f'{a.build}/logsink', f'{a.state}/log'])
     a.extra_pids.append(log.pid)
     try:
