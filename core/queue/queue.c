@@ -119,6 +119,17 @@ queue_in_flight(const struct queue *q)
 	return q->in_flight;
 }
 
+/* When deferred messages are to be looked for.  Where there is no room for one, what
+ * makes room is a result, or another pass. */
+static int64_t
+load_due(const struct queue *q)
+{
+	int64_t due = MAX(q->due_ms, q->store_ms);
+
+	return queue_has_room_for(q, QUEUE_DUE) ? due :
+	    MAX(due, q->now_ms + QUEUE_HAND_MS);
+}
+
 int
 queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 {
@@ -147,7 +158,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle) ||
 	    queue_shift_may_run(q) || q->nloaded >= QUEUE_LOAD_ROWS)
 		return 0;
-	due = MIN(due, MAX(q->due_ms, q->store_ms));
+	due = MIN(due, load_due(q));
 	due = MIN(due, queue_held_due(q));
 	due = MIN(due, queue_targets_due(q));
 	due = MIN(due, MAX(queue_starts_due(q), q->store_ms));

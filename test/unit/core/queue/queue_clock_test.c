@@ -369,3 +369,25 @@ Test(queue_clock, a_large_message_that_cannot_be_taken_is_not_tried_at_once)
 	cr_expect_gt(queue_pass(f.q, &f.now, f.ms), 100);
 	cr_expect_null(queue_message_deferred(f.q, QF_ID(1000)));
 }
+
+/* Each pass came a millisecond after the one before, as long as that took. */
+Test(queue_clock, while_agents_have_all_that_there_is_room_for_nothing_is_looked_for)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3 * QUEUE_FILES_MAX; i++)
+		mem_put_row(QF_ID(1000 + i), f.now.tv_sec - 60);
+	qf_close(&f);
+	qf_open(&f);
+	for (i = 0; i < 10; i++) {
+		cr_expect_geq(queue_pass(f.q, &f.now, f.ms), QUEUE_HAND_MS);
+		f.ms += 3000;
+		f.now.tv_sec += 3;
+	}
+	cr_assert_eq(f.njobs, QUEUE_FILES_MAX);
+	qf_finish(&f, 0);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_leq(queue_pass(f.q, &f.now, f.ms), QUEUE_HAND_MS);
+	cr_expect_eq(f.njobs, QUEUE_FILES_MAX);
+	qf_finish(&f, 0);
+}
