@@ -29,7 +29,8 @@ struct message {
 	char		*envelope;
 	size_t		 envelope_len;
 	struct spool_envelope_view view;
-	struct deferred_row *rows;	/* of its recipients; the texts are in ${envelope} */
+	struct deferred_row *rows;	/* of its recipients; their texts are in ${envelope} and ${routes} */
+	char		**routes;
 	size_t		 nrows;
 	char		 body[OCTETS];
 	size_t		 len;
@@ -222,7 +223,9 @@ store_import(void *store, const struct spool_view *view, int fd,
 	m->envelope_len = view->record.envelope_octets;
 	m->envelope = malloc(m->envelope_len);
 	m->rows = calloc(n, sizeof(rows[0]));
-	FUZZ_HOLDS(m->envelope != NULL && m->rows != NULL);
+	m->routes = calloc(n, sizeof(m->routes[0]));
+	FUZZ_HOLDS(m->envelope != NULL && m->rows != NULL &&
+	    m->routes != NULL);
 	memcpy(m->envelope, view->envelope.envelope, m->envelope_len);
 	FUZZ_HOLDS(spool_sum(m->envelope, m->envelope_len) ==
 	    view->record.envelope_sum);
@@ -239,6 +242,9 @@ store_import(void *store, const struct spool_view *view, int fd,
 		m->rows[i].last_error = m->rows[i].holder = "";
 		m->rows[i].outcome = m->rows[i].enhanced = "";
 		m->rows[i].remote = "";
+		m->routes[i] = strdup(rows[i].route != NULL ? rows[i].route : "");
+		FUZZ_HOLDS(m->routes[i] != NULL);
+		m->rows[i].route = m->routes[i];
 	}
 	return 0;
 }
@@ -246,9 +252,12 @@ store_import(void *store, const struct spool_view *view, int fd,
 static void
 store_free(struct store *s)
 {
-	size_t i;
+	size_t i, j;
 
 	for (i = 0; i < s->n; i++) {
+		for (j = 0; j < s->messages[i].nrows; j++)
+			free(s->messages[i].routes[j]);
+		free(s->messages[i].routes);
 		free(s->messages[i].envelope);
 		free(s->messages[i].rows);
 	}
@@ -273,6 +282,16 @@ static const struct queue_store_ops ops = {
 
 /* --- requests ------------------------------------------------------------- */
 
+/* The configuration has one section. */
+static const char *
+section(void *, const char *name, const char **why_r)
+{
+	if (strcmp(name, "s.test") == 0)
+		return "s.test";
+	*why_r = "no section has that name";
+	return NULL;
+}
+
 /* The whole answer to ${request}, which is told what is in ${in}, ${step} octets at
  * a time.  It is the caller's, with a NUL behind it. */
 static char *
@@ -281,8 +300,8 @@ answer(struct store *s, const char *request, size_t len,
 {
 	const struct queue_config config = { .store = &ops,
 		.folder = (const char *)s };
-	static const struct queue_ops none;
-	struct queue *q = queue_open(&config, &none, NULL, &now, 0);
+	static const struct queue_ops few = { .section = section };
+	struct queue *q = queue_open(&config, &few, NULL, &now, 0);
 	struct queue_answer *a = queue_control(q, request, len);
 	const char *piece;
 	char *all;
