@@ -122,14 +122,20 @@ def reap():
 
 
 def wait_for(what, condition, timeout=15):
-    """Until condition() is true; its value."""
+    """Until condition() is true; its value.  While a file or process that it
+    looks at is not there, perhaps since it has just ended, it is not."""
     end = time.monotonic() + timeout * SLOW
     while True:
-        v = condition()
-        if v:
-            return v
+        missing = None
+        try:
+            v = condition()
+            if v:
+                return v
+        except (FileNotFoundError, ProcessLookupError) as e:
+            missing = e
         if time.monotonic() > end:
-            raise AssertionError(f'waited {timeout * SLOW} s for {what}')
+            raise AssertionError(
+                f'waited {timeout * SLOW} s for {what}') from missing
         time.sleep(0.02)
 
 

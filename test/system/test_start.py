@@ -353,8 +353,10 @@ def test_a_service_manager_is_told(d):
             assert told()['RELOADING'] == '1'
             m = told()
             assert m['READY'] == '1' and m['STATUS'] == 'ready', m
-            # the children have nothing to say there
-            for kid in s.pids('worker'):
+            # the children have nothing to say there; those of before the
+            # reload are ending
+            for kid in wait_for('the old workers to end', lambda: (
+                    kids := s.pids('worker')) and len(kids) == 2 and kids):
                 with open(f'/proc/{kid}/environ', 'rb') as f:
                     assert b'NOTIFY_SOCKET' not in f.read()
             s.stop()
