@@ -409,6 +409,10 @@ esmtp_run_step(struct esmtp_step *st)
 	st->may_read = st->eventtype & (E_EXCEPTION |
 	    (st->mc->need_read != 0 ? st->mc->need_read : E_READ));
 	esmtp_load_input(st);
+	/* its client's next command is for the process that it moves to: what
+	 * is read here gets 421 */
+	if (st->ac->host->is_draining && is_idle(st->mc) && esmtp_can_move(st))
+		st->may_read = false;
 	mask = finish(st, work(st));
 	/* the replies given before it was dropped were written, if the client
 	 * took them at once */

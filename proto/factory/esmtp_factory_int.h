@@ -16,6 +16,8 @@ void esmtp_drop_input(message_construct *mc);
 /* esmtp_move.c: esmtp_move(st): The service is configured anew, and the session
  * is between two commands: does the host have it go on elsewhere? */
 bool esmtp_move(struct esmtp_step *st);
+/* esmtp_can_move(st): May it, as far as this session goes? */
+bool esmtp_can_move(const struct esmtp_step *st);
 
 /* esmtp_session.c
  * esmtp_session_begin(ac, now): Its first step.  NULL: ENOMEM.

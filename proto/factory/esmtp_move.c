@@ -19,8 +19,8 @@
 
 _Static_assert(ESMTP_MOVED_HELO > LIM_DOMAIN, "a name does not fit");
 
-static bool
-can_move(const struct esmtp_step *st)
+bool
+esmtp_can_move(const struct esmtp_step *st)
 {
 	const message_construct *mc = st->mc;
 	const accept_construct *ac = st->ac;
@@ -45,7 +45,7 @@ esmtp_move(struct esmtp_step *st)
 		.kind = (uint32_t)st->ac->options->kind };
 	struct esmtp_host *host = st->ac->host;
 
-	if (!can_move(st) || esmtp_flush(st) != W_GO)
+	if (!esmtp_can_move(st) || esmtp_flush(st) != W_GO)
 		return false;
 	esmtp_settle(st->mc);
 	if (mc->state != ES_EHLO && mc->state != ES_MAIL)

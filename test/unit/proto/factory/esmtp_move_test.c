@@ -114,6 +114,31 @@ Test(esmtp_move, one_that_the_host_cannot_move_is_told)
 	fake_end(f);
 }
 
+/* It comes in the moment between the beginning of the drain and the step that
+ * the session is woken for. */
+Test(esmtp_move, a_command_that_comes_meanwhile_is_left_to_the_other_process)
+{
+	static const char *const commands[] = { "NOOP\r\n", "NO",
+		"MAIL FROM:<>\r\nRCPT TO:<user@example.test>\r\n" };
+	struct fake *f;
+	size_t i;
+
+	is_refused = false;
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		f = fake_new();
+		nmoved = 0;
+		f->h.ops.session_move = move;
+		fake_connect(f);
+		fake_say(f, "EHLO c.example\r\n");
+		simhost_drain(&f->h, true);
+		cr_expect_str_eq(fake_say(f, commands[i]), "");
+		cr_expect_eq(nmoved, 1, "%s", commands[i]);
+		cr_expect_eq(moved.nerrors, 0);
+		cr_expect(fake_is_ended(f));
+		fake_end(f);
+	}
+}
+
 Test(esmtp_move, at_a_stop_none_moves)
 {
 	struct fake *f = fake_new();
