@@ -14,7 +14,7 @@ from nameserver import (AD, NXDOMAIN, SERVFAIL, Nsd, Script, a, mx, name_octets,
                         record)
 from nexthop import EHLO, HANG, NextHop
 from test_relay import (CONF, events, send, server, wait_bounced,
-                        wait_deferred, waiting)
+                        wait_deferred, wait_why, waiting)
 
 
 def conf(dns, more=CONF):
@@ -444,7 +444,7 @@ def test_connections_come_from_the_source_of_their_section(d):
                                'EHLO mx.example.test'), m.hello
         # there is no source for IPv6
         send(s, 'a@six.test')
-        why = wait_deferred(s)['a@six.test']
+        why = wait_why(s, 'a@six.test')
         assert why.endswith('six.test: has no address of IPv4 or IPv6 as '
                             'Source has one'), why
         assert s.stats()['sandbox_kills'] == 0
@@ -479,7 +479,7 @@ def test_a_source_that_this_machine_does_not_have(d):
         s.logged(' event=absent .*' + re.escape(
             "option 'Source': 192.0.2.7: Cannot assign requested address"))
         send(s, 'x@a.test')
-        assert wait_deferred(s)['x@a.test'] == \
+        assert wait_why(s, 'x@a.test') == \
             '[127.0.1.1]: Source: Cannot assign requested address'
 
 
@@ -603,7 +603,7 @@ def test_a_certificate_has_to_be_for_the_name_that_was_looked_up(d):
         send(s, 'a@route.test')
         assert {m.tls for m in hops[0].wait(2)} == {'TLSv1.3'}
         send(s, 'a@other.test')
-        assert 'mx.other.test[127.0.1.1]: ' in wait_deferred(s)['a@other.test']
+        assert 'mx.other.test[127.0.1.1]: ' in wait_why(s, 'a@other.test')
         assert len(hops[0].messages) == 2
 
 
