@@ -53,8 +53,9 @@ enum mx_tlsa_status {
 struct mx_tlsa {
 	enum mx_tlsa_status status;
 	/* with MX_TLSA_FAILED: it says nothing of the host's name servers, as in
-	 * struct lookup_answer */
+	 * struct lookup_answer; or there are more than an answer holds */
 	bool		 is_unasked;
+	bool		 is_too_much;
 	/* whose they are: the host, or where its CNAME records end */
 	const char	*base;
 	const uint8_t	*records;	/* lookup_record_next() */

@@ -52,6 +52,7 @@ mx_tlsa_take(struct mx_tlsa_search *s, const struct lookup_answer *a)
 	    a->status == LOOKUP_TOO_MUCH)) {
 		s->found.status = MX_TLSA_FAILED;
 		s->found.is_unasked = a->is_unasked;
+		s->found.is_too_much = a->status == LOOKUP_TOO_MUCH;
 		s->next = MX_TLSA_END;
 	} else if (!a->is_authentic || !is_found) {
 		go_on(s);

@@ -146,13 +146,15 @@ choose_dane(struct relay_policy *p, const struct relay_policy_facts *f,
 	if (f->hop == NULL || f->hop->tlsa.status == MX_TLSA_NONE)
 		return false;
 	p->source = RELAY_BY_DANE;
-	if (f->hop->tlsa.status == MX_TLSA_FAILED) {
+	/* RFC 8460 4.3.2.1: the DNS has answered, and it is the records that are
+	 * wrong */
+	if (f->hop->tlsa.is_too_much || u->is_too_much) {
+		skip(p, RELAY_RESULT_TLSA_INVALID, "it has more TLSA records "
+		    "than are looked at");
+	} else if (f->hop->tlsa.status == MX_TLSA_FAILED) {
 		skip(p, RELAY_RESULT_DNSSEC_INVALID, "the DNS gives no answer "
 		    "about its TLSA records, which DNSSEC would prove: its "
 		    "administrator can see why with \"delv TLSA\"");
-	} else if (u->is_too_much) {
-		skip(p, RELAY_RESULT_TLSA_INVALID, "it has more TLSA records "
-		    "than are looked at");
 	} else {
 		/* if all are unusable, RFC 7672 2.2: TLS, unauthenticated */
 		p->level = u->n > 0 ? RELAY_DANE : RELAY_ENCRYPT;

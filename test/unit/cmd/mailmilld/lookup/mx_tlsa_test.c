@@ -106,6 +106,8 @@ Test(mx_tlsa, which_names_are_asked_for_and_which_records_count)
 		    asked);
 		cr_assert_eq(s.found.status, cases[i].status, "%zu: %d", i,
 		    s.found.status);
+		cr_expect_eq(s.found.is_too_much,
+		    strchr(cases[i].answers, '!') != NULL, "%zu", i);
 		if (cases[i].base == NULL)
 			continue;
 		cr_expect_str_eq(s.found.base, cases[i].base, "%zu", i);

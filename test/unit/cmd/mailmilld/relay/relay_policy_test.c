@@ -222,6 +222,21 @@ Test(relay_policy, the_records_of_a_host_are_bounded)
 	expect(RELAY_SKIP, RELAY_BY_DANE, "one octet more");
 }
 
+/* RFC 8460 4.3.2.1: the DNS gives an answer, and what is wrong are the records. */
+Test(relay_policy, more_records_than_an_answer_holds_are_wrong_records)
+{
+	hop.tlsa = (struct mx_tlsa){ .status = MX_TLSA_FAILED };
+	expect(RELAY_SKIP, RELAY_BY_DANE, "no answer");
+	cr_expect_eq(policy->result, RELAY_RESULT_DNSSEC_INVALID);
+	hop.tlsa.is_too_much = true;
+	expect(RELAY_SKIP, RELAY_BY_DANE, "too many");
+	cr_expect_eq(policy->result, RELAY_RESULT_TLSA_INVALID);
+	cr_expect_not_null(strstr(policy->why, "more TLSA records"));
+	domain.tls_level = SETTINGS_TLS_DANE_ONLY;
+	expect(RELAY_SKIP, RELAY_BY_DANE, "too many, and one is demanded");
+	cr_expect_eq(policy->result, RELAY_RESULT_TLSA_INVALID);
+}
+
 static void
 expect_names(const char *want)
 {
