@@ -87,6 +87,8 @@ queue_answer_said(json_t *message, const struct spool_envelope_view *env)
 		json_object_set_new(message, "deliver_by_trace", json_true());
 	if (env->flags & SPOOL_ENV_EXPANDED)
 		json_object_set_new(message, "expanded", json_true());
+	if (env->flags & SPOOL_ENV_TLS_REPORT)
+		json_object_set_new(message, "tls_report", json_true());
 	if (env->flags & SPOOL_ENV_HOLD_FOR)
 		json_object_set_new(message, "hold_for", json_true());
 	put_text(message, "envid", env->envid);

@@ -146,6 +146,7 @@ flags_of(const json_t *o)
 	flags |= is_true(o, "tls_optional") ? SPOOL_ENV_TLS_OPTIONAL : 0;
 	flags |= is_true(o, "deliver_by_trace") ? SPOOL_ENV_BY_TRACE : 0;
 	flags |= is_true(o, "expanded") ? SPOOL_ENV_EXPANDED : 0;
+	flags |= is_true(o, "tls_report") ? SPOOL_ENV_TLS_REPORT : 0;
 	flags |= is_true(o, "hold_for") ? SPOOL_ENV_HOLD_FOR : 0;
 	return flags;
 }

@@ -182,6 +182,7 @@ fill(struct queue *q, struct queue_rcpt *r, unsigned int agent,
 		d->offset = m->place.offset;
 		d->origin = origin_of(m, r);
 		d->is_repeated = r->is_repeated;
+		d->is_tls_report = (m->env_flags & SPOOL_ENV_TLS_REPORT) != 0;
 		d->section = r->section;
 		queue_rcpt_leave(q, m, r, RCPT_SENT);
 		job->ticket = queue_target_sent(q, r->target,

@@ -17,6 +17,8 @@ struct made {
 	size_t		 octets;
 };
 
+#define FLAGS	(SPOOL_ENV_TLS_OPTIONAL | SPOOL_ENV_TLS_REPORT)	/* of each */
+
 int
 queue_tls_report_next(struct queue *q, int64_t *day,
     char domain[LIM_DOMAIN + 1], int64_t before)
@@ -69,7 +71,7 @@ write_message(struct queue *q, const struct queue_tls_report *report,
 	static const uint8_t never = SPOOL_NOTIFY_NEVER;
 	const struct spool_envelope env = { .sender = report->sender,
 		.rcpts = &made->to, .nrcpts = 1, .notify = &never,
-		.flags = SPOOL_ENV_TLS_OPTIONAL };
+		.flags = FLAGS };
 
 	return q->store_ops->own_write(q->store, &made->place, &env,
 	    (uint64_t)q->wall_ms * 1000, text, made->octets);
@@ -120,7 +122,7 @@ store(struct queue *q, const struct queue_tls_report *report,
 			.rcpt = made[i].to, .transport = "",
 			.received_us = (uint64_t)q->wall_ms * 1000,
 			.octets = made[i].octets, .next_attempt = now_s,
-			.since = now_s, .flags = SPOOL_ENV_TLS_OPTIONAL,
+			.since = now_s, .flags = FLAGS,
 			.notify = SPOOL_NOTIFY_NEVER };
 	}
 	changes[n] = (struct queue_change){ .kind = CHANGE_TLS_DROP,

@@ -41,7 +41,8 @@ int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
 /* queue_tls_report_end(q, report, now): Put its messages into the queue and drop the
  * counts, all or nothing, on disk.  One to whom there is no way is logged and gets
  * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and
- * are sent whatever their domain demands of TLS (RFC 8460 3).  Return how many there
+ * are sent whatever their domain demands of TLS; their own connections are not
+ * counted (RFC 8460 3).  Return how many there
  * are, or -1 with errno, and the counts are as they were: EAGAIN, the store, or one of
  * these calls, has failed a moment ago, or all rows are being moved since the clock was
  * set.  Mail does not wait because of that. */

@@ -29,7 +29,8 @@ struct job {
 	uint64_t	body_source;	/* the file with the body; 0: in the record */
 	uint64_t	offset;		/* of the record in its file */
 	struct job_origin origin;	/* by which an earlier delivery is found */
-	uint32_t	is_repeated;	/* may have been delivered before: look first */
+	uint16_t	is_repeated;	/* may have been delivered before: look first */
+	uint16_t	is_tls_report;	/* SPOOL_ENV_TLS_REPORT */
 	uint32_t	section;	/* which settings say how it is delivered, a number that the queue has from its route(); 0: those for the recipient's domain */
 };
 

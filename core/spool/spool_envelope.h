@@ -12,10 +12,14 @@
 
 #define SPOOL_ENVELOPE_MAX	LIM_ENVELOPE
 
-/* A flag beside those of core/spool.h, which no session sets: the queue has written
- * the message, for those who get the mail of an alias.  They are not looked for
- * among the aliases again. */
+/* Flags beside those of core/spool.h, which no session sets: the queue has written
+ * the message.
+ * EXPANDED: For those who get the mail of an alias: they are not looked for among the
+ * aliases again.
+ * TLS_REPORT: It is a report of TLS: what TLS comes to on its way is not counted for
+ * the next one (RFC 8460 3). */
 #define SPOOL_ENV_EXPANDED	0x400
+#define SPOOL_ENV_TLS_REPORT	0x800
 
 /* What is said of the message or of a recipient, beyond the addresses, is a
  * list of items behind the recipients.  The numbers are on disk. */

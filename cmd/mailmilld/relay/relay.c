@@ -110,7 +110,7 @@ add_job(void *closure, const struct job *job, const char *,
 		    "the settings have changed");
 		return 0;
 	}
-	hop = relay_hop_find(s->hops, route);
+	hop = relay_hop_find(s->hops, route, job->is_tls_report != 0);
 	return hop == NULL ? -1 : relay_hop_add(hop, job, s->batch);
 }
 

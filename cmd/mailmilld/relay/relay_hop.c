@@ -66,6 +66,7 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 	    hop->target : NULL, hop);
 	hop->kind = kind;
 	hop->way.is_optional = kind == HOP_OPTIONAL;
+	hop->way.is_untold = kind == HOP_OPTIONAL || kind == HOP_TLS_REPORT;
 	TAILQ_INIT(&hop->waiting);
 	TAILQ_INIT(&hop->conns);
 	return hop;
@@ -159,8 +160,8 @@ find_mx(struct relay_hops *h, const struct settings_domain *d, char *target,
 		TAILQ_REMOVE(&h->mx_list, hop, link);
 	else {
 		/* the others are found inside of callbacks; of each kind there
-		 * are no more than plain ones */
-		if (kind == HOP_PLAIN)
+		 * are no more than of these two */
+		if (kind == HOP_PLAIN || kind == HOP_TLS_REPORT)
 			make_room(h);
 		if ((hop = hop_new(h, d, target, kind)) == NULL)
 			return NULL;
@@ -171,12 +172,16 @@ find_mx(struct relay_hops *h, const struct settings_domain *d, char *target,
 	return hop;
 }
 
+/* A report of TLS has connections of its own where connections are told of: on one
+ * with other mail nobody could say whose it is. */
 struct relay_hop *
-relay_hop_find(struct relay_hops *h, struct route *route)
+relay_hop_find(struct relay_hops *h, struct route *route, bool is_tls_report)
 {
-	return settings_is_mx(route->domain) ?
-	    find_mx(h, route->domain, route->target, HOP_PLAIN) :
-	    find_route_once(h, route->domain, route->target);
+	if (!settings_is_mx(route->domain))
+		return find_route_once(h, route->domain, route->target);
+	return find_mx(h, route->domain, route->target,
+	    is_tls_report && h->env->tell != NULL ? HOP_TLS_REPORT :
+	    HOP_PLAIN);
 }
 
 struct relay_hop *
@@ -317,8 +322,8 @@ relent(struct relay_hop *hop, struct relay_mail *m)
 	struct relay_hops *h = hop->h;
 	struct relay_hop *other;
 
-	if (hop->kind != HOP_PLAIN || !hop->way.has_demand ||
-	    !is_tls_optional(h, m) ||
+	if ((hop->kind != HOP_PLAIN && hop->kind != HOP_TLS_REPORT) ||
+	    !hop->way.has_demand || !is_tls_optional(h, m) ||
 	    (other = relay_hop_of_kind(hop, HOP_OPTIONAL)) == NULL)
 		return false;
 	h->nmails--;		/* it is counted once more, with its jobs */

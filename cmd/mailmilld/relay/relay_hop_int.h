@@ -17,7 +17,8 @@
 enum relay_hop_kind {
 	HOP_PLAIN,
 	HOP_OPTIONAL,		/* what others demand of TLS does not count (RFC 8689 4.2.2) */
-	HOP_KEEPS_TLS		/* only servers count that take REQUIRETLS (RFC 8689 4.2.1) */
+	HOP_KEEPS_TLS,		/* only servers count that take REQUIRETLS (RFC 8689 4.2.1) */
+	HOP_TLS_REPORT		/* what TLS comes to there is not told (RFC 8460 3) */
 };
 
 struct relay_hop {

@@ -190,7 +190,7 @@ told_of(const struct relay_hop *hop, const struct relay_place *place,
 {
 	const struct relay_way *w = &hop->way;
 
-	if (hop->h->env->tell == NULL || w->mx == NULL || w->is_optional ||
+	if (hop->h->env->tell == NULL || w->mx == NULL || w->is_untold ||
 	    target->tls == NULL)
 		return NULL;
 	return relay_told_new(place->policy, w->mx, w->sts, place->addr.name,

@@ -336,14 +336,15 @@ struct relay_hops *relay_hops_new(const struct relay_env *env,
     void *closure);
 void relay_hops_free(struct relay_hops *h);
 
-/* relay_hop_find(h, route): Where ${route} leads.  It may free another one for
- * which there is nothing to do: no connection of ${h} may be in a callback.  NULL:
- * ENOMEM.
+/* relay_hop_find(h, route, is_tls_report): Where ${route} leads, for a report of TLS
+ * or for other mail.  It may free another one for which there is nothing to do: no
+ * connection of ${h} may be in a callback.  NULL: ENOMEM.
  * relay_hop_add(hop, job, batch): One more recipient that waits; those of one
  * ${batch} for one message go together.  Return 0, or -1 (ENOMEM).
  * relay_hops_go(h): Connect, and have connections send, as far as there is
  * something to send. */
-struct relay_hop *relay_hop_find(struct relay_hops *h, struct route *route);
+struct relay_hop *relay_hop_find(struct relay_hops *h, struct route *route,
+    bool is_tls_report);
 int relay_hop_add(struct relay_hop *hop, const struct job *job,
     uint64_t batch);
 void relay_hops_go(struct relay_hops *h);

@@ -195,7 +195,7 @@ tell(const struct relay_way *w, struct relay_told *told,
 static bool
 is_told(const struct relay_way *w)
 {
-	return w->ways->tell != NULL && w->mx != NULL && !w->is_optional;
+	return w->ways->tell != NULL && w->mx != NULL && !w->is_untold;
 }
 
 /* No connection is made to that host: the others are tried (RFC 7672 2.1.2). */

@@ -96,6 +96,7 @@ struct relay_way {
 	/* for messages that are sent whatever others demand; set when it has been
 	 * opened */
 	bool		 is_optional;
+	bool		 is_untold;	/* nothing of it is told for reports of TLS; set likewise */
 	bool		 has_demand;	/* a host was skipped, or has failed, that others demand something of */
 	struct relay_place *v;
 	size_t		 n, room;

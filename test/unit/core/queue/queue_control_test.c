@@ -113,11 +113,26 @@ Test(queue_control, show_says_that_tls_is_optional)
 	}
 }
 
+/* So that a report of TLS that is exported and imported is one there, too. */
+Test(queue_control, show_says_that_it_is_a_report_of_tls)
+{
+	const struct spool_envelope said = { .flags = SPOOL_ENV_TLS_REPORT };
+	char *text;
+
+	qf_segment(&f, &s, 1);
+	qf_append_said(&s, QF_ID(1), &said);
+	qf_committed(&f, &s, true);
+	qf_pass(&f, 0);
+	text = shown(QF_ID(1));
+	cr_expect_not_null(strstr(text, "\"tls_report\":true"), "%s", text);
+	free(text);
+}
+
 Test(queue_control, what_was_not_said_is_not_shown)
 {
 	static const char *const none[] = { "envid", "solicit", "hold_until",
 		"deliver_by", "priority", "\"ret\"", "require_tls",
-		"tls_optional", "notify", "orcpt" };
+		"tls_optional", "tls_report", "notify", "orcpt" };
 	char *text;
 	size_t i;
 

@@ -102,7 +102,8 @@ make_three(void)
 	const struct spool_envelope said = { .envid = "my id",
 		.deliver_by = 2000000000, .priority = -3,
 		.flags = SPOOL_ENV_8BITMIME | SPOOL_ENV_RET_HDRS |
-		SPOOL_ENV_BY_TRACE, .notify = notify, .orcpts = orcpts };
+		SPOOL_ENV_BY_TRACE | SPOOL_ENV_TLS_OPTIONAL |
+		SPOOL_ENV_TLS_REPORT, .notify = notify, .orcpts = orcpts };
 
 	memset(large, 'y', sizeof(large) - 1);
 	qf_segment(&f, &s, 1);
@@ -171,6 +172,7 @@ Test(queue_import, what_was_exported_is_there_again)
 	cr_expect_not_null(strstr(first, "\"envid\":\"my id\""));
 	cr_expect_not_null(strstr(first, "\"body\":\"8bitmime\""));
 	cr_expect_not_null(strstr(first, "\"deliver_by_trace\":true"));
+	cr_expect_not_null(strstr(first, "\"tls_report\":true"));
 	cr_expect_not_null(strstr(first, "\"priority\":-3"));
 	cr_expect_not_null(strstr(first, "\"state\":\"hold\""));
 	cr_expect_not_null(strstr(first, "\ntwo\r\n"));

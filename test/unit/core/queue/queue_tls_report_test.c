@@ -108,8 +108,9 @@ expect_job(size_t i, const char *rcpt, const char *text)
 	qf_text(&f, i, buf, sizeof(buf));
 	cr_expect_str_eq(buf, text);
 	qf_said(&f, i, buf, sizeof(buf));
-	/* NOTIFY=NEVER, and TLS is not required */
-	cr_expect_str_eq(buf, "tls@y.test 1 - - 200");
+	/* NOTIFY=NEVER, TLS is not required, and is not counted */
+	cr_expect_str_eq(buf, "tls@y.test 1 - - a00");
+	cr_expect_eq(f.jobs[i].job.is_tls_report, 1);
 }
 
 Test(queue_tls_report, each_who_wants_it_gets_a_message_and_the_counts_are_gone)

@@ -184,7 +184,7 @@ expect_message(size_t i, const char *to)
 	qf_rcpt(&f, i, buf, sizeof(buf));
 	cr_expect_str_eq(buf, to);
 	qf_said(&f, i, buf, sizeof(buf));
-	cr_expect_str_eq(buf, "tls@mx.test 1 - - 200");
+	cr_expect_str_eq(buf, "tls@mx.test 1 - - a00");
 	qf_text(&f, i, buf, sizeof(buf));
 	snprintf(line, sizeof(line), "\r\nTo: <%s>\r\n", to);
 	cr_expect_not_null(strstr(buf, line));

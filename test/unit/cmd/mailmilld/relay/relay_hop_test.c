@@ -21,6 +21,7 @@ static struct settings *settings;
 static struct relay_env env;
 static struct relay_hops *hops;
 static unsigned int nerrors, nresults;
+static bool is_tls_report;	/* what waits next */
 
 static void
 on_error(void *, const struct job_error *)
@@ -62,6 +63,7 @@ setup(void)
 	env = (struct relay_env){ .settings = settings, .max = 10 };
 	cr_assert_not_null(hops = relay_hops_new(&env, sources, &ops, NULL));
 	nerrors = nresults = 0;
+	is_tls_report = false;
 }
 
 static void
@@ -89,7 +91,7 @@ hop_with_mail(const char *rcpt, unsigned int flags)
 
 	route_find(settings, rcpt, &route);
 	cr_assert_eq(route.verdict, ROUTE_DELIVER);
-	cr_assert_not_null(hop = relay_hop_find(hops, &route));
+	cr_assert_not_null(hop = relay_hop_find(hops, &route, is_tls_report));
 	for (job.origin.rcpt = 0; job.origin.rcpt < 3; job.origin.rcpt++) {
 		job.job = 100 + job.origin.rcpt;
 		cr_assert_eq(relay_hop_add(hop, &job, 1), 0);
@@ -128,6 +130,47 @@ Test(relay_hop, mail_that_does_without_what_others_demand_is_counted_once)
 		cr_expect_eq(nresults, 3);
 		expect_waiting(0, 0);
 	}
+}
+
+static bool
+send_told(void *, const struct tlsrpt_tally *)
+{
+	return true;
+}
+
+/* RFC 8460 3: so that a report leads to no other one.  All the same it is sent where
+ * what its domain demands cannot be had. */
+Test(relay_hop, what_comes_of_a_report_of_tls_is_not_told)
+{
+	static const char *const rcpts[] = { "a@hop.test", "a@mx.test" };
+	struct relay_hop *hop, *report, *other;
+	struct relay_tell *tell;
+	size_t i;
+
+	cr_assert_not_null(tell = relay_tell_new(send_told, NULL));
+	for (i = 0; i < 4; i++) {
+		/* without the option, and mail by Route, is never told of */
+		env.tell = i < 2 ? NULL : tell;
+		is_tls_report = false;
+		hop = hop_with_mail(rcpts[i % 2], SPOOL_ENV_TLS_OPTIONAL);
+		is_tls_report = true;
+		report = hop_with_mail(rcpts[i % 2], SPOOL_ENV_TLS_OPTIONAL);
+		cr_expect_not(hop->way.is_untold);
+		if (i < 3) {
+			cr_expect_eq(report, hop, "%zu", i);
+			continue;
+		}
+		cr_expect_neq(report, hop);
+		cr_expect(report->way.is_untold);
+		cr_expect_not(report->way.is_optional);
+		report->way.has_demand = true;
+		cr_expect(relay_hop_fail_waiting(report));
+		other = TAILQ_LAST(&hops->wanting, relay_hop_list);
+		cr_expect_eq(other->kind, HOP_OPTIONAL);
+		cr_expect(other->way.is_untold);
+	}
+	env.tell = NULL;
+	relay_tell_free(tell);
 }
 
 /* A connection to ${hop} that has sent something, and takes no more in ${ms}. */

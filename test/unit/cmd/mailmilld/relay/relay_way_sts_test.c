@@ -405,6 +405,29 @@ Test(relay_way_sts, a_host_that_is_left_out_is_told_of)
 	scheduler_destroy(s);
 }
 
+/* RFC 8460 3 */
+Test(relay_way_sts, what_is_found_for_a_report_is_not_told)
+{
+	const struct sts_policy enforced = { .mode = STS_ENFORCE, .max_age_s = 1,
+		.len = sizeof("good.test"), .mx = "good.test" };
+	struct scheduler *s = scheduler_create(NULL);
+	sts_ask_fn *fn;
+
+	begin("true", "a.test");
+	way.is_untold = true;
+	cr_assert_not_null(ways.tell = relay_tell_new(take_told, NULL));
+	cr_assert_null(next());
+	fn = asked;
+	asked = NULL;
+	fn(asked_closure, &enforced, STS_FETCH_ERROR);
+	find_hosts();
+	cr_assert_not_null(next());
+	cr_expect_eq(next()->policy->level, RELAY_VERIFY);
+	cr_expect_not(is_told());
+	relay_tell_free(ways.tell);
+	scheduler_destroy(s);
+}
+
 /* The DNS gives no answer about the TLSA records of "bad.test"; ${is_unasked}: since
  * this server has not asked. */
 static bool
