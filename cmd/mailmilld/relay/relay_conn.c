@@ -182,14 +182,20 @@ explain_tls(struct relay_conn *conn, struct smtp_result *r, char *words,
 		    relay_result_name(result), words);
 }
 
-/* Its end is told of if TLS has to do with it, or has gone well before.  Where
- * STARTTLS is offered, it is what the server was asked last. */
+/* Where STARTTLS is offered, it is what the server was asked last. */
+static bool
+is_asked_for_tls(const struct smtp_client *c)
+{
+	return !smtp_client_is_tls(c) &&
+	    smtp_ehlo_has(smtp_client_ehlo(c), SMTP_HAS(STARTTLS));
+}
+
+/* Its end is told of if TLS has to do with it, or has gone well before. */
 static void
 tell_end(struct relay_conn *conn, const struct smtp_client *c,
     const struct smtp_result *r)
 {
-	bool is_asked = smtp_ehlo_has(smtp_client_ehlo(c),
-	    SMTP_HAS(STARTTLS));
+	bool is_asked = is_asked_for_tls(c);
 	enum relay_result result;
 	const char *why;
 
@@ -529,6 +535,14 @@ relay_conn_kill(struct relay_conn *conn)
 		(void)smtp_client_event(event, E_ASYNC, conn->client, &now);
 	}
 	event_free(event);
+}
+
+void
+relay_conn_give_up(struct relay_conn *conn, const char *why)
+{
+	if (conn->is_connected && is_asked_for_tls(conn->client))
+		tell_tls(conn, RELAY_RESULT_VALIDATION, why);
+	relay_conn_kill(conn);
 }
 
 void

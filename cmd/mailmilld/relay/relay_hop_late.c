@@ -60,7 +60,7 @@ end_unready(struct relay_conn *conn, uint64_t ms)
 	    "within %llu s", (unsigned long long)(ms / 1000));
 	relay_said_failure(ETIMEDOUT, words, conn->remote, &why);
 	relay_way_failed(&hop->way, conn->place, &why, ETIMEDOUT);
-	relay_conn_kill(conn);
+	relay_conn_give_up(conn, words);
 }
 
 static void

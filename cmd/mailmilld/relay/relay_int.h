@@ -294,12 +294,15 @@ TAILQ_HEAD(relay_conns, relay_conn);
  * relay_conn_wake(conn): Have it ask for a message, or leave.
  * relay_conn_kill(conn): End it now, whatever it is in; ended() is called inside
  * the call.  Not from its own functions.
+ * relay_conn_give_up(conn, why): The same of one that takes too long to be ready for
+ * mail.  If it is its TLS that does, tls() is told that, with ${why} in words.
  * relay_conn_free(conn): One that has ended. */
 struct relay_conn *relay_conn_open(const struct relay_conn_target *target,
     const struct relay_conn_ops *ops, void *closure);
 void relay_conn_wake(struct relay_conn *conn);
 void relay_conn_stop(struct relay_conn *conn);
 void relay_conn_kill(struct relay_conn *conn);
+void relay_conn_give_up(struct relay_conn *conn, const char *why);
 void relay_conn_free(struct relay_conn *conn);
 
 /* --- relay_hops.c, relay_hop.c, relay_hop_open.c: next hops, their connections,
