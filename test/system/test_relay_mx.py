@@ -650,6 +650,12 @@ def test_requiretls_needs_a_name_that_nobody_can_forge(d):
         require('a@two.test')
         assert ' REQUIRETLS' in hops[0].wait(2)[1].mail
         assert hops[1].nsessions == 2 and not hops[1].messages
+        # what this server cannot check is no fault of that one
+        os.unlink(f'{d}/next.crt')
+        s.end_one('relay')
+        require('b@one.test')
+        assert 'cannot be checked' in wait_deferred(s)['b@one.test']
+        assert len(events(s, 'bounced')) == 1
 
 
 # ------------------------------------------------------------------ processes

@@ -22,13 +22,15 @@
 
 /* --- the engine's host ---------------------------------------------------- */
 
-/* What its TLS has come to is told, for reports. */
+/* What its TLS has come to is told, for reports; but not that a certificate is by none
+ * of the authorities where this process has none. */
 static void
 tell_tls(struct relay_conn *conn, enum relay_result result, const char *reason)
 {
 	if (conn->told == NULL)
 		return;
-	conn->ops->tls(conn->closure, conn, result, reason);
+	if (!conn->is_blind || result != RELAY_RESULT_NOT_TRUSTED)
+		conn->ops->tls(conn->closure, conn, result, reason);
 	relay_told_free(conn->told);
 	conn->told = NULL;
 }
@@ -443,6 +445,8 @@ prepare_tls(struct relay_conn *conn, const struct relay_conn_target *t)
 	conn->source = p->source;
 	conn->is_sure = p->is_sure;
 	conn->is_testing = p->is_testing;
+	conn->wants_tls = t->tls != NULL;
+	conn->is_blind = t->is_blind && p->level != RELAY_DANE;
 	if (t->tls == NULL)
 		return 0;
 	if (*p->name == '\0' && t->addr->kind == ROUTE_IP)

@@ -175,6 +175,8 @@ target_of(const struct relay_hop *hop, const struct relay_place *place)
 			.idle_seconds = RELAY_IDLE_SECONDS
 		},
 		.tls = is_clear ? NULL : relay_tls_find(hop->h->env->tls, d),
+		.is_blind = !is_clear && relay_tls_is_blind(hop->h->env->tls,
+		    d),
 		.logins = hop->h->env->logins,
 		.domain = (size_t)(d - hop->h->env->settings->domains),
 		.value = place->route,

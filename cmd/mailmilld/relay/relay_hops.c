@@ -65,8 +65,17 @@ gives_way(const struct relay_hops *h, const struct relay_conn *conn)
 static bool
 may_begin_tls(const struct relay_conn *conn)
 {
-	return conn->tls != NULL && !smtp_client_is_tls(conn->client) &&
+	return conn->wants_tls && !smtp_client_is_tls(conn->client) &&
 	    smtp_ehlo_has(smtp_client_ehlo(conn->client), SMTP_HAS(STARTTLS));
+}
+
+/* The server promises it, and whether it is the right one nobody can say here. */
+static bool
+is_unchecked(const struct relay_conn *conn)
+{
+	return conn->is_blind && conn->is_sure &&
+	    smtp_client_is_tls(conn->client) &&
+	    smtp_ehlo_has(smtp_client_ehlo(conn->client), SMTP_HAS(REQUIRETLS));
 }
 
 /* RFC 8689 4.2.1: QUIT, and the next of the hosts, unless the server promises TLS for the
@@ -75,13 +84,19 @@ static bool
 takes_its_mail(struct relay_hop *hop, struct relay_conn *conn)
 {
 	struct job_error why;
+	bool is_ours;
 
 	if (hop->kind != HOP_KEEPS_TLS || smtp_client_keeps_tls(conn->client))
 		return true;
-	relay_said_failure(EREMOTEIO, "the server does not promise TLS for "
-	    "the rest of the way", conn->remote, &why);
-	strlcpy(why.enhanced, "5.7.30", sizeof(why.enhanced));
-	relay_way_lacks(&hop->way, conn->place, &why, !may_begin_tls(conn));
+	is_ours = is_unchecked(conn);
+	relay_said_failure(EREMOTEIO, is_ours ? "whether it is the right server "
+	    "cannot be checked: this server could not read its authorities "
+	    "(TLS_CA_File, event relay-authorities)" : "the server does not "
+	    "promise TLS for the rest of the way", conn->remote, &why);
+	strlcpy(why.enhanced, is_ours ? "4.7.5" : "5.7.30",
+	    sizeof(why.enhanced));
+	relay_way_lacks(&hop->way, conn->place, &why, !is_ours &&
+	    !may_begin_tls(conn));
 	return false;
 }
 

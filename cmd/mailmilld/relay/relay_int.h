@@ -125,10 +125,14 @@ struct tls_client;
 
 /* relay_tls_load(s): Read the authorities of all next hops, while files can be
  * opened.  NULL, having logged why.
- * relay_tls_find(t, d): The context for the next hops of ${d}. */
+ * relay_tls_find(t, d): The context for the next hops of ${d}.
+ * relay_tls_is_blind(t, d): Could its authorities not be read, so that none of these
+ * next hops can be verified by them? */
 struct relay_tls *relay_tls_load(const struct settings *s);
 void relay_tls_free(struct relay_tls *t);
 struct tls_client_ctx *relay_tls_find(const struct relay_tls *t,
+    const struct settings_domain *d);
+bool relay_tls_is_blind(const struct relay_tls *t,
     const struct settings_domain *d);
 
 /* --- relay_login.c: logins, by keyd ------------------------------------------ */
@@ -213,6 +217,7 @@ struct relay_conn_target {
 	const char		*route;		/* the same as text: sessions of TLS are kept for it */
 	struct smtp_client_options options;
 	struct tls_client_ctx	*tls;		/* NULL: no TLS */
+	bool			 is_blind;	/* relay_tls_is_blind() */
 	const struct relay_policy *policy;	/* what the server has to show */
 	struct relay_logins	*logins;	/* options.login is made there; ... */
 	size_t			 domain, value;	/* ... for this value of Route of this Domain section */
@@ -272,6 +277,8 @@ struct relay_conn {
 	enum relay_source	 source;
 	bool			 is_sure;
 	bool			 is_testing;
+	bool			 wants_tls;	/* if the server offers it */
+	bool			 is_blind;	/* without TLSA records this process can verify nobody */
 	bool			 is_lmtp;
 	const char		*helo;		/* kept, as of the target */
 	union addr		 from;		/* its source, as of the target */

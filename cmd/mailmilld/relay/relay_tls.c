@@ -13,6 +13,7 @@
 struct entry {
 	const char		*path;		/* of TLS_CA_File */
 	struct tls_client_ctx	*ctx;
+	bool			 is_blind;	/* it could not be read */
 };
 
 struct relay_tls {
@@ -20,34 +21,53 @@ struct relay_tls {
 	struct entry		 v[];
 };
 
-/* A context without authorities verifies nobody. */
-static struct tls_client_ctx *
-load(const char *path)
+/* A context without authorities verifies nobody.  Return 0, or -1 having logged why
+ * there is none. */
+static int
+load(const char *path, struct entry *e_r)
 {
 	struct tls_client_config config = { .protocols = "TLSv1.2 TLSv1.3" };
 	char err[512];
-	struct tls_client_ctx *ctx;
 
+	*e_r = (struct entry){ .path = path };
 	if (tls_authorities_read(path, &config.authorities, err,
-	    sizeof(err)) == -1)
+	    sizeof(err)) == -1) {
+		e_r->is_blind = true;
 		log_warnx("relay-authorities", "reason=%s effect=%s", err,
 		    "no server is verified by them");
-	ctx = tls_client_ctx_new(&config, err, sizeof(err));
+	}
+	e_r->ctx = tls_client_ctx_new(&config, err, sizeof(err));
 	free((void *)(uintptr_t)config.authorities.v);
-	if (ctx == NULL)
+	if (e_r->ctx == NULL)
 		log_errx("relay-tls", "reason=%s", err);
-	return ctx;
+	return e_r->ctx == NULL ? -1 : 0;
 }
 
-struct tls_client_ctx *
-relay_tls_find(const struct relay_tls *t, const struct settings_domain *d)
+static const struct entry *
+find(const struct relay_tls *t, const struct settings_domain *d)
 {
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
 		if (strcmp(t->v[i].path, d->tls_ca_file) == 0)
-			return t->v[i].ctx;
+			return &t->v[i];
 	return NULL;
+}
+
+struct tls_client_ctx *
+relay_tls_find(const struct relay_tls *t, const struct settings_domain *d)
+{
+	const struct entry *e = find(t, d);
+
+	return e == NULL ? NULL : e->ctx;
+}
+
+bool
+relay_tls_is_blind(const struct relay_tls *t, const struct settings_domain *d)
+{
+	const struct entry *e = find(t, d);
+
+	return e != NULL && e->is_blind;
 }
 
 struct relay_tls *
@@ -66,11 +86,9 @@ relay_tls_load(const struct settings *s)
 		d = &s->domains[i];
 		if (!settings_is_relayed(d) ||
 		    d->tls_level == SETTINGS_TLS_NONE ||
-		    relay_tls_find(t, d) != NULL)
+		    find(t, d) != NULL)
 			continue;
-		t->v[t->n] = (struct entry){ .path = d->tls_ca_file,
-			.ctx = load(d->tls_ca_file) };
-		if (t->v[t->n].ctx == NULL) {
+		if (load(d->tls_ca_file, &t->v[t->n]) == -1) {
 			relay_tls_free(t);
 			return NULL;
 		}
