@@ -277,7 +277,9 @@ relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
     const struct job_error *why, int errnum, uint32_t flags)
 {
 	struct job_error je = *why;
-	struct job_result jr = { .errnum = errnum, .flags = flags };
+	/* 0 would be a delivery */
+	struct job_result jr = { .errnum = errnum != 0 ? errnum : EIO,
+		.flags = flags };
 	size_t i;
 
 	for (i = 0; i < m->njobs; i++) {

@@ -114,18 +114,30 @@ free_policies(struct relay_way *w)
 	w->policy_room = 0;
 }
 
-/* NULL: ENOMEM. */
+/* There is no memory for an address: nobody knows what it has, and it is looked for
+ * again soon. */
+static void
+leave_out(struct relay_way *w)
+{
+	w->has_left_out = w->is_unsure = true;
+	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
+}
+
+/* NULL: there is no memory. */
 static struct relay_policy *
 add_policy(struct relay_way *w, const struct relay_policy_facts *f)
 {
 	struct relay_policy **v = array_fit(w->policies, &w->policy_room,
-	    w->npolicies + 1, sizeof(struct relay_policy *)), *p;
+	    w->npolicies + 1, sizeof(struct relay_policy *)), *p = NULL;
 
-	if (v == NULL)
-		return NULL;
-	w->policies = v;
-	if ((p = relay_policy_new(f)) != NULL)
+	if (v != NULL) {
+		w->policies = v;
+		p = relay_policy_new(f);
+	}
+	if (p != NULL)
 		v[w->npolicies++] = p;
+	else
+		leave_out(w);
 	return p;
 }
 
@@ -137,9 +149,16 @@ add_place(struct relay_way *w, const struct route_addr *addr,
 	const struct relay_place *was = find_was(w, addr);
 	struct relay_place *v;
 
-	if (w->n == RELAY_PLACES || has_addr(w, addr) ||
-	    (v = array_fit(w->v, &w->room, w->n + 1, sizeof(*v))) == NULL)
+	if (has_addr(w, addr))
 		return false;
+	if (w->n == RELAY_PLACES) {
+		w->is_unsure = true;
+		return false;
+	}
+	if ((v = array_fit(w->v, &w->room, w->n + 1, sizeof(*v))) == NULL) {
+		leave_out(w);
+		return false;
+	}
 	w->v = v;
 	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
 		.group = w->group, .route = w->entry, .policy = policy,
@@ -169,6 +188,7 @@ forget(struct relay_way *w)
 	w->may_lack = false;
 	free_policies(w);
 	w->has_skipped = w->has_demand = w->is_unsure = false;
+	w->has_left_out = false;
 	w->entry = 0;
 	w->preference = -1;
 	w->end_ms = UINT64_MAX;
@@ -316,7 +336,8 @@ take_end(struct relay_way *w, const char *name, enum mx_end end)
 	    mx_end_reply(end);
 	char at[CONF_AT_MAX];
 
-	if (end == MX_END_TRIED && (w->n > 0 || w->has_skipped))
+	if (end == MX_END_TRIED && (w->n > 0 || w->has_skipped ||
+	    w->has_left_out))
 		return;
 	w->is_unsure = w->is_unsure || reply->code / 100 == 4;
 	w->end_ms = MIN(w->end_ms, w->ways->now_ms() + RELAY_BAD_MS);
@@ -604,9 +625,15 @@ relay_way_begin(struct relay_way *w)
 	w->ntried = w->nlacking = 0;
 	w->may_lack = false;
 	w->begin_ms = 0;
+	/* as long as nothing has failed: there was no memory for an address */
+	w->why = (struct job_error){ .code = 0 };
+	strlcpy(w->why.enhanced, "4.3.0", sizeof(w->why.enhanced));
+	strlcpy(w->why.text, strerror(ENOMEM), sizeof(w->why.text));
+	w->errnum = ENOMEM;
+	w->flags = JOB_UNASKED;
 }
 
-/* What holds for an address in Route.  NULL: ENOMEM. */
+/* What holds for an address in Route.  NULL: there is no memory. */
 static const struct relay_policy *
 policy_of_route(struct relay_way *w)
 {

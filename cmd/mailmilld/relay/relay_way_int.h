@@ -103,7 +103,8 @@ struct relay_way {
 	size_t		 ntried;	/* of them */
 	size_t		 nlacking;	/* of these: they answer ... */
 	bool		 may_lack;	/* ... and one may have it another time */
-	bool		 is_unsure;	/* the DNS has not said whether there are others */
+	bool		 is_unsure;	/* the DNS has not said whether there are others, or there are, which are not tried */
+	bool		 has_left_out;	/* since there was no memory for them */
 	struct relay_policy **policies;	/* of the places, one for each host */
 	size_t		 npolicies, policy_room;
 	bool		 has_skipped;	/* a host, since its policy is RELAY_SKIP */

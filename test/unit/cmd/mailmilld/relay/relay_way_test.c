@@ -13,6 +13,7 @@
 
 #include "core/lim.h"
 #include "test/unit/cmd/settings/load.h"
+#include "test/unit/core/queue/queue_fixture.h"
 
 #define SEARCHES_MAX	128
 
@@ -703,6 +704,65 @@ Test(relay_way, mail_waits_as_long_as_a_host_may_have_what_it_needs)
 	lack();
 	lack();
 	expect_end("5.7.30", JOB_REFUSED);
+}
+
+/* That is of this machine, and says nothing of the mail: it is neither delivered nor
+ * refused. */
+Test(relay_way, without_memory_for_addresses_mail_waits)
+{
+	begin("Route = { \"192.0.2.1\", \"192.0.2.2\" }", NULL);
+	/* the first of an array */
+	qf_no_memory_for = 16;
+	cr_expect_str_eq(next(), "end");
+	cr_expect_eq(way.errnum, ENOMEM);
+	expect_end("4.3.0", JOB_UNASKED);
+	qf_no_memory_for = 0;
+	cr_expect_str_eq(next(), "192.0.2.1:25");
+	lack();
+	lack();
+	expect_end("5.7.30", JOB_REFUSED);
+	/* nor does it say what it said of the mail before */
+	end();
+	begin("", "b.test");
+	cr_expect_str_eq(next(), "waits");
+	answer("", MX_END_NO_DOMAIN);
+	expect_end("5.1.2", JOB_REFUSED);
+	cr_expect_str_eq(next(), "waits");
+	qf_no_memory_for = 16;
+	answer("10 m1.b.test 192.0.2.1 300", 0);
+	qf_no_memory_for = 0;
+	cr_expect_str_eq(next(), "waits");
+	answer("", MX_END_TRIED);
+	expect_end("4.3.0", JOB_UNASKED);
+}
+
+Test(relay_way, a_host_for_which_there_is_no_memory_may_have_what_the_mail_needs)
+{
+	char hosts[512];
+	size_t at;
+	int i, k;
+
+	begin("MX_Address_Limit = 0", "b.test");
+	for (k = 0; k < 2; k++) {
+		cr_expect_str_eq(next(), "waits");
+		for (i = at = 0; i < 8; i++)
+			at += (size_t)snprintf(hosts + at, sizeof(hosts) - at,
+			    "%d m%d.b.test 192.0.2.%d 300,", k, 8 * k + i,
+			    8 * k + i + 1);
+		answer(hosts, 0);
+		for (i = 0; i < 8; i++)
+			lack();
+	}
+	cr_expect_str_eq(next(), "waits");
+	qf_no_memory_for = 24;
+	answer("20 m17.b.test 192.0.2.17 300", 0);
+	qf_no_memory_for = 0;
+	cr_expect_str_eq(next(), "waits");
+	answer("", MX_END_TRIED);
+	expect_end("4.7.30", 0);
+	/* it is looked for again soon */
+	now_ms += RELAY_BAD_MS;
+	cr_expect_str_eq(next(), "waits");
 }
 
 Test(relay_way, a_search_ends_when_each_of_its_questions_has_had_its_time)
