@@ -246,8 +246,8 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 	relay_way_use(&hop->way, conn->place);
 	conn->state = CONN_OPENING;
 	conn->since_ms = monotonic_ms();
-	conn->end_ms = hop->way.mx != NULL ||
-	    place->policy->source == RELAY_BY_DANE ?
+	/* also of a host that has no TLSA records, and may have some soon */
+	conn->end_ms = hop->way.mx != NULL || *place->addr.name != '\0' ?
 	    conn->since_ms + RELAY_CONN_MS : UINT64_MAX;
 	TAILQ_INSERT_TAIL(&hop->conns, conn, link);
 	hop->count[CONN_OPENING]++;

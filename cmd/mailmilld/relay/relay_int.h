@@ -23,7 +23,7 @@
 #define RELAY_CONNECT_SECONDS	30	/* for a TCP connection, as Postfix's smtp_connect_timeout */
 #define RELAY_HEAD_START_MS	250	/* RFC 8305 5: then the next address is tried beside the first */
 #define RELAY_IDLE_SECONDS	5	/* a connection is kept for the next message */
-#define RELAY_CONN_MS		300000	/* and gets new ones for so long, if what its server has to show comes from the DNS or MTA-STS, which may say another thing by then */
+#define RELAY_CONN_MS		300000	/* and gets new ones for so long, if its address, or what its server has to show, comes from the DNS or MTA-STS, which may say another thing by then */
 #define RELAY_TRIES		2	/* connections at once for a message that the first has not sent */
 #define RELAY_PARTS		32	/* transactions at once for a message whose recipients the server does not take together */
 
