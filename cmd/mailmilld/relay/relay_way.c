@@ -163,7 +163,8 @@ add_place(struct relay_way *w, const struct route_addr *addr,
 	v[w->n++] = (struct relay_place){ .addr = *addr, .number = ++w->last,
 		.group = w->group, .route = w->entry, .policy = policy,
 		.bad_ms = was != NULL ? was->bad_ms : 0,
-		.nrefused = was != NULL ? was->nrefused : 0 };
+		.nrefused = was != NULL ? was->nrefused : 0,
+		.refused_ms = was != NULL ? was->refused_ms : 0 };
 	return true;
 }
 
@@ -614,14 +615,18 @@ relay_way_close(struct relay_way *w)
 void
 relay_way_begin(struct relay_way *w)
 {
-	size_t i;
+	uint64_t now = w->ways->now_ms();
+	struct relay_place *p;
 
 	/* without an address the DNS is asked each time */
 	if (w->search == NULL && w->sts_ask == NULL && (w->n == 0 ||
-	    w->ways->now_ms() >= w->end_ms))
+	    now >= w->end_ms))
 		forget(w);
-	for (i = 0; i < w->n; i++)
-		w->v[i].is_used = w->v[i].is_tried = false;
+	for (p = w->v; p < w->v + w->n; p++) {
+		p->is_used = p->is_tried = false;
+		if (now - p->refused_ms >= RELAY_REFUSED_MS)
+			p->nrefused = 0;
+	}
 	w->ntried = w->nlacking = 0;
 	w->may_lack = false;
 	w->begin_ms = 0;
@@ -797,6 +802,8 @@ relay_way_good(struct relay_way *w, uint64_t number, unsigned int nrefused)
 
 	if (p != NULL) {
 		p->bad_ms = 0;
+		if (nrefused > p->nrefused)
+			p->refused_ms = w->ways->now_ms();
 		p->nrefused = nrefused;
 	}
 	relay_way_begin(w);

@@ -46,6 +46,7 @@
 #define RELAY_SEARCH_SHORT_MS 5000 /* and so early while another one waits for its place; what is answered later is in the resolver's cache for the next attempt */
 #define RELAY_STS_MANY_MS 30000	/* and a question about a policy of MTA-STS ends so early where much mail waits */
 #define RELAY_PLACES	64	/* addresses of one next hop */
+#define RELAY_REFUSED_MS 86400000 /* a channel binding that a server did not know is offered again: it may be another version by then; each time costs a login that is refused */
 
 /* One of them. */
 struct relay_place {
@@ -59,7 +60,8 @@ struct relay_place {
 	bool		 is_used;	/* a connection to it has begun in this attempt */
 	bool		 is_tried;	/* and has failed */
 	uint64_t	 bad_ms;	/* it is not tried before, while others are there */
-	unsigned int	 nrefused;	/* channel bindings that its server has not known when a login was made there */
+	unsigned int	 nrefused;	/* channel bindings that its server has not known when a login was made there, ... */
+	uint64_t	 refused_ms;	/* ... and when that was */
 };
 
 /* What all ways of a process share. */
@@ -172,7 +174,8 @@ const struct relay_place *relay_way_beside(const struct relay_way *w,
  * relay_way_late(w, number): Another one was faster, or it did not answer in time what
  * it was asked of a message.
  * relay_way_good(w, number, nrefused): It is, which ends the attempt; connections to it
- * need not offer the first ${nrefused} bindings, until it fails.
+ * need not offer the first ${nrefused} bindings, until it fails, and for
+ * RELAY_REFUSED_MS at most.
  * A place that is not there any more, or has failed already, does not count. */
 void relay_way_failed(struct relay_way *w, uint64_t number,
     const struct job_error *why, int errnum);

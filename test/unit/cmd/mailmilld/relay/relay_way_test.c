@@ -602,6 +602,40 @@ Test(relay_way, what_a_server_has_refused_is_known_until_it_fails)
 	cr_expect_eq(p->nrefused, 0);
 }
 
+/* One that never fails may know them one day, too; and what somebody in between has
+ * made it refuse is not for ever. */
+Test(relay_way, what_a_server_has_refused_is_offered_again_the_next_day)
+{
+	const struct relay_place *p;
+	int hour;
+
+	begin("Route = \"mail.test\"", NULL);
+	cr_expect_str_eq(next(), "waits");
+	answer("0 mail.test 192.0.2.1 72000", 0);
+	relay_way_good(&way, number(), 1);
+	for (hour = 1; hour < 24; hour++) {
+		now_ms += 3600000;
+		relay_way_begin(&way);
+		if (hour == 20) {
+			cr_expect_str_eq(next(), "waits");
+			answer("0 mail.test 192.0.2.1 72000", 0);
+		}
+		cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+		cr_expect_eq(p->nrefused, 1, "after %d hours", hour);
+		/* of which each connection makes use */
+		relay_way_good(&way, p->number, p->nrefused);
+	}
+	now_ms += 3600000;
+	relay_way_begin(&way);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 0);
+	relay_way_good(&way, p->number, 1);
+	now_ms += 3600000;
+	relay_way_begin(&way);
+	cr_expect_eq(relay_way_find(&way, &p), RELAY_WAY_PLACE);
+	cr_expect_eq(p->nrefused, 1);
+}
+
 /* RFC 8689 4.2.1: all hosts are tried; only then has the mail failed. */
 static void
 lack_for(bool is_sure)
