@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/process/log.h"
 #include "core/process/stats.h"
@@ -152,6 +153,18 @@ end(struct queue *q, const struct queue_tls_report *report,
 	}
 }
 
+/* Has the ${i}th one had a message already? */
+static bool
+is_twice(const struct queue_tls_report *report, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < i; k++)
+		if (strcmp(report->to[k], report->to[i]) == 0)
+			return true;
+	return false;
+}
+
 int
 queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
     const struct timeval *now)
@@ -169,7 +182,8 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	}
 	q->wall_ms = queue_ms(now);
 	for (i = 0; i < report->nto && rc != -1; i++)
-		if ((rc = make(q, report, report->to[i], &made[n])) == 1)
+		if (!is_twice(report, i) && (rc = make(q, report,
+		    report->to[i], &made[n])) == 1)
 			n++;
 	if (rc != -1)
 		rc = store(q, report, made, n);

@@ -20,7 +20,7 @@ struct queue_tls_report {
 	int64_t		 day;		/* as in struct deferred_tls */
 	const char	*domain;
 	const char	*sender;	/* of the messages */
-	const char	*const *to;	/* a message for each of them */
+	const char	*const *to;	/* a message for each of them, as mailaddr_format() writes them; one for those that are the same */
 	size_t		 nto;		/* at most LIM_TLSRPT_URIS; 0: the counts go unreported */
 	/* compose(closure, id, to, text_r, len_r): The message ${id} to ${to}: *text_r,
 	 * to be freed, ${len_r} octets.  Return 0, or -1 with errno: EINVAL, there is

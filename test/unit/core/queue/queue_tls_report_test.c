@@ -133,6 +133,19 @@ Test(queue_tls_report, each_who_wants_it_gets_a_message_and_the_counts_are_gone)
 	cr_expect_eq(qf_listed(&f), 0);
 }
 
+/* A record may name one in several ways, which are one when they have been parsed. */
+Test(queue_tls_report, one_who_is_named_twice_gets_one_message)
+{
+	static const char *const to[] = { "a@x.test", "b@x.test", "a@x.test",
+		"A@x.test" };
+
+	count();
+	cr_assert_eq(end(to, 4), 3);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	expect_job(2, "A@x.test", "To: A@x.test\r\n\r\n3\r\n");
+}
+
 Test(queue_tls_report, what_nobody_wants_is_dropped)
 {
 	count();

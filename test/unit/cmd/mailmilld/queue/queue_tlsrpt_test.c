@@ -263,6 +263,20 @@ Test(queue_tlsrpt, each_address_of_the_record_gets_a_message)
 	cr_expect_eq(nmessages(), 0);
 }
 
+/* RFC 3986 6.2.2, RFC 5321 2.4: whatever the case of the domain, or which octets are
+ * encoded; but local parts that differ in case are two. */
+Test(queue_tlsrpt, an_address_that_the_record_has_in_several_forms_gets_one)
+{
+	count("z.test");
+	begin();
+	pass_s(2);
+	answer_one("v=TLSRPTv1; rua=mailto:a@x.test,mailto:a@X.Test,"
+	    "mailto:%61%40x.test?subject=x,MAILTO:A@x.test");
+	cr_assert_eq(nmessages(), 2);
+	expect_message(0, "a@x.test");
+	expect_message(1, "A@x.test");
+}
+
 Test(queue_tlsrpt, who_does_not_ask_gets_none_and_the_counts_are_dropped)
 {
 	count("a.test");
