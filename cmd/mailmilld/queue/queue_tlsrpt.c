@@ -107,8 +107,8 @@ fill(struct composing *c, const struct settings *s, int64_t day,
 /* --- the end of the counts of a day ------------------------------------------ */
 
 /* Put a message to each of ${to} into the queue, and drop the counts.  What fails is
- * tried again. */
-static void
+ * tried again: return false. */
+static bool
 end(struct queue_tlsrpt *t, struct composing *c, int64_t day,
     const char *domain, const char *const *to, size_t nto)
 {
@@ -116,17 +116,20 @@ end(struct queue_tlsrpt *t, struct composing *c, int64_t day,
 		.sender = nto > 0 ? c->from : "", .to = to, .nto = nto,
 		.compose = compose, .closure = c };
 
-	if (queue_tls_report_end(t->role->queue, &report,
-	    scheduler_now()) == -1)
+	int rc;
+
+	if ((rc = queue_tls_report_end(t->role->queue, &report,
+	    scheduler_now())) == -1)
 		log_warn("tls-report-later", "domain=%s day=%lld", domain,
 		    (long long)day);
 	t->role->is_news = true;
+	return rc != -1;
 }
 
-static void
+static bool
 drop(struct queue_tlsrpt *t, int64_t day, const char *domain)
 {
-	end(t, NULL, day, domain, NULL, 0);
+	return end(t, NULL, day, domain, NULL, 0);
 }
 
 /* It goes unreported, though its domain may want the report. */
@@ -134,9 +137,9 @@ static void
 give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
     const char *why)
 {
-	log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s", domain,
-	    (long long)day, why);
-	drop(t, day, domain);
+	if (drop(t, day, domain))
+		log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s",
+		    domain, (long long)day, why);
 }
 
 static void
@@ -149,7 +152,7 @@ report_to(struct queue_tlsrpt *t, int64_t day, const char *domain,
 	fill(&c, t->role->child->settings, day, domain);
 	if ((json = make_json(t, &c, day, domain)) == NULL) {
 		if (errno == ENOENT)
-			drop(t, day, domain);
+			(void)drop(t, day, domain);
 		else
 			log_warn("tls-report-later", "domain=%s day=%lld",
 			    domain, (long long)day);
@@ -157,7 +160,7 @@ report_to(struct queue_tlsrpt *t, int64_t day, const char *domain,
 	}
 	c.m.json = json;
 	c.m.len = strlen(json);
-	end(t, &c, day, domain, to, nto);
+	(void)end(t, &c, day, domain, to, nto);
 	free(json);
 }
 
@@ -206,7 +209,7 @@ on_answer(void *closure, const struct lookup_answer *a)
 	    tlsrpt_record_find(a, &record) == 1)
 		report(q->t, q->day, q->domain, &record);
 	else
-		drop(q->t, q->day, q->domain);
+		(void)drop(q->t, q->day, q->domain);
 	question_free(q);
 }
 
@@ -245,7 +248,7 @@ ask(struct queue_tlsrpt *t, int64_t day, const char *domain, bool is_last)
 	question_free(q);
 	/* where no record can be, nobody wants a report */
 	if (!is_name)
-		drop(t, day, domain);
+		(void)drop(t, day, domain);
 }
 
 /* --- time ------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -13,8 +14,10 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/lookup/lookup.h"
+#include "core/process/log.h"
 #include "core/queue/queue_tls_report.h"
 #include "core/scheduler.h"
+#include "core/store/queue_spool.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define START	1700000000	/* the fixture's clock, in the day ... */
@@ -394,6 +397,79 @@ Test(queue_tlsrpt, what_was_asked_at_the_end_is_asked_again)
 	cr_expect_str_eq(asked[0].name, "_smtp._tls.z.test");
 	answer_one("v=TLSRPTv1; rua=mailto:a@x.test");
 	cr_expect_eq(nmessages(), 2);
+}
+
+/* --- a store that fails ------------------------------------------------------- */
+
+static int change_errnum;	/* 0: it works */
+static unsigned int nchanges;	/* of the counts of TLS */
+static int log_fd = -1;
+
+static int
+change(void *store, const struct queue_change *changes, size_t n)
+{
+	if (changes[n - 1].kind != CHANGE_TLS_DROP)
+		return queue_spool_ops.change(store, changes, n);
+	nchanges++;
+	errno = change_errnum;
+	return change_errnum == 0 ? queue_spool_ops.change(store, changes,
+	    n) : -1;
+}
+
+static void
+spy_on_store(void)
+{
+	static struct queue_store_ops spy;
+
+	spy = queue_spool_ops;
+	spy.change = change;
+	qf_close(&f);
+	f.config.store = &spy;
+	qf_open(&f);
+	r.queue = f.q;
+	log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cr_assert_neq(log_fd, -1);
+	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
+}
+
+/* How many lines of the log have that */
+static unsigned int
+logged(const char *words)
+{
+	static char text[1 << 18];
+	const char *p = text;
+	unsigned int n = 0;
+	ssize_t len;
+
+	log_flush();
+	cr_assert_geq(len = pread(log_fd, text, sizeof(text) - 1, 0), 0);
+	text[len] = '\0';
+	for (; (p = strstr(p, words)) != NULL; p++)
+		n++;
+	return n;
+}
+
+Test(queue_tlsrpt, what_cannot_be_dropped_yet_is_not_said_to_be_dropped)
+{
+	count("z.test");
+	spy_on_store();
+	begin();
+	pass_s(2);
+	change_errnum = EIO;
+	answer_one("v=TLSRPTv1; rua=https://z.test/tls");
+	cr_expect_eq(nchanges, 1);
+	cr_expect_eq(ncounted(), 1);
+	cr_expect_eq(logged("event=tls-report-later"), 1);
+	cr_expect_eq(logged("event=tls-report-dropped"), 0);
+	change_errnum = 0;
+	while (nasked == 0) {
+		pass_s(60);
+		(void)nmessages();
+	}
+	answer_one("v=TLSRPTv1; rua=https://z.test/tls");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(logged("event=tls-report-later"), 1);
+	cr_expect_eq(logged("event=tls-report-dropped"), 1);
 }
 
 Test(queue_tlsrpt, without_the_option_nothing_is_asked_and_nothing_dropped)
