@@ -42,6 +42,7 @@ struct queue_place {
 	struct spool_origin origin;	/* where it was accepted; for a deferred message, what its row says */
 	bool		 has_body;	/* the body has a file of its own */
 	bool		 is_own;	/* the queue has written it: own_place() */
+	bool		 is_spare;	/* likewise, and mail comes first: no room is given up for it, and it has none of the reserve */
 };
 
 /* A new message, or a deferred one as read_deferred() finds it.  Valid during
@@ -95,7 +96,8 @@ struct queue_change {
 	 * origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
-	/* of TLS_DROP, which has no row: see deferred_tls_drop() */
+	/* of TLS_DROP, which has no row: see deferred_tls_drop(); it is the last
+	 * of the changes, and for none of them is room given up: ENOSPC */
 	int64_t		 tls_day;
 	const char	*tls_domain;
 };

@@ -34,6 +34,14 @@ queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
 	return q->store_ops->tls_rows(q->store, day, domain, each, closure);
 }
 
+bool
+queue_tls_report_is_ready(const struct queue *q)
+{
+	/* a row that is written while all are moved would be moved, too */
+	return q->store_ms <= q->now_ms && q->tls_ms <= q->now_ms &&
+	    !queue_is_shifting(q);
+}
+
 /* --- its messages ----------------------------------------------------------- */
 
 static void
@@ -92,6 +100,7 @@ make(struct queue *q, const struct queue_tls_report *report, const char *to,
 	made->to = to;
 	if (q->store_ops->own_place(q->store, &made->place) == -1)
 		return -1;
+	made->place.is_spare = true;
 	spool_id_text(made->place.id, id);
 	if (report->compose(report->closure, id, to, &text,
 	    &made->octets) == -1) {
@@ -174,9 +183,7 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	int rc = 0, errnum;
 
 	assert(report->nto <= LIM_TLSRPT_URIS);
-	/* a row that is written while all are moved would be moved, too */
-	if (q->store_ms > q->now_ms || q->tls_ms > q->now_ms ||
-	    queue_is_shifting(q)) {
+	if (!queue_tls_report_is_ready(q)) {
 		errno = EAGAIN;
 		return -1;
 	}

@@ -9,6 +9,7 @@
 
 #include <sys/time.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,8 +46,11 @@ int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
  * counted (RFC 8460 3).  Return how many there
  * are, or -1 with errno, and the counts are as they were: EAGAIN, the store, or one of
  * these calls, has failed a moment ago, or all rows are being moved since the clock was
- * set.  Mail does not wait because of that. */
+ * set; ENOSPC, the disk is full, and what is left is for mail; another.  Mail does not
+ * wait because of that.
+ * queue_tls_report_is_ready(q): Would that be no EAGAIN now? */
 int queue_tls_report_end(struct queue *q,
     const struct queue_tls_report *report, const struct timeval *now);
+bool queue_tls_report_is_ready(const struct queue *q);
 
 #endif

@@ -41,11 +41,12 @@ write_own(struct queue_spool *sp, const struct queue_place *place,
 
 	do {
 		errno = ENOSPC;
-		if (!queue_room_for_copy(sp, view->record.body_octets))
+		if ((place->is_spare && sp->is_short) ||
+		    !queue_room_for_copy(sp, view->record.body_octets))
 			return -1;
 		rc = deferred_file_write(sp->deferred, place->id, view,
 		    &place->origin, fd, -1);
-	} while (rc == -1 && queue_room_make(sp));
+	} while (rc == -1 && !place->is_spare && queue_room_make(sp));
 	return rc;
 }
 

@@ -359,22 +359,27 @@ remove_minted(struct queue_spool *sp, const struct queue_change *changes,
 	errno = saved;
 }
 
-/* Files first, flushed, then the rows. */
+/* Files first, flushed, then the rows.  Mail needs the room more than counts of
+ * TLS. */
 static int
 spool_change(void *store, const struct queue_change *changes, size_t n)
 {
 	struct queue_spool *sp = store;
 	bool has_files = false;
+	bool is_spare = n > 0 && changes[n - 1].kind == CHANGE_TLS_DROP;
 	size_t i;
-	int rc;
+	int rc = 0;
 
 	for (i = 0; i < n; i++)
 		if (changes[i].kind == CHANGE_PUT)
 			has_files = true;
-	rc = has_files && sp->config.is_synced ?
-	    deferred_files_sync(sp->deferred) : 0;
+	if (is_spare && sp->is_short) {
+		errno = ENOSPC;
+		rc = -1;
+	} else if (has_files && sp->config.is_synced)
+		rc = deferred_files_sync(sp->deferred);
 	while (rc == 0 &&
-	    (rc = change_rows(sp->deferred, changes, n)) == -1 &&
+	    (rc = change_rows(sp->deferred, changes, n)) == -1 && !is_spare &&
 	    queue_room_make(sp))
 		rc = 0;
 	if (rc == -1) {

@@ -270,6 +270,9 @@ walk_due(void *closure, int64_t day, const char *domain,
 
 	if (is_asked(t, day, domain))
 		return true;
+	/* it keeps its turn, and so do those behind it: see on_timer() */
+	if (!queue_tls_report_is_ready(t->role->queue))
+		return false;
 	if (verdict == TLSRPT_OLD) {
 		give_up(t, day, domain, "it is too old");
 		return true;
@@ -287,15 +290,20 @@ static const struct tlsrpt_walk_ops walk_ops = {
 
 static void set_timer(struct queue_tlsrpt *t, unsigned int ms);
 
+/* While the disk is full, or the store fails otherwise, the walk stands still for a
+ * minute after each failure. */
 static void
 on_timer(void *closure)
 {
 	struct queue_tlsrpt *t = closure;
+	unsigned int ms = TLSRPT_WALK_MS;
 
 	t->timer = NULL;
-	if (!t->role->child->is_draining)
-		set_timer(t, tlsrpt_walk_step(&t->walk,
-		    scheduler_now()->tv_sec));
+	if (t->role->child->is_draining)
+		return;
+	if (queue_tls_report_is_ready(t->role->queue))
+		ms = tlsrpt_walk_step(&t->walk, scheduler_now()->tv_sec);
+	set_timer(t, ms);
 }
 
 static void

@@ -6,11 +6,15 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/deferred/acklog.h"
+#include "core/queue/queue_store.h"
+#include "core/queue/queue_tls.h"
+#include "core/queue/queue_tls_report.h"
 #include "core/spool/spool_reserve.h"
 #include "test/unit/core/queue/queue_fixture.h"
 #include "test/unit/core/spool/fault.h"
@@ -313,6 +317,91 @@ Test(queue_room, an_administrator_may_have_it_tried_again)
 	free(answer);
 	qf_pass(&f, 10);
 	cr_assert_eq(f.njobs, 1);
+}
+
+/* --- reports of TLS ------------------------------------------------------------- */
+
+static int
+compose(void *, const char *, const char *to, char **text_r, size_t *len_r)
+{
+	cr_assert_neq(asprintf(text_r, "To: %s\r\n\r\nx\r\n", to), -1);
+	*len_r = strlen(*text_r);
+	return 0;
+}
+
+/* Report the counts of a day to ${nto} addresses. */
+static int
+report(size_t nto)
+{
+	static const char *const to[] = { "a@x.test", "b@x.test" };
+	const struct queue_tls_report report = { .day = 86400,
+		.domain = "z.test", .sender = "tls@y.test", .to = to,
+		.nto = nto, .compose = compose };
+
+	/* later than the failure before */
+	qf_pass(&f, QUEUE_TROUBLE_MS);
+	errno = 0;
+	return queue_tls_report_end(f.q, &report, &f.now);
+}
+
+static bool
+has_counts(void)
+{
+	char domain[LIM_DOMAIN + 1] = "";
+	int64_t day = 0;
+
+	return queue_tls_report_next(f.q, &day, domain, INT64_MAX) == 1;
+}
+
+static void
+count_connections(void)
+{
+	const struct deferred_tls t = { .day = 86400, .domain = "z.test",
+		.policy_type = "sts", .policy_domain = "", .policy = "",
+		.result = "", .mx_host = "", .sending_ip = "",
+		.receiving_ip = "", .reason = "", .sessions = 1 };
+	uint64_t nlost;
+
+	cr_assert_eq(queue_tls_add(f.q, &t, 1, &nlost), 0);
+}
+
+/* The reserve is for mail, and so is what is left when that is used.  A report, and the
+ * end of its counts, can wait. */
+Test(queue_room, for_reports_of_tls_no_room_is_given_up)
+{
+	size_t nto;
+
+	count_connections();
+	for (nto = 0; nto <= 2; nto += 2) {
+		fault_arm(FAULT_DATABASE, 0, 1, ENOSPC);
+		cr_expect_eq(report(nto), -1, "%zu", nto);
+		cr_expect_eq(errno, ENOSPC);
+		cr_assert_eq(fault_left(FAULT_DATABASE), 0);
+		cr_expect(is_made(), "%zu", nto);
+		cr_expect(has_counts());
+	}
+	cr_expect_eq(report(2), 2);
+	cr_expect_not(has_counts());
+}
+
+Test(queue_room, what_is_left_for_mail_has_no_room_for_reports_of_tls)
+{
+	size_t nto;
+
+	count_connections();
+	deliver_on_full_disk(ENOSPC, 1);
+	cr_assert(spool_reserve_is_given_up(f.incoming));
+	fault_free(4096);
+	for (nto = 0; nto <= 2; nto += 2) {
+		cr_expect_eq(report(nto), -1, "%zu", nto);
+		cr_expect_eq(errno, ENOSPC);
+		cr_expect(has_counts());
+	}
+	fault_free(0);
+	qf_pass(&f, 10000);
+	cr_assert(is_made());
+	cr_expect_eq(report(2), 2);
+	cr_expect_not(has_counts());
 }
 
 /* More entries than are kept in memory, of which one in 65,536 is a write */

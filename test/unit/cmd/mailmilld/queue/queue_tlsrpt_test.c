@@ -142,7 +142,9 @@ change_rows(const char *sql)
 	sqlite3_close(db);
 }
 
-/* Connections to ${domain} were counted two days ago. */
+static int day_of_counts = DAY - 2 * DAY_S;
+
+/* Connections to ${domain} were counted that day. */
 static void
 count(const char *domain)
 {
@@ -150,8 +152,8 @@ count(const char *domain)
 
 	cr_assert_neq(asprintf(&sql, "INSERT INTO tls_domain VALUES (%d, '%s',"
 	    " 1); INSERT INTO tls_count VALUES (%d, '%s', 'tlsa', '', '', '',"
-	    " 'mx.%s', '', '', '', 3)", DAY - 2 * DAY_S, domain,
-	    DAY - 2 * DAY_S, domain, domain), -1);
+	    " 'mx.%s', '', '', '', 3)", day_of_counts, domain, day_of_counts,
+	    domain, domain), -1);
 	change_rows(sql);
 	free(sql);
 }
@@ -470,6 +472,50 @@ Test(queue_tlsrpt, what_cannot_be_dropped_yet_is_not_said_to_be_dropped)
 	cr_expect_eq(ncounted(), 0);
 	cr_expect_eq(logged("event=tls-report-later"), 1);
 	cr_expect_eq(logged("event=tls-report-dropped"), 1);
+}
+
+/* The queue has its passes, too, and no domain wants a report. */
+static void
+work_s(int64_t seconds)
+{
+	for (; seconds > 0; seconds--) {
+		pass_s(1);
+		while (nasked > 0)
+			answer(LOOKUP_NO_NAME, NULL);
+		(void)nmessages();
+	}
+}
+
+/* Each turn of each domain would be in vain, and a line in the log. */
+Test(queue_tlsrpt, while_the_disk_is_full_one_is_tried_a_minute_and_all_when_it_is_not)
+{
+	char domain[32];
+	unsigned int i, is_old;
+
+	for (is_old = 0; is_old < 2; is_old++) {
+		day_of_counts = DAY - (is_old ? 9 : 2) * DAY_S;
+		for (i = 0; i < 60; i++) {
+			snprintf(domain, sizeof(domain), "d%02u.test", i);
+			count(domain);
+		}
+		change_errnum = ENOSPC;
+		nchanges = 0;
+		if (is_old == 0) {
+			spy_on_store();
+			begin();
+		}
+		work_s(600);
+		cr_expect_geq(nchanges, is_old ? 5 : 2);
+		cr_expect_leq(nchanges, 11);
+		cr_expect_leq(logged("event=tls-report-later"),
+		    (is_old + 1) * 11 * QUESTIONS);
+		cr_expect_eq(ncounted(), 60);
+		change_errnum = 0;
+		/* those that were tried have their next turn within an hour */
+		work_s(3700);
+		cr_expect_eq(ncounted(), 0, "%u", is_old);
+	}
+	cr_expect_eq(logged("event=tls-report-dropped"), 60);
 }
 
 Test(queue_tlsrpt, without_the_option_nothing_is_asked_and_nothing_dropped)
