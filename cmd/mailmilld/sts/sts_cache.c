@@ -320,7 +320,6 @@ fetch(struct sts_domain *d, const char *id)
 {
 	strlcpy(d->id, id, sizeof(d->id));
 	d->retry_ms = 0;		/* this one has not failed yet */
-	d->is_renewed = false;
 	d->state = FETCHING;
 	if (d->c->ops->fetch(d->c->closure, d->name, d) == -1)
 		sts_cache_unknown(d, "the policy cannot be asked for: out of "
@@ -390,6 +389,7 @@ sts_cache_fetched(struct sts_domain *d, enum sts_failure failure,
 		return;
 	}
 	d->state = IDLE;
+	d->is_renewed = false;
 	if (failure == STS_FETCHED) {
 		age_ms = MAX(policy->max_age_s * 1000ULL, STS_LEAST_MS);
 		if (hold(d, policy, d->id, now + age_ms, now) == -1) {

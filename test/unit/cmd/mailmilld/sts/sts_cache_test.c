@@ -669,6 +669,24 @@ Test(sts_cache, a_policy_is_fetched_anew_by_hand)
 	cr_expect_eq(sts_cache_domains(cache), 1);
 }
 
+/* Nobody else waits for it, and it is to be fetched all the same. */
+Test(sts_cache, what_is_fetched_by_hand_is_wanted_until_it_has_come)
+{
+	struct answer a;
+
+	cr_expect_eq(sts_cache_renew(cache, "b.example"), 0);
+	cr_expect(sts_cache_is_wanted(asked));
+	say_record("1");
+	cr_assert_eq(nfetched, 1);
+	cr_expect(sts_cache_is_wanted(fetched));
+	say_failure(STS_FETCH_ERROR);
+	/* it was fetched: for others it is not, once more */
+	ask_of(&a, "b.example");
+	say_record("1");
+	cr_expect_eq(a.n, 1);
+	cr_expect_eq(nfetched, 1);
+}
+
 /* --- files -------------------------------------------------------------------- */
 
 #define WALL_S	1800000000
