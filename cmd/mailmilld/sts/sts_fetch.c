@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "cmd/mailmilld/sts/sts_curl.h"
 #include "core/loop/after.h"
@@ -29,6 +30,8 @@
 #define ADDRESSES_MAX	8		/* that are tried */
 #define RESOLVE_MAX	(LIM_DOMAIN + 16 + ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3))
 #define WHY_MAX		(CURL_ERROR_SIZE + 32)
+#define SLOW_MAX	8192		/* hosts that are remembered; 128 KiB */
+#define SLOW_MS		3600000		/* for so long: mail is tried again more often */
 
 enum state { LOOKING, WAITING, RUNNING, OVER };
 
@@ -58,6 +61,12 @@ struct sts_fetch {
 };
 TAILQ_HEAD(fetch_list, sts_fetch);
 
+/* A host that did not answer in time while others waited. */
+struct slow {
+	uint64_t	 hash;
+	uint64_t	 end_ms;	/* it counts until then; 0: there is none here */
+};
+
 struct sts_fetches {
 	CURLM			*multi;
 	struct curl_blob	 authorities;
@@ -72,6 +81,8 @@ struct sts_fetches {
 	Event			*cut;		/* set while some are WAITING */
 	struct fetch_list	 lists[OVER + 1];
 	unsigned int		 nrunning;
+	struct slow		*slow;		/* SLOW_MAX, by hash */
+	uint64_t		 seed;
 };
 
 /* --- states --------------------------------------------------------------- */
@@ -127,6 +138,44 @@ finish(struct sts_fetch *f, enum sts_failure failure, const char *why)
 	set_state(f, OVER);
 	if (fs->turn == NULL)
 		fs->turn = after_ms(0, on_turn, fs);
+}
+
+/* --- slow hosts ----------------------------------------------------------- */
+
+/* Where the host of ${f} is remembered, or would be: another one may be there. */
+static struct slow *
+slow_of(const struct sts_fetch *f, uint64_t *hash_r)
+{
+	*hash_r = XXH3_64bits_withSeed(f->host, strlen(f->host), f->fs->seed);
+	return &f->fs->slow[*hash_r % SLOW_MAX];
+}
+
+static bool
+is_slow(const struct sts_fetch *f)
+{
+	uint64_t hash;
+	const struct slow *s = slow_of(f, &hash);
+
+	return s->hash == hash && f->fs->now_ms() < s->end_ms;
+}
+
+static void
+note_slow(const struct sts_fetch *f)
+{
+	uint64_t hash;
+	struct slow *s = slow_of(f, &hash);
+
+	*s = (struct slow){ hash, f->fs->now_ms() + SLOW_MS };
+}
+
+static void
+forget_slow(const struct sts_fetch *f)
+{
+	uint64_t hash;
+	struct slow *s = slow_of(f, &hash);
+
+	if (s->hash == hash)
+		s->end_ms = 0;
 }
 
 /* --- the answer ----------------------------------------------------------- */
@@ -195,9 +244,10 @@ is_not_verified(CURLcode code)
 static void
 take_result(struct sts_fetch *f, CURLcode code)
 {
-	if (code == CURLE_OK)
+	if (code == CURLE_OK) {
+		forget_slow(f);
 		take_answer(f);
-	else if (f->is_own || code == CURLE_OUT_OF_MEMORY)
+	} else if (f->is_own || code == CURLE_OUT_OF_MEMORY)
 		finish(f, STS_UNKNOWN, "out of memory or descriptors");
 	else if (f->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
 		finish(f, STS_INVALID, "it is longer than 64 KiB");
@@ -436,7 +486,9 @@ running_of(const struct sts_fetches *fs, const char *group)
 	return n;
 }
 
-/* The one that gets the next place: NULL: none waits. */
+/* The one that gets the next place; NULL: none waits.  A host that was slow a while
+ * ago comes after those of which nothing is known: it would be slow again, and mail
+ * that asks for it comes back before theirs has had a turn. */
 static struct sts_fetch *
 next_waiting(const struct sts_fetches *fs)
 {
@@ -444,7 +496,8 @@ next_waiting(const struct sts_fetches *fs)
 	unsigned int n, least = 0;
 
 	TAILQ_FOREACH(f, &fs->lists[WAITING], link) {
-		n = running_of(fs, f->group);
+		n = running_of(fs, f->group) + (is_slow(f) ?
+		    STS_FETCHES_MAX : 0);
 		if (next == NULL || n < least) {
 			next = f;
 			least = n;
@@ -455,18 +508,23 @@ next_waiting(const struct sts_fetches *fs)
 	return next;
 }
 
+static bool
+is_long(const struct sts_fetch *f)
+{
+	return f->fs->now_ms() - f->since_ms >= STS_FETCH_SHORT_MS;
+}
+
 /* The one whose place another one gets; NULL: none has had it for long. */
 static struct sts_fetch *
 first_to_go(const struct sts_fetches *fs)
 {
-	uint64_t now = fs->now_ms();
 	struct sts_fetch *f, *first = NULL;
 	unsigned int n, most = 0;
 
 	TAILQ_FOREACH(f, &fs->lists[RUNNING], link) {
 		if (!fs->is_wanted(f->closure))
 			return f;
-		if (now - f->since_ms < STS_FETCH_SHORT_MS)
+		if (!is_long(f))
 			continue;
 		n = running_of(fs, f->group);
 		if (n > most) {
@@ -505,9 +563,12 @@ on_cut(void *closure)
 			n++;
 		else
 			finish(f, STS_UNKNOWN, "nobody waits for it any more");
-	while (n-- > 0 && (f = first_to_go(fs)) != NULL)
+	while (n-- > 0 && (f = first_to_go(fs)) != NULL) {
+		if (is_long(f))
+			note_slow(f);
 		finish(f, STS_UNKNOWN, "its server has not answered within "
 		    "some seconds, and others wait");
+	}
 	start_more(fs);
 }
 
@@ -627,7 +688,10 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 	fs->authorities = (struct curl_blob){
 		.data = malloc(config->authorities_len + 1),
 		.len = config->authorities_len, .flags = CURL_BLOB_NOCOPY };
-	if (fs->authorities.data == NULL || open_multi(fs) == -1) {
+	fs->slow = calloc(SLOW_MAX, sizeof(fs->slow[0]));
+	fs->seed = (uint64_t)arc4random() << 32 | arc4random();
+	if (fs->authorities.data == NULL || fs->slow == NULL ||
+	    open_multi(fs) == -1) {
 		sts_fetches_free(fs);
 		return NULL;
 	}
@@ -650,5 +714,6 @@ sts_fetches_free(struct sts_fetches *fs)
 	else if (fs->epoll != -1)
 		close(fs->epoll);
 	free(fs->authorities.data);
+	free(fs->slow);
 	free(fs);
 }

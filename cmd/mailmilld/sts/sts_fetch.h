@@ -9,7 +9,10 @@
  * Anybody can have many domains whose servers say nothing.  While a fetch waits for
  * its place, the next one to begin is of the group of domains that has the fewest;
  * one that has not ended within STS_FETCH_SHORT_MS ends, those of the group that has
- * the most first; and so does one that nobody waits for any more. */
+ * the most first; and so does one that nobody waits for any more.  A host that was
+ * too slow is remembered for an hour, and waits for its place behind those of which
+ * nothing is known: they would have none while mail for the slow ones comes back
+ * again and again. */
 
 #ifndef CMD_MAILMILLD_STS_STS_FETCH_H
 #define CMD_MAILMILLD_STS_STS_FETCH_H

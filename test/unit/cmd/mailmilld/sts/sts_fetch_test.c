@@ -335,6 +335,41 @@ Test(sts_fetch, what_nobody_waits_for_has_no_turn)
 	cr_expect_eq(over_of(silent, STS_FETCHES_MAX), 0);
 }
 
+/* Mail for slow domains comes back before the first fetch of another one has had its
+ * turn: the slow ones go behind it, whoever has come first. */
+Test(sts_fetch, a_host_that_was_slow_waits_behind_those_of_which_nothing_is_known)
+{
+	struct got *first = &gots[0], *late, *again, *own;
+	char parent[32];
+	unsigned int i;
+
+	/* each is of a registrant of its own */
+	for (i = 0; i < STS_FETCHES_MAX; i++) {
+		snprintf(parent, sizeof(parent), "p%u.test", i);
+		(void)begin_silent(1, parent);
+	}
+	late = begin_at("late.example", "192.0.2.2:1");
+	clock_ms += STS_FETCH_SHORT_MS;
+	wait_turn(first, STS_FETCHES_MAX, 1);
+	cr_assert_eq(first[0].n, 1);
+	/* from now on nobody else has to go */
+	clock_ms -= STS_FETCH_SHORT_MS;
+	again = begin_silent(1, "p0.test");
+	own = begin_at("own.example", "192.0.2.2:1");
+	cr_assert_eq(nhandles, STS_FETCHES_MAX);
+	sts_fetch_cancel(&late->fetch);
+	cr_assert_eq(nhandles, STS_FETCHES_MAX - 1);
+	for (i = 0; i < 600 && nhandles < STS_FETCHES_MAX; i++)
+		cr_assert_geq(scheduler_pass(sched, 100), 0);
+	sts_fetch_cancel(&own->fetch);
+	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1, "it had begun");
+	/* it has a turn, too */
+	for (i = 0; i < 600 && nhandles < STS_FETCHES_MAX; i++)
+		cr_assert_geq(scheduler_pass(sched, 100), 0);
+	sts_fetch_cancel(&again->fetch);
+	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1);
+}
+
 /* --- addresses ------------------------------------------------------------------- */
 
 Test(sts_fetch, addresses_that_no_host_has_are_not_connected_to)
