@@ -7,9 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/mailmilld/lookup/txt.h"
+
 #define VERSION		"v=STSv1;"
 #define MAX_AGE_DIGITS	10
-#define NAME_OCTETS	32		/* of a field that is unknown */
 
 static const char *const mode_names[STS_NMODES] = {
 	[STS_NONE] = "none",
@@ -48,69 +49,8 @@ sts_mode_name(enum sts_mode mode)
 	return mode_names[mode];
 }
 
-/* --- octets --------------------------------------------------------------- */
-
-struct span {
-	const char	*s;
-	size_t		 len;
-};
-
 static bool
-is(const struct span *a, const char *text)
-{
-	return a->len == strlen(text) && memcmp(a->s, text, a->len) == 0;
-}
-
-static bool
-is_wsp(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static void
-trim(struct span *a)
-{
-	while (a->len > 0 && is_wsp(*a->s)) {
-		a->s++;
-		a->len--;
-	}
-	while (a->len > 0 && is_wsp(a->s[a->len - 1]))
-		a->len--;
-}
-
-/* Take what comes before the next ${delim} away; all that is left if there is
- * none. */
-static struct span
-take(struct span *from, char delim)
-{
-	const char *end = memchr(from->s, delim, from->len);
-	struct span part = { from->s,
-		end == NULL ? from->len : (size_t)(end - from->s) };
-	size_t used = part.len + (end != NULL);
-
-	from->s += used;
-	from->len -= used;
-	return part;
-}
-
-/* The name of a field, ours or one that extends RFC 8461 (3.1, 3.2). */
-static bool
-is_name(const struct span *a)
-{
-	size_t i;
-
-	if (a->len == 0 || a->len > NAME_OCTETS ||
-	    !isalnum((unsigned char)*a->s))
-		return false;
-	for (i = 1; i < a->len; i++)
-		if (!isalnum((unsigned char)a->s[i]) &&
-		    (a->s[i] == '\0' || strchr("_-.", a->s[i]) == NULL))
-			return false;
-	return true;
-}
-
-static bool
-has_controls(const struct span *a)
+has_controls(const struct txt_span *a)
 {
 	size_t i;
 
@@ -179,23 +119,23 @@ wrong(struct parse *x, const char *what)
 }
 
 static int
-take_version(struct parse *x, const struct span *value)
+take_version(struct parse *x, const struct txt_span *value)
 {
-	if (!x->has_version && !is(value, "STSv1"))
+	if (!x->has_version && !txt_is(value, "STSv1"))
 		return wrong(x, "its version is not STSv1");
 	x->has_version = true;
 	return 0;
 }
 
 static int
-take_mode(struct parse *x, const struct span *value)
+take_mode(struct parse *x, const struct txt_span *value)
 {
 	unsigned int i;
 
 	if (x->has_mode)
 		return 0;
 	for (i = 0; i < STS_NMODES; i++)
-		if (is(value, mode_names[i]))
+		if (txt_is(value, mode_names[i]))
 			break;
 	if (i == STS_NMODES)
 		return wrong(x, "its mode is not enforce, testing or none");
@@ -205,7 +145,7 @@ take_mode(struct parse *x, const struct span *value)
 }
 
 static int
-take_max_age(struct parse *x, const struct span *value)
+take_max_age(struct parse *x, const struct txt_span *value)
 {
 	uint64_t n = 0;
 	size_t i;
@@ -225,7 +165,7 @@ take_max_age(struct parse *x, const struct span *value)
 }
 
 static int
-take_mx(struct parse *x, const struct span *value)
+take_mx(struct parse *x, const struct txt_span *value)
 {
 	char text[LIM_DOMAIN + 4], mx[LIM_DOMAIN + 3];
 	size_t len;
@@ -248,7 +188,7 @@ take_mx(struct parse *x, const struct span *value)
 /* The fields of RFC 8461 3.2; of most the first one counts. */
 static const struct field {
 	const char	*name;
-	int		(*take)(struct parse *x, const struct span *value);
+	int		(*take)(struct parse *x, const struct txt_span *value);
 } fields[] = {
 	{ "version", take_version },
 	{ "mode", take_mode },
@@ -257,22 +197,22 @@ static const struct field {
 };
 
 static int
-take_line(struct parse *x, struct span *line)
+take_line(struct parse *x, struct txt_span *line)
 {
-	struct span name, value = *line;
+	struct txt_span name, value = *line;
 	size_t i;
 
-	trim(&value);
+	txt_trim(&value);
 	if (value.len == 0)
 		return 0;
 	if (memchr(value.s, ':', value.len) == NULL)
 		return wrong(x, "a line has no colon");
-	name = take(&value, ':');
-	trim(&value);
-	if (!is_name(&name) || has_controls(&value))
+	name = txt_take(&value, ':');
+	txt_trim(&value);
+	if (!txt_is_name(&name) || has_controls(&value))
 		return wrong(x, "a line is not a name, a colon and a value");
 	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (is(&name, fields[i].name))
+		if (txt_is(&name, fields[i].name))
 			return fields[i].take(x, &value);
 	return 0;
 }
@@ -282,13 +222,13 @@ sts_policy_parse(const char *text, size_t len, struct sts_policy *policy_r,
     char *err_r, size_t errlen)
 {
 	struct parse x = { .p = policy_r, .err = err_r, .errlen = errlen };
-	struct span rest = { text, len }, line;
+	struct txt_span rest = { text, len }, line;
 
 	policy_r->len = 0;
 	if (len > LIM_STS_TEXT)
 		return wrong(&x, "it is longer than 64 KiB");
 	while (rest.len > 0) {
-		line = take(&rest, '\n');
+		line = txt_take(&rest, '\n');
 		if (line.len > 0 && line.s[line.len - 1] == '\r')
 			line.len--;
 		if (take_line(&x, &line) == -1)
@@ -309,7 +249,7 @@ sts_policy_parse(const char *text, size_t len, struct sts_policy *policy_r,
 /* --- records -------------------------------------------------------------- */
 
 static bool
-is_id(const struct span *a)
+is_id(const struct txt_span *a)
 {
 	size_t i;
 
@@ -324,51 +264,32 @@ is_id(const struct span *a)
 bool
 sts_id_check(const char *id)
 {
-	const struct span a = { id, strlen(id) };
+	const struct txt_span a = { id, strlen(id) };
 
 	return is_id(&a);
-}
-
-/* RFC 8461 3.1: octets of a value. */
-static bool
-is_value(const struct span *a)
-{
-	size_t i;
-
-	for (i = 0; i < a->len; i++)
-		if (a->s[i] <= ' ' || a->s[i] > '~' || a->s[i] == '=')
-			return false;
-	return a->len > 0;
 }
 
 int
 sts_record_parse(const uint8_t *text, size_t len, char id_r[LIM_STS_ID + 1])
 {
-	struct span rest = { (const char *)text, len }, field, name;
+	struct txt_span rest, name, value;
 	bool has_id = false;
+	int rc;
 
-	if (len < strlen(VERSION) || memcmp(text, VERSION, strlen(VERSION)) != 0)
+	if (!txt_begin(text, len, VERSION, &rest))
 		return 0;
-	(void)take(&rest, ';');
-	trim(&rest);
-	while (rest.len > 0) {
-		field = take(&rest, ';');
-		trim(&field);
-		trim(&rest);
-		if (memchr(field.s, '=', field.len) == NULL)
+	while ((rc = txt_next(&rest, &name, &value)) == 1) {
+		if (!txt_is_name(&name) || !txt_is_value(&value))
 			return -1;
-		name = take(&field, '=');
-		if (!is_name(&name) || !is_value(&field))
-			return -1;
-		if (has_id || !is(&name, "id"))
+		if (has_id || !txt_is(&name, "id"))
 			continue;
-		if (!is_id(&field))
+		if (!is_id(&value))
 			return -1;
-		memcpy(id_r, field.s, field.len);
-		id_r[field.len] = '\0';
+		memcpy(id_r, value.s, value.len);
+		id_r[value.len] = '\0';
 		has_id = true;
 	}
-	return has_id ? 1 : -1;
+	return rc == 0 && has_id ? 1 : -1;
 }
 
 int

@@ -7,55 +7,18 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cmd/mailmilld/lookup/txt.h"
 #include "proto/mailaddr.h"
 
 #define VERSION		"v=TLSRPTv1;"
 #define MAILTO		"mailto:"
 #define HTTPS		"https://"
-#define NAME_OCTETS	32		/* of a field that is unknown */
 
 /* --- octets --------------------------------------------------------------- */
 
-struct span {
-	const char	*s;
-	size_t		 len;
-};
-
-static bool
-is_wsp(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static void
-trim(struct span *a)
-{
-	while (a->len > 0 && is_wsp(*a->s)) {
-		a->s++;
-		a->len--;
-	}
-	while (a->len > 0 && is_wsp(a->s[a->len - 1]))
-		a->len--;
-}
-
-/* Take what comes before the next ${delim} away, and what is left if there is
- * none. */
-static struct span
-take(struct span *from, char delim)
-{
-	const char *end = memchr(from->s, delim, from->len);
-	struct span part = { from->s,
-		end == NULL ? from->len : (size_t)(end - from->s) };
-	size_t used = part.len + (end != NULL);
-
-	from->s += used;
-	from->len -= used;
-	return part;
-}
-
 /* Take ${prefix} away, which ${a} begins with in any case. */
 static bool
-take_prefix(struct span *a, const char *prefix)
+take_prefix(struct txt_span *a, const char *prefix)
 {
 	size_t len = strlen(prefix);
 
@@ -80,7 +43,7 @@ hex(char c)
 /* The characters of a URI (RFC 3986 2), without those that a record has to encode
  * (RFC 8460 3): , ! ; */
 static bool
-is_uri(const struct span *a)
+is_uri(const struct txt_span *a)
 {
 	size_t i;
 
@@ -99,7 +62,7 @@ is_uri(const struct span *a)
 /* RFC 3986 2.1.  Return the octets, or -1: they are too many, or not all of them
  * can be seen. */
 static int
-decode(const struct span *a, char *buf, size_t len)
+decode(const struct txt_span *a, char *buf, size_t len)
 {
 	size_t i, n = 0;
 	int c;
@@ -119,9 +82,9 @@ decode(const struct span *a, char *buf, size_t len)
 
 /* RFC 6068 2.  One address alone: a list has commas. */
 static bool
-is_mailto(struct span uri, struct tlsrpt_rua *rua)
+is_mailto(struct txt_span uri, struct tlsrpt_rua *rua)
 {
-	struct span to = take(&uri, '?');
+	struct txt_span to = txt_take(&uri, '?');
 	char buf[LIM_TLSRPT_URI];
 	struct mailaddr addr;
 	int n;
@@ -136,16 +99,16 @@ is_mailto(struct span uri, struct tlsrpt_rua *rua)
 
 /* ${rest} is that what comes after "https://". */
 static bool
-is_https(struct span rest, struct tlsrpt_rua *rua)
+is_https(struct txt_span rest, struct tlsrpt_rua *rua)
 {
-	struct span host = rest, port;
+	struct txt_span host = rest, port;
 	size_t i;
 
 	for (host.len = 0; host.len < rest.len &&
 	    strchr("/?#", rest.s[host.len]) == NULL; host.len++)
 		;
 	port = host;
-	host = take(&port, ':');
+	host = txt_take(&port, ':');
 	for (i = 0; i < port.len; i++)
 		if (!isdigit((unsigned char)port.s[i]))
 			return false;
@@ -160,11 +123,11 @@ is_https(struct span rest, struct tlsrpt_rua *rua)
 }
 
 static void
-add_uri(struct tlsrpt_record *r, struct span uri)
+add_uri(struct tlsrpt_record *r, struct txt_span uri)
 {
 	struct tlsrpt_rua *rua = &r->rua[r->n];
 
-	trim(&uri);
+	txt_trim(&uri);
 	if (r->n == LIM_TLSRPT_URIS || !is_uri(&uri))
 		return;
 	if (take_prefix(&uri, MAILTO))
@@ -175,71 +138,28 @@ add_uri(struct tlsrpt_record *r, struct span uri)
 
 /* --- records -------------------------------------------------------------- */
 
-/* tlsrpt-ext-name */
-static bool
-is_name(const struct span *a)
-{
-	size_t i;
-
-	if (a->len == 0 || a->len > NAME_OCTETS ||
-	    !isalnum((unsigned char)*a->s))
-		return false;
-	for (i = 1; i < a->len; i++)
-		if (!isalnum((unsigned char)a->s[i]) && a->s[i] != '_' &&
-		    a->s[i] != '-' && a->s[i] != '.')
-			return false;
-	return true;
-}
-
-/* tlsrpt-ext-value */
-static bool
-is_value(const struct span *a)
-{
-	size_t i;
-
-	for (i = 0; i < a->len; i++)
-		if (a->s[i] <= ' ' || a->s[i] > '~' || a->s[i] == '=')
-			return false;
-	return a->len > 0;
-}
-
-static bool
-is_record(const uint8_t *text, size_t len)
-{
-	return len >= strlen(VERSION) &&
-	    memcmp(text, VERSION, strlen(VERSION)) == 0;
-}
-
 int
 tlsrpt_record_parse(const uint8_t *text, size_t len,
     struct tlsrpt_record *record_r)
 {
-	struct span rest = { (const char *)text, len }, field, name;
+	struct txt_span rest, name, value;
 	bool has_rua = false;
+	int rc;
 
 	record_r->n = 0;
-	if (!is_record(text, len))
+	if (!txt_begin(text, len, VERSION, &rest))
 		return 0;
-	(void)take(&rest, ';');
-	trim(&rest);
-	while (rest.len > 0) {
-		field = take(&rest, ';');
-		trim(&field);
-		trim(&rest);
-		if (memchr(field.s, '=', field.len) == NULL)
-			return -1;
-		name = take(&field, '=');
-		if (name.len != strlen("rua") ||
-		    memcmp(name.s, "rua", name.len) != 0) {
-			if (!is_name(&name) || !is_value(&field))
+	while ((rc = txt_next(&rest, &name, &value)) == 1) {
+		if (!txt_is(&name, "rua")) {
+			if (!txt_is_name(&name) || !txt_is_value(&value))
 				return -1;
 			continue;
 		}
 		has_rua = true;
-		while (field.len > 0)
-			add_uri(record_r, take(&field, ','));
+		while (value.len > 0)
+			add_uri(record_r, txt_take(&value, ','));
 	}
-	return has_rua ? 1 : -1;
+	return rc == 0 && has_rua ? 1 : -1;
 }
 
 int
@@ -247,6 +167,7 @@ tlsrpt_record_find(const struct lookup_answer *a,
     struct tlsrpt_record *record_r)
 {
 	struct lookup_record r;
+	struct txt_span rest;
 	unsigned int n = 0;
 	bool is_good = false;
 	size_t at = 0;
@@ -255,7 +176,8 @@ tlsrpt_record_find(const struct lookup_answer *a,
 	if (a->status != LOOKUP_FOUND)
 		return 0;
 	while (n < 2 && lookup_record_next(a, &at, &r) == 1) {
-		if (r.type != LOOKUP_R_TXT || !is_record(r.data, r.len))
+		if (r.type != LOOKUP_R_TXT ||
+		    !txt_begin(r.data, r.len, VERSION, &rest))
 			continue;
 		n++;
 		is_good = tlsrpt_record_parse(r.data, r.len, record_r) == 1;
