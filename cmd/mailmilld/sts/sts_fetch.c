@@ -1,11 +1,7 @@
-/* Fetching policies; see sts_fetch.h.
- *
- * The sockets of all transfers are in one epoll(7) set, which is one descriptor of
- * the loop: libcurl says what each waits for, and closes it when it likes. */
+/* Fetching policies; see sts_fetch.h. */
 
 #include "cmd/mailmilld/sts/sts_fetch.h"
 
-#include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
@@ -19,14 +15,12 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "cmd/mailmilld/sts/sts_curl.h"
+#include "cmd/mailmilld/sts/sts_loop.h"
 #include "core/loop/after.h"
-#include "core/loop/watch.h"
 
 #define HOST_PREFIX	"mta-sts."
 #define URL_MAX		(LIM_DOMAIN + 64)
 #define CUT_MS		1000		/* while fetches wait, what takes long is looked for */
-#define EVENTS		32		/* of one pass */
 #define ADDRESSES_MAX	8		/* that are tried */
 #define RESOLVE_MAX	(LIM_DOMAIN + 16 + ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3))
 #define WHY_MAX		(CURL_ERROR_SIZE + 32)
@@ -68,15 +62,12 @@ struct slow {
 };
 
 struct sts_fetches {
-	CURLM			*multi;
+	struct sts_loop		 loop;
 	struct curl_blob	 authorities;
 	unsigned int		 port;
 	struct lookup		*lookup;
 	bool			(*is_wanted)(void *closure);
 	uint64_t		(*now_ms)(void);
-	int			 epoll;
-	Event			*event;		/* of epoll */
-	Event			*timer;		/* libcurl's */
 	Event			*turn;		/* set while some are OVER */
 	Event			*cut;		/* set while some are WAITING */
 	struct fetch_list	 lists[OVER + 1];
@@ -105,7 +96,7 @@ static void
 stop(struct sts_fetch *f)
 {
 	if (f->easy != NULL) {
-		(void)sts_curl.multi_remove_handle(f->fs->multi, f->easy);
+		(void)sts_curl.multi_remove_handle(f->fs->loop.multi, f->easy);
 		sts_curl.easy_cleanup(f->easy);
 	}
 	sts_curl.slist_free_all(f->resolve);
@@ -257,101 +248,21 @@ take_result(struct sts_fetch *f, CURLcode code)
 		    "the transfer has failed");
 }
 
-/* --- libcurl on the loop -------------------------------------------------- */
-
-/* The transfers that have ended. */
+/* A transfer has ended. */
 static void
-take_results(struct sts_fetches *fs)
+on_done(void *closure, CURL *easy, CURLcode code)
 {
+	struct sts_fetches *fs = closure;
 	struct sts_fetch *f;
-	CURLMsg *msg;
-	CURL *easy;
-	CURLcode code;
-	int left;
 
-	while ((msg = sts_curl.multi_info_read(fs->multi, &left)) != NULL) {
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		easy = msg->easy_handle;
-		code = msg->data.result;
-		TAILQ_FOREACH(f, &fs->lists[RUNNING], link)
-			if (f->easy == easy)
-				break;
-		if (f != NULL)
-			take_result(f, code);
-	}
+	TAILQ_FOREACH(f, &fs->lists[RUNNING], link)
+		if (f->easy == easy)
+			break;
+	if (f != NULL)
+		take_result(f, code);
 }
 
-static void
-act(struct sts_fetches *fs, curl_socket_t fd, int what)
-{
-	int running;
-
-	(void)sts_curl.multi_socket_action(fs->multi, fd, what, &running);
-}
-
-static int
-on_sockets(Event *, int, void *closure, struct timeval *)
-{
-	struct sts_fetches *fs = closure;
-	struct epoll_event events[EVENTS];
-	int n = epoll_wait(fs->epoll, events, EVENTS, 0), i, what;
-
-	for (i = 0; i < n; i++) {
-		what = 0;
-		if ((events[i].events & EPOLLIN) != 0)
-			what |= CURL_CSELECT_IN;
-		if ((events[i].events & EPOLLOUT) != 0)
-			what |= CURL_CSELECT_OUT;
-		if ((events[i].events & (EPOLLERR | EPOLLHUP)) != 0)
-			what |= CURL_CSELECT_ERR;
-		act(fs, events[i].data.fd, what);
-	}
-	take_results(fs);
-	return E_READ;
-}
-
-static int
-on_socket(CURL *, curl_socket_t fd, int what, void *closure, void *)
-{
-	struct sts_fetches *fs = closure;
-	struct epoll_event event = { .data.fd = fd };
-
-	if (what == CURL_POLL_REMOVE) {
-		(void)epoll_ctl(fs->epoll, EPOLL_CTL_DEL, fd, &event);
-		return 0;
-	}
-	if ((what & CURL_POLL_IN) != 0)
-		event.events |= EPOLLIN;
-	if ((what & CURL_POLL_OUT) != 0)
-		event.events |= EPOLLOUT;
-	if (epoll_ctl(fs->epoll, EPOLL_CTL_MOD, fd, &event) == -1)
-		/* without memory the time limit of the transfer ends it */
-		(void)epoll_ctl(fs->epoll, EPOLL_CTL_ADD, fd, &event);
-	return 0;
-}
-
-static void
-on_timer(void *closure)
-{
-	struct sts_fetches *fs = closure;
-
-	fs->timer = NULL;
-	act(fs, CURL_SOCKET_TIMEOUT, 0);
-	take_results(fs);
-}
-
-static int
-set_timer(CURLM *, long ms, void *closure)
-{
-	struct sts_fetches *fs = closure;
-
-	after_cancel(&fs->timer);
-	if (ms < 0)
-		return 0;
-	fs->timer = after_ms((unsigned int)ms, on_timer, fs);
-	return fs->timer == NULL ? -1 : 0;
-}
+/* --- one transfer --------------------------------------------------------- */
 
 /* A socket to one of the addresses that the resolver has told, and to no other. */
 static curl_socket_t
@@ -377,8 +288,6 @@ open_socket(void *closure, curlsocktype, struct curl_sockaddr *to)
 		f->is_own = true;
 	return fd == -1 ? CURL_SOCKET_BAD : fd;
 }
-
-/* --- one transfer --------------------------------------------------------- */
 
 /* "+HOST:PORT:ADDRESS,[ADDRESS]", as CURLOPT_RESOLVE(3) has it; "+": not for
  * longer than other answers. */
@@ -468,7 +377,7 @@ start(struct sts_fetch *f)
 	f->since_ms = f->fs->now_ms();
 	if (set_addresses(f) == -1 ||
 	    (f->easy = sts_curl.easy_init()) == NULL || !set_options(f) ||
-	    sts_curl.multi_add_handle(f->fs->multi, f->easy) != CURLM_OK)
+	    sts_curl.multi_add_handle(f->fs->loop.multi, f->easy) != CURLM_OK)
 		finish(f, STS_UNKNOWN, "out of memory");
 }
 
@@ -651,23 +560,6 @@ sts_fetch_cancel(struct sts_fetch **f)
 
 /* --- all of them ---------------------------------------------------------- */
 
-static int
-open_multi(struct sts_fetches *fs)
-{
-	if ((fs->epoll = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
-	    (fs->event = watch_fd(fs->epoll, E_READ, on_sockets, fs)) == NULL ||
-	    (fs->multi = sts_curl_multi()) == NULL)
-		return -1;
-	return sts_curl.multi_setopt(fs->multi, CURLMOPT_SOCKETFUNCTION,
-	    on_socket) == CURLM_OK &&
-	    sts_curl.multi_setopt(fs->multi, CURLMOPT_SOCKETDATA, fs) ==
-	    CURLM_OK &&
-	    sts_curl.multi_setopt(fs->multi, CURLMOPT_TIMERFUNCTION,
-	    set_timer) == CURLM_OK &&
-	    sts_curl.multi_setopt(fs->multi, CURLMOPT_TIMERDATA, fs) ==
-	    CURLM_OK ? 0 : -1;
-}
-
 struct sts_fetches *
 sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
     size_t errlen)
@@ -678,7 +570,6 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 	snprintf(err_r, errlen, "out of memory or descriptors");
 	if (fs == NULL)
 		return NULL;
-	fs->epoll = -1;
 	fs->port = config->port;
 	fs->lookup = config->lookup;
 	fs->is_wanted = config->is_wanted;
@@ -691,7 +582,7 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 	fs->slow = calloc(SLOW_MAX, sizeof(fs->slow[0]));
 	fs->seed = (uint64_t)arc4random() << 32 | arc4random();
 	if (fs->authorities.data == NULL || fs->slow == NULL ||
-	    open_multi(fs) == -1) {
+	    sts_loop_open(&fs->loop, on_done, fs) == -1) {
 		sts_fetches_free(fs);
 		return NULL;
 	}
@@ -706,13 +597,9 @@ sts_fetches_free(struct sts_fetches *fs)
 {
 	if (fs == NULL)
 		return;
-	after_cancel(&fs->timer);
+	sts_loop_close(&fs->loop);
 	after_cancel(&fs->turn);
 	after_cancel(&fs->cut);
-	if (fs->event != NULL)
-		watch_close(&fs->event);
-	else if (fs->epoll != -1)
-		close(fs->epoll);
 	free(fs->authorities.data);
 	free(fs->slow);
 	free(fs);
