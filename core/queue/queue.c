@@ -137,8 +137,7 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	bool is_more;
 
 	q->now_ms = ms;
-	q->wall_ms = queue_ms(now);
-	queue_clock_see(q);
+	queue_clock_see(q, now);
 	queue_unblock(q);
 	q->report_octets = 0;
 	q->nloaded = 0;
@@ -156,8 +155,11 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_held_look(q);
 	due = q->store_ops->end(q->store);
 	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle) ||
-	    queue_shift_may_run(q) || q->nloaded >= QUEUE_LOAD_ROWS)
+	    queue_shift_may_run(q) || q->nloaded >= QUEUE_LOAD_ROWS ||
+	    (q->shift.has_next && !q->shift.is_running))
 		return 0;
+	if (q->shift.is_running && !q->is_stopped)
+		due = MIN(due, q->store_ms);
 	due = MIN(due, load_due(q));
 	due = MIN(due, queue_held_due(q));
 	due = MIN(due, queue_targets_due(q));

@@ -357,11 +357,18 @@ queue_answer_wants(const struct queue_answer *a)
 	return a->stage == STAGE_INPUT && !queue_import_has_more(a->import);
 }
 
+static void
+see_time(struct queue_answer *a, const struct timeval *now)
+{
+	queue_wall_see(a->q, now);
+	a->now_s = a->q->wall_ms / 1000;
+}
+
 void
 queue_answer_feed(struct queue_answer *a, const struct timeval *now,
     const char *buf, size_t len)
 {
-	a->now_s = now->tv_sec;
+	see_time(a, now);
 	queue_import_feed(a, a->import, buf, len);
 	if (queue_import_is_over(a->import))
 		a->stage = STAGE_END;
@@ -374,6 +381,27 @@ do_input(struct queue_answer *a)
 	queue_import_more(a, a->import);
 	if (queue_import_is_over(a->import))
 		a->stage = STAGE_END;
+}
+
+/* Is it about to change rows while all of them are moved? */
+static bool
+has_to_wait(const struct queue_answer *a)
+{
+	return queue_is_shifting(a->q) && a->stage != STAGE_BEGIN &&
+	    a->stage != STAGE_END &&
+	    (is_change(a) || a->action == ACTION_IMPORT);
+}
+
+static void
+await_shift(struct queue_answer *a)
+{
+	if (queue_shift_may_run(a->q))
+		/* go on with it here, since the reader waits for that */
+		queue_shift_run(a->q);
+	else if (a->action == ACTION_IMPORT)
+		queue_answer_stopped(a, queue_answer_no_disk);
+	else
+		queue_answer_error(a, queue_answer_no_disk);
 }
 
 int
@@ -392,12 +420,9 @@ queue_answer_next(struct queue_answer *a, const struct timeval *now,
 	if (a->stage == STAGE_OVER)
 		return 0;
 	a->len = 0;
-	a->now_s = now->tv_sec;
-	a->q->wall_ms = queue_ms(now);
-	if (queue_is_shifting(a->q) &&
-	    (is_change(a) || a->action == ACTION_IMPORT))
-		/* go on with it here, since the reader waits for that */
-		queue_shift_run(a->q);
+	see_time(a, now);
+	if (has_to_wait(a))
+		await_shift(a);
 	else
 		steps[a->stage](a);
 	/* a peer that sends does not read */

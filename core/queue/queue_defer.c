@@ -179,8 +179,10 @@ store_rows(struct queue *q, const struct queue_messages *batch,
 	/* what was delivered goes in any case: it would be delivered again */
 	if (own == 0)
 		rc = 0;
-	if (rc == 0 && n > 0)
+	if (rc == 0 && n > 0) {
+		queue_shift_await(q, changes, n);
 		rc = q->store_ops->change(q->store, changes, n);
+	}
 	TAILQ_FOREACH (m, batch, settle)
 		q->is_held_news = q->is_held_news || m->hold_until != 0;
 	free(changes);
@@ -447,8 +449,7 @@ settle(struct queue *q, bool is_all)
 void
 queue_settle(struct queue *q)
 {
-	if (!queue_is_shifting(q))
-		settle(q, q->is_stopped);
+	settle(q, q->is_stopped);
 }
 
 void

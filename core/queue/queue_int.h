@@ -139,11 +139,13 @@ struct queue {
 	const struct queue_store_ops *store_ops;
 	void		*store;
 	int64_t		 now_ms;	/* of this pass, by the clock that is never set */
-	int64_t		 wall_ms;	/* of the call being made, by the wall clock */
+	int64_t		 wall_ms;	/* of the call being made, by the wall clock; while shift.has_next by that of before */
 	int64_t		 ahead_ms;	/* by which the wall clock was ahead of the other */
 	struct queue_shift {
 		struct deferred_shift at;
 		bool		 is_running;
+		bool		 is_resting;	/* one has just ended: the next begins in another pass */
+		bool		 has_next;	/* the clock was set again, and that waits */
 		unsigned int	 nrcpts;	/* changed */
 	} shift;
 
@@ -469,14 +471,21 @@ void queue_load_backlogs(struct queue *q);	/* what targets take again */
 void queue_due_again(struct queue *q);
 
 /* core/queue/queue_clock.c
- * queue_clock_see(q): In each pass: see if the wall clock was set; go on with what
- * follows from that.
+ * queue_clock_see(q, now): In each pass: see if the wall clock was set; go on with what
+ * follows from that.  Set wall_ms.
+ * queue_wall_see(q, now): Set wall_ms between passes.
  * queue_shift_begin(q, step_ms): It was set by ${step_ms}; 0: it may have been.
  * queue_shift_run(q): Change some rows.
  * queue_shift_may_run(q): Are there others to be changed now?
- * queue_is_shifting(q): Are all rows being moved?  Then nothing else is to change
- * them, or to go by their times. */
-void queue_clock_see(struct queue *q);
+ * queue_is_shifting(q): Are all rows being moved, now or when the store can be
+ * written again?  Then nothing is to go by their times, and what changes rows has to
+ * wait, or to have queue_shift_await() change them as they will be moved.
+ * queue_shift_await(q, changes, n): Of these the rows that are still to be moved get
+ * the times that lead to those that they say. */
+void queue_clock_see(struct queue *q, const struct timeval *now);
+void queue_wall_see(struct queue *q, const struct timeval *now);
+void queue_shift_await(const struct queue *q, struct queue_change *changes,
+    size_t n);
 void queue_shift_begin(struct queue *q, int64_t step_ms);
 void queue_shift_run(struct queue *q);
 bool queue_shift_may_run(const struct queue *q);

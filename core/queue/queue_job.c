@@ -452,7 +452,7 @@ queue_done(struct queue *q, unsigned int agent,
 
 	if (job == NULL)
 		return;
-	q->wall_ms = queue_ms(now);
+	queue_wall_see(q, now);
 	m = job->message;
 	r = &m->rcpts[job->rcpt];
 	if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {

@@ -187,7 +187,7 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 		errno = EAGAIN;
 		return -1;
 	}
-	q->wall_ms = queue_ms(now);
+	queue_wall_see(q, now);
 	for (i = 0; i < report->nto && rc != -1; i++)
 		if (!is_twice(report, i) && (rc = make(q, report,
 		    report->to[i], &made[n])) == 1)

@@ -1,7 +1,7 @@
 /* Many rows: a clock that is set, large messages.  No pass is longer for them, and the
  * queue goes on with its other work.  What a pass does is counted, not timed. */
 
-#include "core/queue/queue_int.h"
+#include "core/queue/queue_answer.h"
 #include "core/queue/queue_tls_report.h"
 
 #include <criterion/criterion.h>
@@ -31,7 +31,11 @@ teardown(void)
 
 TestSuite(queue_clock, .init = setup, .fini = teardown);
 
-/* ROWS messages that are due in a minute, with ${has_new} one that an agent has, and
+/* The ids of new messages: one is before all rows, one behind them. */
+#define BEFORE	QF_ID(1)
+#define BEHIND	QF_ID(1000 + ROWS)
+
+/* ROWS messages that are due in a minute, with ${has_new} two that an agent has, and
  * then a clock that goes back by a day. */
 static void
 set_back(bool has_new)
@@ -42,8 +46,10 @@ set_back(bool has_new)
 		mem_put_row(QF_ID(1000 + i), f.now.tv_sec + 60);
 	qf_close(&f);
 	qf_open(&f);
-	if (has_new)
-		mem_arrive(QF_ID(1));
+	if (has_new) {
+		mem_arrive(BEFORE);
+		mem_arrive(BEHIND);
+	}
 	qf_pass(&f, 1000);
 	f.now.tv_sec -= DAY;
 }
@@ -92,25 +98,198 @@ Test(queue_clock, new_mail_goes_on_while_rows_are_moved)
 	cr_expect_gt(f.njobs, 100, "too late");
 }
 
-/* It would be moved as well. */
-Test(queue_clock, what_fails_meanwhile_is_stored_when_all_are_moved)
+/* What has failed is due as long after that as without a clock that is set. */
+static void
+expect_due(const char *what, uint64_t id)
 {
-	const struct deferred_row *row;
+	const struct deferred_row *row = row_of(id);
+	long long left;
+
+	cr_assert_not_null(row, "%s", what);
+	left = (long long)(row->next_attempt - f.now.tv_sec);
+	cr_expect_leq(left, 60, "%s: in %lld s", what, left);
+	cr_expect_geq(left, 50, "%s: in %lld s", what, left);
+	if (row->since != 0) {
+		cr_expect_geq(row->since, f.now.tv_sec - 60, "%s", what);
+		cr_expect_leq(row->since, f.now.tv_sec, "%s", what);
+	}
+}
+
+/* Passes, as long as they come at once */
+static void
+move_all(void)
+{
 	unsigned int i;
 
+	for (i = 0; queue_pass(f.q, &f.now, f.ms) == 0; i++)
+		cr_assert_lt(i, 20);
+	cr_expect_eq(nmoved(), mem.nrows);
+}
+
+/* Of what is written where rows have not been moved yet, no row is moved too far. */
+Test(queue_clock, what_fails_meanwhile_is_stored_at_once)
+{
 	set_back(true);
-	cr_assert_eq(f.njobs, 3, "an agent has it");
+	cr_assert_eq(f.njobs, 6, "an agent has them");
 	queue_pass(f.q, &f.now, f.ms);
 	qf_finish(&f, EACCES);
-	for (i = 2; queue_pass(f.q, &f.now, f.ms) == 0; i++) {
-		cr_assert_lt(i, 20);
-		cr_expect(nmoved() >= ROWS || mem.nrows == ROWS);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_eq(mem.nrows, ROWS + 6);
+	cr_assert_lt(nmoved(), ROWS);
+	move_all();
+	expect_due("before", BEFORE);
+	expect_due("behind", BEHIND);
+}
+
+/* A store that notes what else is written while rows are moved, and may fail to move
+ * some */
+static struct queue_store_ops spy;
+static size_t nearly, nimported;
+static unsigned int npieces, fails_at;	/* which of them; 0: none */
+
+static int
+spy_shift(void *store, struct deferred_shift *at, unsigned int limit)
+{
+	if (++npieces != fails_at)
+		return mem_ops.shift(store, at, limit);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* The piece number ${n} fails, once. */
+static void
+fail_at(unsigned int n)
+{
+	spy = mem_ops;
+	spy.shift = spy_shift;
+	f.config.store = &spy;
+	fails_at = 0;
+	set_back(true);
+	cr_assert_eq(f.njobs, 6, "an agent has them");
+	npieces = 0;
+	fails_at = n;
+}
+
+/* As when somebody has the database locked for a moment: what is written until that is
+ * tried again is moved with the others. */
+Test(queue_clock, what_is_stored_after_a_piece_has_failed_is_moved_once)
+{
+	unsigned int n, i;
+
+	for (n = 1; n <= 3; n++) {
+		mem_teardown(&f);
+		mem_setup(&f);
+		fail_at(n);
+		for (i = 0; i < n; i++)
+			queue_pass(f.q, &f.now, f.ms);
+		cr_assert_eq(npieces, n);
+		qf_finish(&f, EACCES);
+		/* the next try is not at once, and no row is due before */
+		cr_expect_gt(queue_pass(f.q, &f.now, f.ms), 100);
+		cr_expect_eq(npieces, n);
+		cr_assert_eq(mem.nrows, ROWS + 6, "%u: %zu", n, mem.nrows);
+		cr_expect_eq(f.njobs, 0, "%u", n);
+		f.ms += QUEUE_TROUBLE_MS;
+		f.now.tv_sec += QUEUE_TROUBLE_MS / 1000;
+		move_all();
+		cr_expect_gt(npieces, n);
+		expect_due("before", BEFORE);
+		expect_due("behind", BEHIND);
+		expect_due("of others", QF_ID(999 + ROWS));
 	}
-	cr_assert_eq(mem.nrows, ROWS + 3);
-	row = row_of(QF_ID(1));
-	cr_assert_not_null(row);
-	cr_expect_leq(row->next_attempt, f.now.tv_sec + 60);
-	cr_expect_geq(row->next_attempt, f.now.tv_sec + 50);
+}
+
+/* Else what he has changed would be moved. */
+Test(queue_clock, an_administrator_is_told_that_rows_cannot_be_moved)
+{
+	unsigned int pieces;
+
+	fail_at(2);
+	queue_pass(f.q, &f.now, f.ms);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_eq(npieces, 2);
+	pieces = npieces;
+	cr_expect_not_null(strstr(qf_asked(&f, "retry", "\"id\":\"all\""),
+	    queue_answer_no_disk));
+	cr_expect_not_null(strstr(qf_asked(&f, "import", ""),
+	    "{\"ready\":true}"));
+	cr_expect_eq(npieces, pieces, "not tried again before its time");
+	cr_expect_gt(row_of(QF_ID(999 + ROWS))->next_attempt,
+	    f.now.tv_sec + DAY / 2, "as it was");
+	qf_finish(&f, 0);
+}
+
+/* What a change writes of a row where all are about to be moved leads to what it was
+ * to write. */
+Test(queue_clock, what_is_written_in_front_of_the_move_is_what_was_meant)
+{
+	const int64_t now = f.now.tv_sec - DAY;
+	const struct deferred_row rows[] = {
+		{ .next_attempt = now + 60 },
+		{ .next_attempt = now + 60, .since = now - 5,
+		    .deliver_by = now + 90 },
+		/* held until a time of day, and for so long */
+		{ .next_attempt = now + 50, .hold_until = now + 50 },
+		{ .next_attempt = now + 50, .hold_until = now + 50,
+		    .flags = SPOOL_ENV_HOLD_FOR },
+		/* the same, with an attempt */
+		{ .next_attempt = now + 60, .hold_until = now - 70,
+		    .flags = SPOOL_ENV_HOLD_FOR },
+		{ .next_attempt = now + 60, .hold_until = now - 70 },
+	};
+	static const struct queue_place place;
+	const size_t n = sizeof(rows) / sizeof(rows[0]);
+	struct queue_change c[6];
+	const struct deferred_row *row;
+	size_t i;
+
+	set_back(false);
+	queue_pass(f.q, &f.now, f.ms);
+	for (i = 0; i < n; i++) {
+		c[i] = (struct queue_change){ .kind = CHANGE_PUT, .row = rows[i],
+			.place = &place };
+		c[i].row.id = BEHIND + 4096 * i;
+		c[i].row.sender = c[i].row.rcpt = c[i].row.transport = "x";
+	}
+	queue_shift_await(f.q, c, n);
+	cr_assert_eq(mem_ops.change(&mem, c, n), 0);
+	move_all();
+	for (i = 0; i < n; i++) {
+		row = row_of(BEHIND + 4096 * i);
+		cr_expect_eq(row->next_attempt, rows[i].next_attempt, "%zu: %lld",
+		    i, (long long)(row->next_attempt - now));
+		cr_expect_eq(row->hold_until, rows[i].hold_until, "%zu", i);
+		cr_expect_eq(row->deliver_by, rows[i].deliver_by, "%zu", i);
+		cr_expect_eq(row->since, rows[i].since, "%zu", i);
+	}
+}
+
+/* As by a program that sets it each second, and is wrong each time. */
+Test(queue_clock, a_clock_that_is_set_again_and_again_leaves_time_for_all)
+{
+	unsigned int i, stored = 0, taken = 0;
+
+	set_back(true);
+	/* one is due, whatever the clock */
+	mem_put_row(QF_ID(900), 1);
+	for (i = 1; i <= 30 && (stored == 0 || taken == 0); i++) {
+		cr_expect_eq(queue_pass(f.q, &f.now, f.ms), 0);
+		if (i == 1)
+			qf_finish(&f, EACCES);
+		if (stored == 0 && mem.nrows == ROWS + 7)
+			stored = i;
+		if (taken == 0 && f.njobs > 0)
+			taken = i;
+		f.now.tv_sec += i % 2 == 0 ? -1000 : 1003;
+	}
+	cr_expect_eq(stored, 2, "%u", stored);
+	cr_expect_geq(taken, 1, "none");
+	cr_expect_leq(taken, ROWS / QUEUE_SHIFT_ROWS + 2, "%u", taken);
+	qf_finish(&f, 0);
+	move_all();
+	expect_due("before", BEFORE);
+	expect_due("behind", BEHIND);
+	expect_due("of others", QF_ID(999 + ROWS));
 }
 
 /* Who stops the queue does not wait for that, and nothing is lost. */
@@ -121,7 +300,7 @@ Test(queue_clock, what_was_done_is_stored_when_the_queue_is_stopped_meanwhile)
 	qf_finish(&f, EACCES);
 	queue_stop(f.q);
 	queue_pass(f.q, &f.now, f.ms);
-	cr_expect_eq(mem.nrows, ROWS + 3);
+	cr_expect_eq(mem.nrows, ROWS + 6);
 	cr_expect_lt(nmoved(), ROWS);
 	/* the others are late, but not by a day */
 	qf_close(&f);
@@ -167,10 +346,6 @@ Test(queue_clock, an_administrator_waits_until_all_are_moved)
 		queue_pass(f.q, &f.now, f.ms);
 	cr_expect_eq(row_of(QF_ID(999 + ROWS))->next_attempt, f.now.tv_sec);
 }
-
-/* A store that notes what else is written while rows are moved */
-static struct queue_store_ops spy;
-static size_t nearly, nimported;
 
 static int
 spy_import_file(void *, uint64_t)

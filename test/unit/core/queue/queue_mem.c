@@ -471,7 +471,8 @@ shift_row(struct deferred_row *row, const struct deferred_shift *at)
 	bool is_held = row->hold_until != 0 &&
 	    row->next_attempt == row->hold_until;
 
-	row->since = MIN(row->since + at->seconds, at->latest);
+	if (row->since != 0)
+		row->since = MIN(MAX(row->since + at->seconds, 1), at->latest);
 	if (row->deliver_by != 0)
 		row->deliver_by = MAX(row->deliver_by + at->seconds, 1);
 	if (row->hold_until != 0 && row->flags & SPOOL_ENV_HOLD_FOR)
@@ -481,20 +482,43 @@ shift_row(struct deferred_row *row, const struct deferred_shift *at)
 	    MIN(row->next_attempt + at->seconds, at->latest);
 }
 
-/* at->rcpt_index counts them. */
+/* The first row behind where ${at} is, in the order of (id, rcpt_index), or NULL */
+static struct mem_row *
+row_behind(const struct deferred_shift *at)
+{
+	struct deferred_query from = { .what = DEFERRED_PAGE,
+		.rcpt_index = (uint32_t)at->rcpt_index };
+	struct mem_row *best = NULL, *r;
+
+	if (at->id[0] != '\0')
+		cr_assert_eq(spool_id_parse(at->id, strlen(at->id), &from.id),
+		    0);
+	for (r = mem.rows; r < mem.rows + mem.nrows; r++)
+		if (is_behind(&r->row, &from) && (best == NULL ||
+		    is_behind(&best->row, &(struct deferred_query){
+		    .what = DEFERRED_PAGE, .id = r->row.id,
+		    .rcpt_index = r->row.rcpt_index })))
+			best = r;
+	return best;
+}
+
 static int
 mem_shift(void *, struct deferred_shift *at, unsigned int limit)
 {
+	struct mem_row *r = NULL;
 	unsigned int n;
 
 	if (mem.is_full) {
 		errno = ENOSPC;
 		return -1;
 	}
-	for (n = 0; n < limit && at->rcpt_index < (int64_t)mem.nrows; n++)
-		shift_row(&mem.rows[at->rcpt_index++].row, at);
+	for (n = 0; n < limit && (r = row_behind(at)) != NULL; n++) {
+		shift_row(&r->row, at);
+		spool_id_text(r->row.id, at->id);
+		at->rcpt_index = r->row.rcpt_index;
+	}
 	at->has_begun = true;
-	at->is_over = at->rcpt_index >= (int64_t)mem.nrows;
+	at->is_over = row_behind(at) == NULL;
 	return (int)n;
 }
 
