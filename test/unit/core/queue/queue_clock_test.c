@@ -416,6 +416,58 @@ Test(queue_clock, a_report_of_tls_waits_until_all_are_moved)
 	cr_expect_eq(nearly, 0, "it would be moved as well");
 }
 
+/* --- requests for all rows ------------------------------------------------- */
+
+/* Ask for it, with passes and a new message between each two pieces: this is delivered
+ * at once, and no piece has too many rows. */
+static void
+change_all(const char *action, const char *answer)
+{
+	static unsigned int n;
+	char request[160], text[256];
+	struct queue_answer *a;
+	unsigned int npieces_of = 0;
+	const char *piece;
+	size_t len, total = 0;
+
+	snprintf(request, sizeof(request), "{\"action\":\"%s\","
+	    "\"filter\":{\"recipient\":\"b@x*\"}}", action);
+	cr_assert_not_null(a = queue_control(f.q, request, strlen(request)));
+	for (mem.nmost = 0; queue_answer_next(a, &f.now, &piece, &len) == 1;
+	    npieces_of++, mem.nmost = 0) {
+		cr_expect_leq(mem.nmost, PIECE_ROWS, "%s: %zu", action,
+		    mem.nmost);
+		cr_assert_lt(total + len, sizeof(text));
+		memcpy(text + total, piece, len);
+		total += len;
+		mem_arrive_for(QF_ID(10000 + ++n),
+		    (const char *const []){ "new@y.test" }, 1);
+		queue_pass(f.q, &f.now, f.ms);
+		qf_finish(&f, 0);
+		queue_pass(f.q, &f.now, f.ms++);
+		cr_expect(mem.messages[mem.nmessages - 1]->is_done,
+		    "%s, piece %u", action, npieces_of);
+	}
+	queue_answer_free(a);
+	text[total] = '\0';
+	cr_expect_geq(npieces_of, ROWS / PIECE_ROWS, "%s", action);
+	cr_expect_not_null(strstr(text, answer), "%s: %s", action, text);
+}
+
+Test(queue_clock, new_mail_goes_on_while_an_administrator_changes_all_rows)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		mem_put_row(QF_ID(1000 + i), f.now.tv_sec + 7200);
+	change_all("hold", "\"held\":2000");
+	change_all("release", "\"released\":2000");
+	change_all("remove", "\"removed\":2000");
+	for (i = 0; i < ROWS; i++)
+		mem_put_row(QF_ID(5000 + i), f.now.tv_sec + 7200);
+	change_all("retry", "\"retried\":2000");
+}
+
 /* --- messages for many ---------------------------------------------------- */
 
 #define LARGE	(QUEUE_LOAD_ROWS * 6 / 10)	/* recipients of each */
