@@ -316,8 +316,8 @@ uint64_t settings_held_share(const struct settings *s);
 const struct settings_domain *settings_domain_find(const struct settings *s,
     const char *domain, size_t len);
 
-/* settings_section(s, name): The Domain section with that title, in any case; NULL:
- * there is none.
+/* settings_section(s, name): The Domain section with that title, in any case, and in
+ * UTF-8 or with "xn--"; NULL with errno: ENOENT, there is none; ENOMEM.
  * settings_section_numbered(s, number): The one that has this number, the same in
  * each configuration that has a section of that title; NULL: there is none, or more
  * than one.

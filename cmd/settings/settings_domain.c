@@ -13,6 +13,7 @@
 
 #include "cmd/settings/settings_int.h"
 #include "core/lim.h"
+#include "core/util/idna.h"
 
 static int
 domain_cmp(const void *va, const void *vb)
@@ -64,14 +65,18 @@ find_name(const struct settings *s, char *name)
 const struct settings_domain *
 settings_section(const struct settings *s, const char *name)
 {
-	char lower[LIM_DOMAIN + 3];	/* with "*." */
-	size_t i, len = strlen(name);
+	const struct settings_domain *d;
+	char ascii[IDNA_MAX + 1];
 
-	if (len >= sizeof(lower))
+	/* as add_domain() has made the name of its title */
+	if (idna_ascii(name, strlen(name), ascii, sizeof(ascii)) == -1) {
+		if (errno != ENOMEM)
+			errno = ENOENT;
 		return NULL;
-	for (i = 0; i <= len; i++)
-		lower[i] = (char)tolower((unsigned char)name[i]);
-	return find_name(s, lower);
+	}
+	if ((d = find_name(s, ascii)) == NULL)
+		errno = ENOENT;
+	return d;
 }
 
 const struct settings_domain *

@@ -18,7 +18,8 @@ settings_section_to(const struct settings *s, const char *name,
 
 	if (d != NULL && settings_section_numbered(s, d->number) == d)
 		return d;
-	*why_r = d == NULL ? "there is no Domain section of that name" :
+	*why_r = d == NULL ? (errno == ENOMEM ? "out of memory: try again" :
+	    "there is no Domain section of that name") :
 	    "this Domain section has the number of another one: give one of them "
 	    "another name";
 	return NULL;
@@ -87,7 +88,7 @@ find(const struct settings *s, const struct textfile *t, const char *address,
 	    NULL)) == NULL)
 		return errno == ENOENT ? 0 : -1;
 	*section_r = settings_section(s, name);
-	return 0;
+	return *section_r == NULL && errno == ENOMEM ? -1 : 0;
 }
 
 /* Mail for our own domains is not led elsewhere by whoever sends it. */

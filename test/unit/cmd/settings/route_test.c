@@ -202,18 +202,22 @@ static const char sections[] =
     "Domain \"c.invalid\" { Delivery = lmtp Route = \"unix:/run/c\" }\n"
     "%s = \"file:%s\"\n";
 
+static struct settings *
+with_tables(struct settings *s)
+{
+	char err[SETTINGS_ERROR_MAX] = "";
+
+	cr_assert_eq(settings_load_transports(s, err, sizeof(err)), 0, "%s",
+	    err);
+	return s;
+}
+
 /* The settings of ${sections} with ${table} as the file of ${option} */
 static struct settings *
 load_table(const char *option, const char *table)
 {
-	char err[SETTINGS_ERROR_MAX] = "";
-	struct settings *s;
-
 	put(table);
-	s = load_good_settings(sections, option, file);
-	cr_assert_eq(settings_load_transports(s, err, sizeof(err)), 0, "%s",
-	    err);
-	return s;
+	return with_tables(load_good_settings(sections, option, file));
 }
 
 /* The target of mail for ${rcpt} from ${sender}, as queue and agent find it */
@@ -382,6 +386,52 @@ Test(route, mail_does_not_go_by_a_section_that_is_gone)
 	    1, "eve@far.test", &route, text), -1);
 	cr_expect_eq(errno, EAGAIN);
 	cr_expect_str_eq(text, "the settings have changed");
+	settings_free(s);
+}
+
+/* Whichever way the section and the line have it. */
+Test(route, a_section_that_is_not_ascii_is_found_in_both_forms)
+{
+	static const char form[] =
+	    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
+	    "Domain \"ours.test\" { }\n"
+	    "Domain \"*\" { Delivery = smtp Route = \"192.0.2.1:25\" }\n"
+	    "Domain \"gr\xc3\xbcn.invalid\" { Delivery = smtp "
+	    "Route = \"192.0.2.3:25\" }\n"
+	    "Domain \"*.xn--drer-0ra.invalid\" { Delivery = smtp "
+	    "Route = \"192.0.2.4:25\" }\n"
+	    "Transport_Table = \"file:%s\"\n";
+	static const char *const names[][2] = {
+		{ "gr\xc3\xbcn.invalid", "192.0.2.3:25" },
+		{ "GR\xc3\x9cN.Invalid", "192.0.2.3:25" },
+		{ "gru\xcc\x88n.invalid", "192.0.2.3:25" },
+		{ "XN--grn-ioa.invalid", "192.0.2.3:25" },
+		{ "*.d\xc3\xbcrer.invalid", "192.0.2.4:25" },
+		{ "*.xn--drer-0ra.invalid", "192.0.2.4:25" },
+	};
+	const struct settings_domain *d;
+	char line[64];
+	struct settings *s;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(line, sizeof(line), "joe@far.test %s\n", names[i][0]);
+		put(line);
+		s = with_tables(load_good_settings(form, file));
+		cr_expect_str_eq(target(s, "joe@far.test", ""), names[i][1],
+		    "%s", names[i][0]);
+		settings_free(s);
+	}
+	put("joe@far.test gr\xc3\xbcn.invalid\n");
+	s = with_tables(load_good_settings(form, file));
+	cr_expect_null(settings_section(s, "gr\xc3\xbcner.invalid"));
+	cr_expect_eq(errno, ENOENT);
+	cr_expect_null(settings_section(s, "gr\xc3.invalid"));
+	cr_expect_eq(errno, ENOENT);
+	utf8_fail(true);
+	cr_expect_eq(settings_transport(s, "joe@far.test", "", &d), -1);
+	cr_expect_eq(errno, ENOMEM, "it would go another way");
+	utf8_fail(false);
 	settings_free(s);
 }
 
