@@ -28,11 +28,14 @@ mem_open(const struct queue_config *,
 	mem.user = user;
 	mem.q = q;
 	mem.now_ms = now_ms;
-	/* the crash has lost what was not flushed */
+	mem.sync_ms = now_ms + MEM_SYNC_MS;
+	mem.first = 0;
 	for (i = 0; i < mem.nmessages; i++) {
 		m = mem.messages[i];
-		m->ndone = m->nflushed;
-		m->is_done = m->is_done_flushed;
+		if (!mem.is_kill)
+			m->written = m->flushed;
+		m->ndone = m->written.n;
+		m->is_done = m->written.is_all;
 		m->is_held = false;
 		memset(&m->file, 0, sizeof(m->file));
 	}
@@ -54,12 +57,24 @@ static void
 mem_begin(void *, int64_t now_ms)
 {
 	mem.now_ms = now_ms;
+	if (mem.sync_ms > now_ms)
+		return;
+	(void)mem_flush(NULL);
+	mem.sync_ms = now_ms + MEM_SYNC_MS;
 }
 
 static int64_t
 mem_end(void *)
 {
-	return mem.now_ms + 1000;
+	struct mem_message *m;
+	size_t i;
+
+	for (i = 0; mem.is_unwritten && i < mem.nmessages; i++) {
+		m = mem.messages[i];
+		m->written = (struct mem_done){ m->ndone, m->is_done };
+	}
+	mem.is_unwritten = false;
+	return mem.sync_ms;
 }
 
 static struct queue_record
@@ -69,8 +84,9 @@ record_of(size_t i)
 
 	return (struct queue_record){
 		.place = { .id = m->id, .kept_id = m->is_kept ? m->id : 0,
-			.file = &m->file, .origin.seq = (uint32_t)i,
-			.offset = 64 },
+			.file = &m->file, .offset = 64,
+			.origin = { .segment = MEM_SEGMENT,
+			.seq = (uint32_t)i } },
 		.received_us = m->id >> 12, .octets = 7,
 		.envelope = &m->view, .attempts = m->attempts,
 		.is_repeated = m->was_read, .may_have_rows = m->was_read,
@@ -86,7 +102,10 @@ mem_read(void *)
 	struct mem_message *m;
 	size_t i;
 
-	for (i = 0; i < mem.nmessages && mem.user->has_room(mem.q); i++) {
+	while (mem.first < mem.nmessages && mem.messages[mem.first]->is_done)
+		mem.first++;
+	for (i = mem.first; i < mem.nmessages && mem.user->has_room(mem.q);
+	    i++) {
 		m = mem.messages[i];
 		if (m->is_done || m->is_held || m->again_ms > mem.now_ms)
 			continue;
@@ -114,6 +133,7 @@ mem_acknowledge(void *, const struct queue_place *place, uint32_t rcpt)
 	struct mem_message *m = message_of(place);
 
 	cr_assert_not(m->is_done);
+	mem.is_unwritten = mem.is_unflushed = true;
 	if (rcpt == QUEUE_RCPT_ALL)
 		m->is_done = true;
 	else
@@ -127,11 +147,21 @@ mem_acknowledged(void *, const struct queue_place *place, uint32_t *n_r)
 	return message_of(place)->done;
 }
 
-/* What is acknowledged is so at once. */
 static bool
-mem_acknowledge_row(void *, const struct deferred_row *)
+mem_acknowledge_row(void *, const struct deferred_row *row)
 {
-	return false;
+	struct queue_place place = { .origin = row->origin };
+	struct mem_message *m;
+	uint32_t i;
+
+	if (row->origin.segment != MEM_SEGMENT)
+		return false;
+	m = message_of(&place);
+	for (i = 0; i < m->ndone && m->done[i] != row->rcpt_index; i++)
+		continue;
+	if (!m->is_done && i == m->ndone)
+		mem_acknowledge(NULL, &place, row->rcpt_index);
+	return m->flushed.n < m->ndone || m->flushed.is_all != m->is_done;
 }
 
 int
@@ -140,11 +170,12 @@ mem_flush(void *)
 	struct mem_message *m;
 	size_t i;
 
-	for (i = 0; i < mem.nmessages; i++) {
+	for (i = 0; mem.is_unflushed && i < mem.nmessages; i++) {
 		m = mem.messages[i];
-		m->nflushed = m->ndone;
-		m->is_done_flushed = m->is_done;
+		m->flushed = m->written =
+		    (struct mem_done){ m->ndone, m->is_done };
 	}
+	mem.is_unwritten = mem.is_unflushed = false;
 	return 0;
 }
 

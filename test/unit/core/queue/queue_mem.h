@@ -1,5 +1,7 @@
 /* A store in memory, for tests of the queue's logic.  Its contents stay when it
- * is closed, as if they were on a disk. */
+ * is closed, as if they were on a disk: rows at once, acknowledgements of new
+ * messages as mem.is_kill says.  As that on disk does, it writes them at the end of
+ * a pass, and flushes what was written every MEM_SYNC_MS. */
 
 #ifndef TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
 #define TEST_UNIT_CORE_QUEUE_QUEUE_MEM_H
@@ -8,6 +10,14 @@
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define MEM_RCPTS	4	/* of a message */
+#define MEM_SEGMENT	1	/* in which new messages are */
+#define MEM_SYNC_MS	1000	/* between flushes of what was acknowledged */
+
+/* How much of a message is done */
+struct mem_done {
+	uint32_t	 n;		/* recipients, of mem_message.done */
+	bool		 is_all;
+};
 
 struct mem_message {
 	char		 envelope[512];
@@ -15,8 +25,9 @@ struct mem_message {
 	struct queue_file file;
 	uint64_t	 id;
 	uint32_t	 done[MEM_RCPTS], ndone;
-	uint32_t	 nflushed;	/* how many of them survive a crash */
-	bool		 is_done, is_done_flushed;
+	bool		 is_done;
+	struct mem_done	 written;	/* a kill leaves so much */
+	struct mem_done	 flushed;	/* and a crash of the machine so much */
 	bool		 was_read;	/* an agent may have had it */
 	bool		 is_held, is_kept;
 	uint32_t	 attempts;
@@ -38,9 +49,12 @@ struct mem_own {		/* a message that the queue has written */
 struct mem {
 	const struct queue_store_user *user;
 	struct queue	*q;
-	int64_t		 now_ms;
+	int64_t		 now_ms, sync_ms;
+	bool		 is_kill;	/* what ends the queue leaves the machine as it is: all that was written is there */
 	struct mem_message **messages;
 	size_t		 nmessages, messages_room;
+	size_t		 first;		/* all before it are done */
+	bool		 is_unwritten, is_unflushed;	/* something was acknowledged since */
 	struct mem_row	*rows;
 	size_t		 nrows, rows_room;
 	bool		 is_full;	/* nothing can be deferred or changed */

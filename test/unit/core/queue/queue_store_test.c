@@ -150,7 +150,7 @@ Test(queue_store, requests_are_answered_from_it)
 	answer = qf_ask(&f, "{\"action\":\"remove\",\"id\":\"618J1G7J00401\"}");
 	cr_assert_str_eq(answer, "{\"removed\":3,\"messages\":1}\n");
 	free(answer);
-	cr_assert(mem.messages[0]->is_done_flushed);
+	cr_assert(mem.messages[0]->flushed.is_all);
 	f.is_deaf = false;
 	qf_pass(&f, 500);
 	qf_finish(&f, EACCES);

@@ -1,7 +1,14 @@
 /* A world of next hops that fail, stall and recover, for virtual days: no message
  * is lost, forgotten, or tried too often, and each ends: it is delivered, or its
  * sender is told once, in its time.  Each seed is another world; MAILMILL_WORLDS
- * says how many. */
+ * says how many.
+ *
+ * The queue process is killed at times, and at others the machine crashes.  What a
+ * result has said is on record at the end of the next pass, which the queue process
+ * makes at once.  So a kill between the two takes a result back: the message is tried
+ * again, at once, and if it had been delivered it is so twice, or its sender is told
+ * after a delivery.  That a new message was delivered is flushed within MEM_SYNC_MS:
+ * a crash takes back what is later than that.  Nothing else is ever taken back. */
 
 #include <sys/param.h>
 
@@ -24,6 +31,7 @@
 #define DAY_MS		(86400 * 1000LL)
 #define END_MS		(2 * DAY_MS)	/* from then on all answer */
 #define RETRY_MS	(60 * 1000LL)
+#define MAX_RETRY_S	(4 * 3600)
 #define LIFETIME_MS	(DAY_MS / 2)	/* in a world with failures */
 
 /* What a hop does at a time */
@@ -34,15 +42,22 @@ struct hop {
 	enum mood	 mood;
 	int64_t		 since_ms, until_ms;
 	size_t		 ntries;	/* since the mood began, but for what was sent before */
+	size_t		 ndeaths;	/* of agents, since then */
 };
 
 struct mail {
 	unsigned int	 hop;
-	int64_t		 came_ms, tried_ms, done_ms, told_ms;
+	int64_t		 came_ms, done_ms, told_ms;
+	int64_t		 expires_ms;	/* when the last attempt is */
+	int64_t		 tried_ms;	/* when it last failed; 0: it may be tried at once */
 	bool		 is_busy;	/* an agent has it */
 	bool		 is_refused;	/* the hop does not want it */
 	bool		 is_unsure;	/* it was delivered, and that may have been forgotten */
+	bool		 is_repeated;	/* an agent may have had it before */
+	bool		 has_failed;	/* that is its last result */
+	unsigned int	 turn;		/* in which its last result came; 0: none has */
 	unsigned int	 ntries, ntold;
+	unsigned int	 nfailed;	/* attempts of which the queue knows that */
 };
 
 struct work {			/* of the agent */
@@ -58,7 +73,7 @@ static struct hop hops[HOPS];
 static struct mail mails[MAILS];
 static struct work work[8192];
 static size_t nmails, nwork;
-static unsigned int relay;
+static unsigned int relay, turn;
 static bool has_failures;
 static uint64_t random_state;
 static int64_t begin_ms;
@@ -92,7 +107,7 @@ change_moods(void)
 		h->mood = now() < END_MS ? (enum mood)below(MOODS) : UP;
 		h->since_ms = now();
 		h->until_ms = now() + 60000 * (1 + (int64_t)below(600));
-		h->ntries = 0;
+		h->ntries = h->ndeaths = 0;
 	}
 }
 
@@ -108,6 +123,9 @@ arrive(void)
 		return;
 	m->hop = below(HOPS);
 	m->came_ms = now();
+	/* it counts in seconds */
+	m->expires_ms = has_failures ?
+	    now() - f.now.tv_usec / 1000 + LIFETIME_MS : INT64_MAX;
 	m->is_refused = has_failures && below(10) == 0;
 	snprintf(text, sizeof(text), "m%zu@%s.hop", nmails++,
 	    hops[m->hop].name);
@@ -126,6 +144,29 @@ told(const char *text)
 		m->ntold++;
 		m->told_ms = now();
 	}
+}
+
+/* May ${m} be tried now?  After a failure it waits, each time for longer (a next
+ * attempt is at a whole second, so up to one earlier), but that its last attempt is
+ * when it expires. */
+static void
+check_try(const struct mail *m, const struct job *job)
+{
+	int64_t waited = now() - m->tried_ms;
+	int64_t wait = queue_retry_ms(RETRY_MS / 1000, MAX_RETRY_S,
+	    m->nfailed) - 1000;
+
+	cr_assert_not(m->is_busy, "two have it");
+	cr_assert_eq(m->ntold, 0, "mail %zu of hop %u: tried after its sender "
+	    "was told", m - mails, m->hop);
+	cr_assert(m->done_ms == 0 || m->is_unsure, "mail %zu of hop %u: "
+	    "delivered twice", m - mails, m->hop);
+	cr_assert(job->is_repeated || !m->is_repeated, "mail %zu of hop %u: "
+	    "the agent is not told that it may have it", m - mails, m->hop);
+	cr_assert(m->tried_ms == 0 || waited >= wait ||
+	    (now() >= m->expires_ms && m->tried_ms < m->expires_ms),
+	    "mail %zu of hop %u: again after %lld ms, not %lld", m - mails,
+	    m->hop, (long long)waited, (long long)wait);
 }
 
 /* The agent begins with its jobs. */
@@ -150,15 +191,8 @@ begin_work(void)
 			.mail = f.jobs[i].job.origin.seq };
 		m = &mails[w->mail];
 		h = &hops[m->hop];
-		cr_assert_not(m->is_busy, "two have it");
-		if (!f.jobs[i].job.is_repeated)
-			cr_assert_eq(m->done_ms, 0, "delivered twice");
-		/* the first failure waits for RETRY_MS, the others for more */
-		cr_assert(m->tried_ms == 0 ||
-		    now() - m->tried_ms >= RETRY_MS - 1000,
-		    "mail %u of hop %u: again after %lld ms", w->mail, m->hop,
-		    (long long)(now() - m->tried_ms));
-		m->is_busy = true;
+		check_try(m, &f.jobs[i].job);
+		m->is_busy = m->is_repeated = true;
 		m->ntries++;
 		h->ntries++;
 		w->end_ms = now() + below(200);
@@ -178,9 +212,12 @@ begin_work(void)
 	f.njobs = 0;
 }
 
-static void
+/* It has ended with some; return how many. */
+static unsigned int
 end_work(void)
 {
+	unsigned int nresults = 0;
+	struct mail *m;
 	struct work w;
 	size_t i;
 
@@ -191,13 +228,21 @@ end_work(void)
 			continue;
 		}
 		work[i] = work[--nwork];
-		mails[w.mail].is_busy = false;
-		if (w.errnum == 0)
-			mails[w.mail].done_ms = now();
-		else
-			mails[w.mail].tried_ms = now();
+		m = &mails[w.mail];
+		m->is_busy = false;
+		m->turn = turn;
+		m->has_failed = w.errnum != 0;
+		nresults++;
+		if (w.errnum == 0) {
+			m->done_ms = now();
+			m->is_unsure = false;
+		} else {
+			m->tried_ms = now();
+			m->nfailed++;
+		}
 		qf_done_with(&f, w.agent, w.job, w.errnum, w.flags);
 	}
+	return nresults;
 }
 
 /* What the agent has is given to the next one. */
@@ -206,6 +251,8 @@ agent_dies(void)
 {
 	size_t i;
 
+	for (i = 0; i < HOPS; i++)
+		hops[i].ndeaths++;
 	queue_agent_gone(f.q, relay);
 	for (i = 0; i < nwork; i++) {
 		mails[work[i].mail].is_busy = false;
@@ -216,25 +263,56 @@ agent_dies(void)
 }
 
 static void
-queue_dies(void)
+begin_queue(void)
 {
-	size_t i;
-
-	agent_dies();
-	for (i = 0; i < nmails; i++)
-		mails[i].is_unsure = mails[i].is_unsure ||
-		    (mails[i].done_ms != 0 && now() - mails[i].done_ms < 10000);
-	/* each new process may try what rests: it cannot know */
-	qf_close(&f);
 	qf_open(&f);
+	/* the same seed is the same world */
+	f.q->targets.seed = (uint32_t)random_state;
 	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
 }
 
-/* While a hop fails, it gets what was sent before that was known, then probes:
- * with twice the time between two of them, up to 15 minutes; and after each start
- * again.  STALLS: each probe takes its time, too. */
+/* Is the last result of mail ${i}, of this turn, forgotten?  If it is known that it
+ * was deferred, each later result is a change of its row. */
+static bool
+is_forgotten(size_t i, bool is_crash)
+{
+	const struct mail *m = &mails[i];
+
+	if (m->turn == 0)
+		return false;
+	return m->turn == turn || (is_crash && !m->has_failed &&
+	    !mem.messages[i]->is_kept && now() - m->done_ms < MEM_SYNC_MS);
+}
+
+/* The queue process alone, or the machine */
 static void
-check_hops(unsigned int nstarts)
+queue_dies(bool is_crash)
+{
+	struct mail *m;
+	size_t i;
+
+	agent_dies();
+	for (i = 0; i < nmails; i++) {
+		m = &mails[i];
+		if (!is_forgotten(i, is_crash))
+			continue;
+		if (!m->has_failed) {
+			m->is_unsure = true;
+			continue;
+		}
+		m->tried_ms = 0;
+		m->nfailed--;
+	}
+	mem.is_kill = !is_crash;
+	qf_close(&f);
+	begin_queue();
+}
+
+/* While a hop fails, it gets what was sent before that was known, then probes:
+ * with twice the time between two of them, up to 15 minutes; and again after each
+ * death of the agent, which that of the queue process is, too.  STALLS: each probe takes its time, too. */
+static void
+check_hops(void)
 {
 	const struct hop *h;
 	size_t most;
@@ -243,7 +321,7 @@ check_hops(unsigned int nstarts)
 		if (h->mood != REFUSES && h->mood != STALLS)
 			continue;
 		most = (size_t)((now() - h->since_ms) / QUEUE_REST_MAX_MS);
-		most += (QUEUE_WINDOW_MAX + 12) * (1 + nstarts);
+		most += (QUEUE_WINDOW_MAX + 12) * (1 + h->ndeaths);
 		cr_assert_leq(h->ntries, most, "hop %zu: %zu tries", h - hops,
 		    h->ntries);
 	}
@@ -289,13 +367,12 @@ check_end(uint64_t seed, size_t i)
 static void
 world(uint64_t seed)
 {
-	unsigned int nstarts = 0, ntold = 0;
+	unsigned int ntold = 0, nresults;
 	size_t i, ndone = 0;
 
-	random_state = seed * 2654435761U + 1;
 	memset(mails, 0, sizeof(mails));
 	memset(hops, 0, sizeof(hops));
-	nmails = nwork = 0;
+	nmails = nwork = turn = 0;
 	begin_ms = f.ms - 1;
 	for (i = 0; i < HOPS; i++)
 		snprintf(hops[i].name, sizeof(hops[i].name), "h%zu", i);
@@ -305,16 +382,16 @@ world(uint64_t seed)
 		for (i = below(8); i > 4; i--)
 			arrive();
 		qf_pass(&f, (int)below(5000));
+		turn++;
 		begin_work();
-		end_work();
-		if (below(20000) == 0)
+		nresults = end_work();
+		/* more often when there is something to lose */
+		if (below(nwork > 0 ? 1000 : 20000) == 0)
 			agent_dies();
-		if (below(20000) == 0) {
-			queue_dies();
-			nstarts++;
-		}
+		if (below(nresults > 0 ? 300 : 20000) == 0)
+			queue_dies(below(2) == 0);
 		check_alive();
-		check_hops(nstarts);
+		check_hops();
 		for (ndone = i = 0; now() > END_MS && i < nmails; i++)
 			ndone += mails[i].done_ms != 0 || mails[i].ntold != 0;
 	}
@@ -338,12 +415,12 @@ worlds(uint64_t usual)
 		f.config.store = &mem_ops;
 		f.config.folder = NULL;
 		f.config.queue_dirfd = f.config.incoming_dirfd = -1;
-		f.config.max_retry_s = 4 * 3600;
 		if (has_failures)
 			f.config.lifetime_s = LIFETIME_MS / 1000;
+		f.config.max_retry_s = MAX_RETRY_S;
 		mem.told = told;
-		qf_open(&f);
-		cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
+		random_state = seed * 2654435761U + 1;
+		begin_queue();
 		world(seed);
 		qf_free(&f);
 		mem_free();
