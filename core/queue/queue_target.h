@@ -15,6 +15,8 @@
  * result.  While more is waiting, each success makes the window larger by 1, so
  * that it doubles in each round; a failure of the target makes it half of what it
  * was, and from there on it takes a window of successes to make it larger by 1.
+ * If the target has never answered, its failure says nothing of how much it takes:
+ * when it answers, the window doubles as that of a new one does.
  * As long as mail waits that is due again, new mail leaves a quarter of it.
  *
  * The rest: a failure of the target (JOB_TARGET) ends all attempts for

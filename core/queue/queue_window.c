@@ -211,7 +211,8 @@ begin_rest(struct queue *q, struct queue_target *t, const char *why)
 {
 	char text[JOB_TEXT];
 
-	if (!t->is_resting)
+	/* of one that has answered nothing yet it is not known what it takes */
+	if (!t->is_resting && t->heard_ms != 0)
 		t->threshold = MAX(t->window / 2, 1);
 	t->window = MAX(t->window / 2, 1);
 	t->credit = 0;

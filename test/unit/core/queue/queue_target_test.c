@@ -154,6 +154,49 @@ Test(queue_target, a_failure_of_the_target_halves_it_and_it_grows_slowly_from_th
 	cr_assert_eq(qt.njobs, 51);
 }
 
+/* Fail it ${n} times, and answer; return in how many rounds it has 80 at a
+ * time. */
+static unsigned int
+rounds_after(const char *rcpt, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i <= n; i++) {
+		while (qt_jobs_for(rcpt) == 0)
+			qf_pass(&qt, 100);
+		qt_finish_all(rcpt, i < n ? ECONNREFUSED : 0,
+		    i < n ? JOB_TARGET : 0);
+	}
+	for (i = 0; i < 1000; i++) {
+		qf_pass(&qt, 10);
+		if (qt_jobs_for(rcpt) >= 80)
+			break;
+		qt_finish_all(rcpt, 0, 0);
+	}
+	return i;
+}
+
+/* A server was started while the other one was away: that this refused the first
+ * five says nothing of how much it takes. */
+Test(queue_target, one_that_had_not_answered_yet_gets_as_many_as_a_new_one)
+{
+	unsigned int n;
+
+	qt_mail("x@a.hop", 500);
+	n = rounds_after("x@a.hop", 1);
+	cr_assert_leq(n, 7, "%u", n);
+}
+
+Test(queue_target, the_same_after_an_outage_in_which_its_mail_was_parked)
+{
+	unsigned int n;
+
+	qt_mail("x@a.hop", 1000);
+	n = rounds_after("x@a.hop", 8);
+	cr_assert_leq(n, 7, "%u", n);
+	cr_assert_gt(qt_rows().nparked, 500);
+}
+
 /* Those that were sent before the rest began say nothing new. */
 Test(queue_target, the_failures_of_one_outage_count_once)
 {
