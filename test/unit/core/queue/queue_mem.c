@@ -681,8 +681,15 @@ mem_arrive(uint64_t id)
 void
 mem_arrive_for(uint64_t id, const char *const *rcpts, size_t nrcpts)
 {
+	mem_arrive_from(id, "a@b.test", rcpts, nrcpts);
+}
+
+void
+mem_arrive_from(uint64_t id, const char *sender, const char *const *rcpts,
+    size_t nrcpts)
+{
 	struct mem_message *m = calloc(1, sizeof(*m));
-	struct spool_envelope env = { .sender = "a@b.test", .rcpts = rcpts,
+	struct spool_envelope env = { .sender = sender, .rcpts = rcpts,
 		.nrcpts = nrcpts, .session = "s1", .client = "192.0.2.1",
 		.helo = "client.test" };
 	size_t len = spool_envelope_octets(&env);

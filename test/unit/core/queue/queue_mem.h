@@ -72,6 +72,7 @@ extern const struct queue_store_ops mem_ops;
 
 /* mem_arrive(id): Add a new message for the recipients of qf_three.
  * mem_arrive_for(id, rcpts, nrcpts): The same for others, MEM_RCPTS at most.
+ * mem_arrive_from(id, sender, rcpts, nrcpts): The same of another sender.
  * mem_put_row(id, next_attempt): Add a message that has failed before.
  * mem_flush(&mem): Make the acknowledgements durable.
  * mem_free(): Forget everything.
@@ -81,6 +82,8 @@ void mem_setup(struct qf *f);
 void mem_teardown(struct qf *f);
 void mem_arrive(uint64_t id);
 void mem_arrive_for(uint64_t id, const char *const *rcpts, size_t nrcpts);
+void mem_arrive_from(uint64_t id, const char *sender,
+    const char *const *rcpts, size_t nrcpts);
 void mem_put_row(uint64_t id, int64_t next_attempt);
 int mem_flush(void *store);
 void mem_free(void);

@@ -27,7 +27,12 @@
 #define HOPS		6
 #define ALIVE		0	/* it answers at all times */
 #define DEAD		1	/* never, in a world with failures */
-#define MAILS		1500
+#define PERSONS		1500	/* mails of them */
+#define MAILINGS	4
+#define MAILING		150	/* mails, for one hop */
+#define MAILS		(PERSONS + MAILINGS * MAILING)
+#define PERSON		"a@b.test"
+#define LIST		"list@mailings.test"
 #define DAY_MS		(86400 * 1000LL)
 #define END_MS		(2 * DAY_MS)	/* from then on all answer */
 #define RETRY_MS	(60 * 1000LL)
@@ -43,6 +48,7 @@ struct hop {
 	int64_t		 since_ms, until_ms;
 	size_t		 ntries;	/* since the mood began, but for what was sent before */
 	size_t		 ndeaths;	/* of agents, since then */
+	size_t		 nlist, nperson; /* tries of new mail: of mailings, of persons */
 };
 
 struct mail {
@@ -52,6 +58,9 @@ struct mail {
 	int64_t		 tried_ms;	/* when it last failed; 0: it may be tried at once */
 	bool		 is_busy;	/* an agent has it */
 	bool		 is_refused;	/* the hop does not want it */
+	bool		 is_list;	/* it is of a mailing */
+	size_t		 nlist, nperson; /* of its hop when it came */
+	unsigned int	 deaths;	/* of agents, when it came */
 	bool		 is_unsure;	/* it was delivered, and that may have been forgotten */
 	bool		 is_repeated;	/* an agent may have had it before */
 	bool		 has_failed;	/* that is its last result */
@@ -72,8 +81,10 @@ static struct qf f;
 static struct hop hops[HOPS];
 static struct mail mails[MAILS];
 static struct work work[8192];
-static size_t nmails, nwork;
-static unsigned int relay, turn;
+static size_t nmails, npersons, nmailings, nwork;
+static size_t noverlaps;	/* times that a mailing and another's mail met at a hop */
+static unsigned int relay, turn, deaths;
+static bool are_apart;		/* a mailing is in another lane than the others' mail */
 static bool has_failures;
 static uint64_t random_state;
 static int64_t begin_ms;
@@ -112,16 +123,18 @@ change_moods(void)
 }
 
 static void
-arrive(void)
+arrive(unsigned int hop, bool is_list)
 {
 	struct mail *m = &mails[nmails];
 	char text[32];
 	const char *rcpt = text;
 	uint64_t received_us = (uint64_t)f.now.tv_sec * 1000000 + nmails;
 
-	if (nmails == MAILS || now() > END_MS * 3 / 4)
-		return;
-	m->hop = below(HOPS);
+	m->hop = hop;
+	m->is_list = is_list;
+	m->nlist = hops[hop].nlist;
+	m->nperson = hops[hop].nperson;
+	m->deaths = deaths;
 	m->came_ms = now();
 	/* it counts in seconds */
 	m->expires_ms = has_failures ?
@@ -129,7 +142,8 @@ arrive(void)
 	m->is_refused = has_failures && below(10) == 0;
 	snprintf(text, sizeof(text), "m%zu@%s.hop", nmails++,
 	    hops[m->hop].name);
-	mem_arrive_for(received_us << 12 | 1, &rcpt, 1);
+	mem_arrive_from(received_us << 12 | 1, is_list ? LIST : PERSON, &rcpt,
+	    1);
 }
 
 /* A report is there for good: no kill undoes it. */
@@ -169,6 +183,27 @@ check_try(const struct mail *m, const struct job *job)
 	    m->hop, (long long)waited, (long long)wait);
 }
 
+/* A mailing that waits for the same hop as ${m}, a person's new mail, has a turn of
+ * QUEUE_QUANTUM before each turn of persons, whose mail before it is theirs, too.
+ * Mail that has waited in the deferred store has no such order. */
+static void
+check_turn(const struct mail *m)
+{
+	struct hop *h = &hops[m->hop];
+	size_t n = h->nlist - m->nlist, nbefore = h->nperson - m->nperson;
+
+	if (mem.messages[m - mails]->is_kept)
+		return;
+	h->nlist += m->is_list;
+	h->nperson += !m->is_list;
+	if (m->is_list || m->ntries > 0 || m->deaths != deaths || !are_apart)
+		return;
+	noverlaps += n > 0;
+	cr_assert_leq(n, QUEUE_QUANTUM * (1 + nbefore / QUEUE_QUANTUM),
+	    "mail %zu of hop %u: behind %zu of a mailing and %zu others",
+	    m - mails, m->hop, n, nbefore);
+}
+
 /* The agent begins with its jobs. */
 static void
 begin_work(void)
@@ -192,6 +227,7 @@ begin_work(void)
 		m = &mails[w->mail];
 		h = &hops[m->hop];
 		check_try(m, &f.jobs[i].job);
+		check_turn(m);
 		m->is_busy = m->is_repeated = true;
 		m->ntries++;
 		h->ntries++;
@@ -210,6 +246,26 @@ begin_work(void)
 		}
 	}
 	f.njobs = 0;
+}
+
+static void
+arrive_some(void)
+{
+	unsigned int i, hop;
+
+	if (npersons == PERSONS)
+		return;
+	/* what there is room for at an agent has gone there before they come */
+	qf_pass(&f, 0);
+	begin_work();
+	for (i = below(8); i > 4 && npersons < PERSONS; i--, npersons++)
+		arrive(below(HOPS), false);
+	if (nmailings == MAILINGS || below(400) != 0)
+		return;
+	nmailings++;
+	hop = below(HOPS);
+	for (i = 0; i < MAILING; i++)
+		arrive(hop, true);
 }
 
 /* It has ended with some; return how many. */
@@ -251,6 +307,7 @@ agent_dies(void)
 {
 	size_t i;
 
+	deaths++;
 	for (i = 0; i < HOPS; i++)
 		hops[i].ndeaths++;
 	queue_agent_gone(f.q, relay);
@@ -268,6 +325,8 @@ begin_queue(void)
 	qf_open(&f);
 	/* the same seed is the same world */
 	f.q->targets.seed = (uint32_t)random_state;
+	are_apart = queue_target_lane(f.q, LIST) !=
+	    queue_target_lane(f.q, PERSON);
 	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
 }
 
@@ -330,13 +389,13 @@ check_hops(void)
 static void
 check_alive(void)
 {
-	size_t i;
+	const struct mail *m;
 
-	for (i = 0; i < nmails; i++)
-		if (mails[i].hop == ALIVE && mails[i].done_ms == 0 &&
-		    mails[i].ntold == 0)
-			cr_assert_lt(now() - mails[i].came_ms, 30 * 1000,
-			    "mail %zu waits for a hop that answers", i);
+	for (m = mails; m < mails + nmails; m++)
+		if (m->hop == ALIVE && !m->is_list && m->done_ms == 0 &&
+		    m->ntold == 0)
+			cr_assert_lt(now() - m->came_ms, 30 * 1000,
+			    "mail %zu waits for a hop that answers", m - mails);
 }
 
 /* It has ended in its time: delivered, or told once that it is not.  The last
@@ -372,15 +431,14 @@ world(uint64_t seed)
 
 	memset(mails, 0, sizeof(mails));
 	memset(hops, 0, sizeof(hops));
-	nmails = nwork = turn = 0;
+	nmails = npersons = nmailings = nwork = turn = 0;
 	begin_ms = f.ms - 1;
 	for (i = 0; i < HOPS; i++)
 		snprintf(hops[i].name, sizeof(hops[i].name), "h%zu", i);
 	while (now() < END_MS + DAY_MS / 4 && (now() < END_MS ||
 	    ndone < nmails || mem.nrows > 0)) {
 		change_moods();
-		for (i = below(8); i > 4; i--)
-			arrive();
+		arrive_some();
 		qf_pass(&f, (int)below(5000));
 		turn++;
 		begin_work();
@@ -425,6 +483,7 @@ worlds(uint64_t usual)
 		qf_free(&f);
 		mem_free();
 	}
+	cr_assert_gt(noverlaps, 0);
 }
 
 Test(queue_world, every_message_ends_and_none_is_tried_too_often)
