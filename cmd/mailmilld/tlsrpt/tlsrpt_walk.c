@@ -27,7 +27,15 @@ tlsrpt_walk_due_s(const struct tlsrpt_walk *w, int64_t day,
 static int64_t
 tries(int64_t due_s, int64_t now_s)
 {
-	return now_s < due_s ? 0 : 1 + (now_s - due_s) / TLSRPT_RETRY_S;
+	int64_t n, late_s = now_s - due_s, wait_s = TLSRPT_RETRY_S;
+
+	if (late_s < 0)
+		return 0;
+	for (n = 1; wait_s < TLSRPT_RETRY_MOST_S && late_s >= wait_s; n++) {
+		late_s -= wait_s;
+		wait_s *= 2;
+	}
+	return n + late_s / MIN(wait_s, TLSRPT_RETRY_MOST_S);
 }
 
 /* Is the next try of what is due at ${due_s} in this walk? */

@@ -8,7 +8,8 @@
  * domain and this server's name: it is the same after a restart, and nothing has to
  * be remembered of a domain.  What is reported is gone from the counts, so that the
  * next walk does not meet it.  What stays is met in each walk, and is due in
- * one of them every TLSRPT_RETRY_S. */
+ * one of them after each of the growing times of RFC 8460 5.5: TLSRPT_RETRY_S, then
+ * twice as long, and so on up to TLSRPT_RETRY_MOST_S. */
 
 #ifndef CMD_MAILMILLD_TLSRPT_TLSRPT_WALK_H
 #define CMD_MAILMILLD_TLSRPT_TLSRPT_WALK_H
@@ -20,8 +21,9 @@
 
 #define TLSRPT_AFTER_S	600	/* seconds after the day before any report: a count may come late, and the clocks of two hosts differ */
 #define TLSRPT_SPREAD_S	(4 * 3600 - TLSRPT_AFTER_S)	/* further ones, over which reports are spread */
-#define TLSRPT_RETRY_S	3600	/* from one try to the next */
-#define TLSRPT_TRY_S	86400	/* so long it is tried again: RFC 8460 5.5 has the same for its delivery */
+#define TLSRPT_RETRY_S	900	/* from the first try to the next */
+#define TLSRPT_RETRY_MOST_S 14400 /* and from one of the last to the next */
+#define TLSRPT_TRY_S	85500	/* so long it is tried again: the last of these times that is in the 24 hours of RFC 8460 5.5 */
 #define TLSRPT_KEEP_S	(7 * 86400)	/* after the day: what is older is of no use to anybody */
 
 #define TLSRPT_WALK_MS	60000	/* from one walk to the next */

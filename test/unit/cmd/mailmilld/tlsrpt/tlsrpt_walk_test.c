@@ -208,23 +208,28 @@ Test(tlsrpt_walk, after_days_without_a_server_the_last_week_is_reported)
 	}
 }
 
-Test(tlsrpt_walk, what_fails_is_tried_every_hour_for_a_day)
+/* RFC 8460 5.5 */
+Test(tlsrpt_walk, what_fails_is_tried_after_growing_times_for_a_day)
 {
+	static const int64_t late_s[] = { 0, 900, 2700, 6300, 13500, 27900,
+		42300, 56700, 71100, 85500 };
+	const size_t n = sizeof(late_s) / sizeof(late_s[0]);
 	int64_t due_s;
+	size_t i;
 
 	count(DAY, 1);
 	is_lasting = true;
 	now_s = DAY;
 	start("mx.test");
 	due_s = tlsrpt_walk_due_s(&w, DAY, counts[0].domain);
-	run_until(due_s + TLSRPT_RETRY_S - 60);
-	cr_expect_eq(counts[0].ntries, 1);
-	run_until(due_s + TLSRPT_TRY_S - 60);
-	cr_expect_eq(counts[0].ntries, 24);
-	cr_expect_eq(counts[0].verdict, TLSRPT_DUE);
-	run_until(due_s + TLSRPT_TRY_S + TLSRPT_RETRY_S);
-	cr_expect_eq(counts[0].ntries, 25);
-	cr_expect_eq(counts[0].verdict, TLSRPT_LAST);
+	for (i = 0; i < n; i++) {
+		run_until(due_s + late_s[i] - 10);
+		cr_expect_eq(counts[0].ntries, i);
+		run_until(due_s + late_s[i] + 120);
+		cr_expect_eq(counts[0].ntries, i + 1);
+		cr_expect_eq(counts[0].verdict, i + 1 < n ? TLSRPT_DUE :
+		    TLSRPT_LAST);
+	}
 }
 
 /* It was due long ago, but there was nobody to try. */
@@ -236,10 +241,10 @@ Test(tlsrpt_walk, it_is_tried_for_a_day_after_a_late_start_too)
 	is_lasting = true;
 	now_s = began_s;
 	start("mx.test");
-	run_until(began_s + TLSRPT_TRY_S - TLSRPT_RETRY_S);
+	run_until(began_s + TLSRPT_TRY_S - 120);
 	cr_expect_eq(counts[0].verdict, TLSRPT_DUE);
-	cr_expect_geq(counts[0].ntries, 22);
-	run_until(began_s + TLSRPT_TRY_S + TLSRPT_RETRY_S + 120);
+	cr_expect_geq(counts[0].ntries, 6);
+	run_until(began_s + TLSRPT_TRY_S + TLSRPT_RETRY_MOST_S + 120);
 	cr_expect_eq(counts[0].verdict, TLSRPT_LAST);
 }
 
