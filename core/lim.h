@@ -73,6 +73,7 @@
 #define LIM_STS_SECONDS		200	/* for the answer about one domain: two look-ups of LIM_LOOKUP_SECONDS each, a transfer of a minute */
 #define LIM_TLSRPT_URIS		4	/* to which a report of TLS is sent, of those that a domain names (RFC 8460 3); most name one */
 #define LIM_TLSRPT_URI		1024	/* octets of one; an address of the greatest length with each octet encoded fits */
+#define LIM_TLSRPT_REPORT	(1 << 20) /* octets of a report, compressed, that is posted: LIM_TLSRPT_ROWS of the largest that does not shrink have half of it */
 #define LIM_TLSRPT_DOMAINS	10000	/* of which a day's connections are counted: those that come first */
 #define LIM_TLSRPT_ROWS		100	/* of a domain and day: connections that differ in policy, host, address or words; others are counted without these */
 #define LIM_TLSRPT_DAY_ROWS	100000	/* of all domains of a day, likewise: 30 MB of usual ones, 500 MB of the largest */

@@ -354,6 +354,7 @@ int settings_transport(const struct settings *s, const char *rcpt,
  * recipient's domain, since there is no Route?
  * settings_has_logins(s): Does any Domain section have Login?
  * settings_wants_sts(s): Does any have MTA_STS, so that policies are looked for?
+ * settings_has_sts(s): Is there a process sts, for that or for TLS_Reports?
  * settings_target(d, domain, len, target_r): What names the next hops of such a
  * ${d}: the values of Route with ", " between them, and with its port if that is one
  * name; or the recipient's domain, or address literal, in lower case. */
@@ -366,6 +367,7 @@ unsigned int settings_discarders(const struct settings *s);
 bool settings_is_mx(const struct settings_domain *d);
 bool settings_has_logins(const struct settings *s);
 bool settings_wants_sts(const struct settings *s);
+bool settings_has_sts(const struct settings *s);
 /* settings_source(d, family, addr_r): The address from which connections of that
  * ${family} come, by Source, with port 0; AF_UNSPEC: the system's choice.  Return 0,
  * or -1: there may be no such connections, since Source has no address of the

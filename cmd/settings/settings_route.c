@@ -82,6 +82,12 @@ settings_wants_sts(const struct settings *s)
 	return false;
 }
 
+bool
+settings_has_sts(const struct settings *s)
+{
+	return s->tls_reports || settings_wants_sts(s);
+}
+
 /* Is it a name without a port, which a domain may have, too? */
 static bool
 is_bare(const char *route)

@@ -1,4 +1,5 @@
-"""An HTTPS server that does what a test tells it, for policies of MTA-STS."""
+"""An HTTPS server that does what a test tells it, for policies of MTA-STS and
+reports of TLS."""
 import contextlib
 import socket
 import ssl
@@ -34,10 +35,10 @@ def policy(*mx, mode='enforce', max_age=86400):
 
 class HttpsServer:
     """answers: {host: octets, or a function of the connection}; asked: the hosts of
-    all requests."""
+    all requests; posted: (host, path, header fields, octets) of what was posted."""
 
     def __init__(self, pair, answers):
-        self.answers, self.asked = answers, []
+        self.answers, self.asked, self.posted = answers, [], []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*pair)
         self.port = free_port()
@@ -75,7 +76,13 @@ class HttpsServer:
             host = fields['host'].split(':')[0]
             self.asked.append(host)
             what = self.answers.get(host)
-            if line.split(' ')[:2] != ['GET', POLICY] or what is None:
+            method, path = line.split(' ')[:2]
+            if method == 'POST':
+                body = f.read(int(fields['content-length']))
+                self.posted.append((host, path, fields, body))
+            elif (method, path) != ('GET', POLICY):
+                what = None
+            if what is None:
                 what = answer('', status='404 Not Found')
             if callable(what):
                 what(s)

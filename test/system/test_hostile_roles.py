@@ -85,7 +85,7 @@ def test_messages_of_a_pipe(d):
 
 def test_messages_of_the_queue(d):
     # it may lose mail, and nothing else
-    fuzz(d, 'queue', is_mail_safe=False)
+    fuzz(d, 'queue', conf='TLS_Reports = true\n', is_mail_safe=False)
 
 
 def test_messages_of_spoold(d):

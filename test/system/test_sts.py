@@ -340,12 +340,18 @@ def test_a_domain_that_does_not_want_policies_has_no_process(d):
 def test_what_it_needs_is_checked(d):
     with open(f'{d}/libcurl.so.4', 'w') as f:
         f.write('no library\n')
+    no_file = f'MTA_STS_CA_File = "{d}/none.pem"'
+    reports = 'Resolver = "127.0.0.1:9"\nTLS_Reports = true'
     for conf, env, want in (
-            (f'MTA_STS_CA_File = "{d}/none.pem"', {},
-             r"option 'MTA_STS_CA_File': .*none.pem"),
             ('', {'LD_LIBRARY_PATH': d},
-             r"option 'MTA_STS' needs libcurl.*libcurl.so.4: .*install")):
-        s = server(d, by_mx(9, 'MTA_STS = true'), conf=f'{CONF}\n{conf}\n')
+             r"option 'MTA_STS' needs libcurl.*libcurl.so.4: .*install"),
+            (no_file, {}, r"option 'MTA_STS_CA_File': .*none.pem"),
+            (f'{reports}\n{no_file}', {},
+             r"option 'MTA_STS_CA_File': .*none.pem"),
+            (reports, {'LD_LIBRARY_PATH': d},
+             r"option 'TLS_Reports' needs libcurl.*libcurl.so.4: .*install")):
+        s = server(d, by_mx(9, '' if reports in conf else 'MTA_STS = true'),
+                   conf=f'{CONF}\n{conf}\n')
         p = subprocess.run(s.command('-n', '-f'), capture_output=True,
                            text=True, env={**os.environ, **env})
         assert p.returncode == 78 and re.search(want, p.stderr), p

@@ -7,7 +7,8 @@ import json
 import sqlite3
 import time
 
-from harness import Server, sender_of, wait_for
+from harness import SLOW, Server, sender_of, wait_for
+from httpsserver import HttpsServer, answer, make_cert
 from nameserver import Nsd
 
 DAY = 86400
@@ -15,9 +16,15 @@ ZONES = {
     'asks.test': '_smtp._tls TXT "v=TLSRPTv1; " '
                  '"rua=mailto:user@example.test,mailto:tls@example.test"\n',
     'silent.test': '@ A 192.0.2.1\n',
-    'web.test': '_smtp._tls TXT "v=TLSRPTv1;rua=https://www.web.test/x"\n',
+    'none.test': '_smtp._tls TXT "v=TLSRPTv1;rua=ftp://none.test/x"\n',
     'down.test': None,
 }
+# RFC 8460 3: those that want it over HTTPS
+POSTED = {f'{x}.test': f'_smtp._tls TXT "v=TLSRPTv1;rua=https://www.{x}.test/x?y"\n'
+                       f'www A 127.0.0.1\n'
+          for x in ('web', 'moved', 'wrong', 'head')}
+POSTED['both.test'] = '_smtp._tls TXT "v=TLSRPTv1; rua=mailto:user@example.test,' \
+                      'https://www.both.test/"\nwww A 127.0.0.1\n'
 
 
 def count(db, day, domain, rows):
@@ -64,13 +71,73 @@ def test_the_report_of_a_day_is_sent_to_who_asks_for_it(d):
             # the others are dropped; of one it is not known yet what it wants
             wait_for('the end of the others', lambda: counted(s) == [
                 (day, 'down.test'), (day + 2 * DAY, 'asks.test')], 60)
-            s.logged(r'event=tls-report-dropped domain=web\.test .*HTTPS')
+            s.logged(r'event=tls-report-dropped domain=none\.test .*no URI')
             s.logged(r'event=tls-report-dropped domain=asks\.test .*too old')
             assert len(s.log().split('event=tls-report ')) == 3
             s.wait_empty()
         ids = [check(m, day) for m in got]
         # one report, in two messages
         assert ids[0] == ids[1], ids
+
+
+def start_counts(s, day, names):
+    """As if these had been counted."""
+    with s:
+        pass                            # it makes the database
+    db = sqlite3.connect(f'{s.spool}/queue/deferred.db')
+    with db:
+        for name in names:
+            count(db, day, name, [('no-policy-found', '', '', '', f'mx.{name}',
+                                   '192.0.2.9', '192.0.2.1', '', 7)])
+    db.close()
+
+
+def test_the_report_of_a_day_is_posted_to_who_asks_for_that(d):
+    day = int(time.time()) // DAY * DAY - 2 * DAY
+    hosts = [f'www.{x}' for x in POSTED if x != 'wrong.test']
+    endless = b'HTTP/1.1 500 No\r\n' + b''.join(
+        b'X%d: %s\r\n' % (i, b'x' * 8000) for i in range(1024))
+    with Nsd(d, POSTED) as nsd, HttpsServer(make_cert(d, 'https', hosts), {
+            'www.web.test': answer('', status='201 Created'),
+            'www.both.test': answer('', status='204 No Content'),
+            'www.moved.test': answer('', status='307 Go', more='Location: '
+                                     'https://www.web.test/\r\n'),
+            'www.head.test': endless,
+            'www.wrong.test': answer('')}) as https:
+        s = Server(d, conf=f'Resolver = "{nsd.address}"\nResolver_Timeout = 1\n'
+                           f'Resolver_Attempts = 1\nTLS_Reports = true\n'
+                           f'TLS_Report_Sender = "reports@example.test"\n'
+                           f'MTA_STS_Port = {https.port}\n'
+                           f'MTA_STS_CA_File = "{d}/https.crt"\n')
+        start_counts(s, day, POSTED)
+        with s:
+            [mail] = s.wait_mail(1)
+            # those that have not taken it get it later
+            wait_for('the end of those that were taken', lambda: counted(s) == [
+                (day, 'head.test'), (day, 'moved.test'), (day, 'wrong.test')],
+                60 * SLOW)
+            for host, why in (('moved', 'its status is 307'),
+                              ('head', 'its status is 500'),
+                              ('wrong', '.*www.wrong.test')):
+                s.logged(rf'event=tls-report-none domain={host}\.test to=https:'
+                         rf'//www\.{host}\.test/x\?y reason="{why}',
+                         timeout=60 * SLOW)
+            s.logged(r'event=tls-report domain=web\.test .* to=https:')
+        got = {host: (path, fields, body)
+               for host, path, fields, body in https.posted}
+        assert len(got) == len(https.posted) == 4, https.posted
+        path, fields, body = got['www.web.test']
+        assert path == '/x?y', path
+        assert fields['content-type'] == 'application/tlsrpt+gzip', fields
+        r = json.loads(gzip.decompress(body))
+        [p] = r['policies']
+        assert p['policy']['policy-domain'] == 'web.test', r
+        assert p['summary']['total-successful-session-count'] == 7, r
+        # by mail it is the same one
+        r = json.loads(gzip.decompress(got['www.both.test'][2]))
+        m = email.message_from_bytes(mail, policy=email.policy.default)
+        assert r == json.loads(gzip.decompress(
+            m.get_payload()[1].get_payload(decode=True))), r
 
 
 def check(stored, day):

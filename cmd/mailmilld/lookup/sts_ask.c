@@ -7,12 +7,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/mailmilld/role/chanev.h"
 #include "core/loop/after.h"
 #include "core/process/log.h"
+#include "core/util/fileio.h"
 #include "core/util/monotonic.h"
 
 struct sts_ask {
@@ -21,8 +23,10 @@ struct sts_ask {
 	uint64_t		 id;
 	uint64_t		 end_ms;
 	sts_ask_fn		*fn;
+	sts_post_fn		*posted;	/* NULL: it is about a policy */
 	void			*closure;
-	char			 domain[LIM_DOMAIN + 1];
+	int			 fd;		/* with posted */
+	char			 text[];	/* the domain, or a URI */
 };
 
 struct sts {
@@ -41,28 +45,47 @@ ask_free(struct sts_ask *a)
 {
 	TAILQ_REMOVE(&a->t->asks, a, link);
 	a->t->nasks--;
+	fileio_close(a->fd);
 	free(a);
 }
 
 /* The question is over before its callback is made, which may ask again. */
 static void
 finish(struct sts_ask *a, const struct sts_policy *policy,
-    enum sts_failure failure)
+    enum sts_failure failure, const char *why)
 {
 	sts_ask_fn *fn = a->fn;
+	sts_post_fn *posted = a->posted;
 	void *closure = a->closure;
 
 	ask_free(a);
-	fn(closure, policy, failure);
+	if (posted != NULL)
+		posted(closure, failure, why);
+	else
+		fn(closure, policy, failure);
+}
+
+/* What cannot be sent has a time limit. */
+static void
+say_ask(const struct sts_ask *a)
+{
+	const struct msg_sts_ask base = { .ask = a->id };
+	unsigned int len = (unsigned int)strlen(a->text);
+	int fd;
+
+	if (a->posted == NULL)
+		(void)chanev_send(a->t->ce, T_ASK, &base, a->text, len, -1);
+	else if ((fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0)) != -1 &&
+	    chanev_send(a->t->ce, T_POST, &base, a->text, len, fd) == -1)
+		fileio_close(fd);
 }
 
 static void
-say(const struct sts_ask *a, unsigned int type)
+say_cancel(const struct sts_ask *a)
 {
 	const struct msg_sts_ask base = { .ask = a->id };
 
-	(void)chanev_send(a->t->ce, type, &base, a->domain, type == T_ASK ?
-	    (unsigned int)strlen(a->domain) : 0, -1);
+	(void)chanev_send(a->t->ce, T_CANCEL, &base, NULL, 0, -1);
 }
 
 /* --- time ----------------------------------------------------------------- */
@@ -89,8 +112,9 @@ on_timer(void *closure)
 
 	t->timer = NULL;
 	while ((a = TAILQ_FIRST(&t->asks)) != NULL && a->end_ms <= now) {
-		say(a, T_CANCEL);
-		finish(a, NULL, STS_UNKNOWN);
+		say_cancel(a);
+		finish(a, NULL, STS_UNKNOWN, "the process sts has not "
+		    "answered");
 	}
 	set_timer(t);
 }
@@ -115,6 +139,18 @@ parse(const struct channel_msg *msg, struct sts_policy *p,
 	return sts_policy_check(p);
 }
 
+/* NULL: it was cancelled, and its answer was on the way. */
+static struct sts_ask *
+find(struct sts *t, uint64_t id)
+{
+	struct sts_ask *a;
+
+	TAILQ_FOREACH(a, &t->asks, link)
+		if (a->id == id)
+			break;
+	return a;
+}
+
 static void
 on_policy(void *closure, struct channel_msg *msg)
 {
@@ -125,21 +161,35 @@ on_policy(void *closure, struct channel_msg *msg)
 	struct sts_ask *a;
 
 	memcpy(&base, msg->base, sizeof(base));
-	TAILQ_FOREACH(a, &t->asks, link)
-		if (a->id == base.ask)
-			break;
-	/* one that was cancelled is not there any more */
-	if (a == NULL)
+	if ((a = find(t, base.ask)) == NULL)
 		return;
 	if (parse(msg, &policy, &failure)) {
-		finish(a, failure == STS_UNKNOWN ? NULL : &policy, failure);
+		finish(a, failure == STS_UNKNOWN ? NULL : &policy, failure,
+		    "");
 		return;
 	}
 	if (!t->has_complained)
-		log_warnx("sts-answer", "domain=%s reason=%s", a->domain,
+		log_warnx("sts-answer", "domain=%s reason=%s", a->text,
 		    "the process sts has sent what is no policy");
 	t->has_complained = true;
-	finish(a, NULL, STS_UNKNOWN);
+	finish(a, NULL, STS_UNKNOWN, "");
+}
+
+static void
+on_posted(void *closure, struct channel_msg *msg)
+{
+	char why[MSG_POSTED_WHY + 1];
+	struct msg_sts_posted base;
+	struct sts_ask *a;
+
+	memcpy(&base, msg->base, sizeof(base));
+	if ((a = find(closure, base.ask)) == NULL)
+		return;
+	if (msg->nentries > 0)
+		memcpy(why, msg->entries, msg->nentries);
+	why[msg->nentries] = '\0';
+	finish(a, NULL, base.failure < STS_NFAILURES ? base.failure :
+	    STS_UNKNOWN, why);
 }
 
 static void
@@ -151,7 +201,7 @@ on_gone(void *closure)
 }
 
 static const struct chanev_ops ops = {
-	.on = { [T_POLICY] = on_policy },
+	.on = { [T_POLICY] = on_policy, [T_POSTED] = on_posted },
 	.gone = on_gone
 };
 
@@ -167,7 +217,7 @@ sts_peer(struct sts *t, const struct msg_peer *who, int fd)
 		return -1;
 	chanev_name(t->ce, who->slot, who->instance);
 	TAILQ_FOREACH(a, &t->asks, link)
-		say(a, T_ASK);
+		say_ask(a);
 	return 0;
 }
 
@@ -194,8 +244,9 @@ sts_set_limit(struct sts *t, unsigned int ms)
 	t->limit_ms = ms;
 }
 
-struct sts_ask *
-sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn, void *closure)
+/* NULL with errno. */
+static struct sts_ask *
+ask_new(struct sts *t, const char *text, void *closure)
 {
 	struct sts_ask *a;
 
@@ -203,18 +254,14 @@ sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn, void *closure)
 		errno = EAGAIN;
 		return NULL;
 	}
-	if ((a = calloc(1, sizeof(*a))) == NULL)
+	if ((a = calloc(1, sizeof(*a) + strlen(text) + 1)) == NULL)
 		return NULL;
-	if (lookup_name(domain, a->domain) == -1) {
-		free(a);
-		errno = EINVAL;
-		return NULL;
-	}
 	a->t = t;
 	a->id = ++t->last_id;
 	a->end_ms = monotonic_ms() + t->limit_ms;
-	a->fn = fn;
+	a->fd = -1;
 	a->closure = closure;
+	memcpy(a->text, text, strlen(text) + 1);
 	TAILQ_INSERT_TAIL(&t->asks, a, link);
 	t->nasks++;
 	set_timer(t);
@@ -223,7 +270,42 @@ sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn, void *closure)
 		errno = ENOMEM;
 		return NULL;
 	}
-	say(a, T_ASK);
+	return a;
+}
+
+struct sts_ask *
+sts_ask(struct sts *t, const char *domain, sts_ask_fn *fn, void *closure)
+{
+	char name[LIM_DOMAIN + 1];
+	struct sts_ask *a;
+
+	if (lookup_name(domain, name) == -1) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if ((a = ask_new(t, name, closure)) == NULL)
+		return NULL;
+	a->fn = fn;
+	say_ask(a);
+	return a;
+}
+
+struct sts_ask *
+sts_post(struct sts *t, const char *uri, int fd, sts_post_fn *fn,
+    void *closure)
+{
+	struct sts_ask *a;
+
+	assert(strlen(uri) <= LIM_TLSRPT_URI);
+	if ((a = ask_new(t, uri, closure)) == NULL)
+		return NULL;
+	a->posted = fn;
+	if ((a->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+		ask_free(a);
+		errno = EMFILE;
+		return NULL;
+	}
+	say_ask(a);
 	return a;
 }
 
@@ -232,7 +314,7 @@ sts_cancel(struct sts_ask **a)
 {
 	if (*a == NULL)
 		return;
-	say(*a, T_CANCEL);
+	say_cancel(*a);
 	ask_free(*a);
 	*a = NULL;
 }

@@ -228,7 +228,7 @@ on_drain(void *closure)
 static void
 on_peer(void *closure, const struct msg_peer *who, int fd)
 {
-	if (who->role == ROLE_RESOLVER)
+	if (who->role == ROLE_RESOLVER || who->role == ROLE_STS)
 		queue_tlsrpt_peer(closure, who, fd);
 	else
 		queue_peer_add(closure, who, fd);
@@ -330,12 +330,12 @@ out:
 	return status;
 }
 
-/* The names that it has the resolver ask for tell name servers of others something:
- * without reports it can have none asked for. */
+/* The names that it has the resolver ask for tell name servers of others something, and
+ * what it has posted tells others more: without reports it can have none of it done. */
 static bool
 queue_asks(const struct settings *s, enum role_id id)
 {
-	return id != ROLE_RESOLVER || s->tls_reports;
+	return (id != ROLE_RESOLVER && id != ROLE_STS) || s->tls_reports;
 }
 
 static bool
@@ -358,7 +358,8 @@ const struct role role_queue = {
 	.is_single = true,
 	ROLE_ACCOUNT(queue_user),
 	.main = queue_main,
-	.peers = ROLES_DELIVERING | ROLE_BIT(ROLE_RESOLVER),
+	.peers = ROLES_DELIVERING | ROLE_BIT(ROLE_RESOLVER) |
+	    ROLE_BIT(ROLE_STS),
 	.asks = queue_asks,
 	.is_replaced = true,		/* the spool can have only one */
 	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } },

@@ -192,7 +192,8 @@ void queue_tls_on_told(void *p, struct channel_msg *msg);
  * of it does nothing unless TLS_Reports is set.
  * queue_tlsrpt_new(r): Before the resolver may connect.  Return 0, or -1 with errno.
  * queue_tlsrpt_open(r): The queue is open: begin.
- * queue_tlsrpt_peer(r, who, fd): The resolver connects.  takes ${fd}.
+ * queue_tlsrpt_peer(r, who, fd): The resolver, or the process sts, connects.  takes
+ * ${fd}.
  * queue_tlsrpt_free(r): End; what was under way is begun again by the next
  * process. */
 int queue_tlsrpt_new(struct queue_role *r);

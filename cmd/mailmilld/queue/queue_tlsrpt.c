@@ -1,17 +1,23 @@
 /* Reports of TLS (RFC 8460): when one is due, its domain is asked whether it wants it,
- * and what was counted becomes a message, or is dropped.
+ * and what was counted is posted, or becomes a message, or is dropped.
  * Owns: the questions to the resolver, of which QUESTIONS_MAX wait at a time, and what
  * their answers mean.
  * When reports are due: tlsrpt_walk.h; what is in them: tlsrpt_day.h and
- * tlsrpt_message.h; that each is sent once: core/queue/queue_tls_report.h. */
+ * tlsrpt_message.h; that each message is sent once: core/queue/queue_tls_report.h.
+ *
+ * What is posted comes before the messages and the end of the counts.  It may be
+ * posted twice, with the same id, if a process is killed between, and is not lost. */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "cmd/mailmilld/lookup/lookup.h"
+#include "cmd/mailmilld/lookup/sts_ask.h"
 #include "cmd/mailmilld/queue/queue.h"
+#include "cmd/mailmilld/queue/queue_post.h"
 #include "cmd/mailmilld/tlsrpt/tlsrpt_day.h"
 #include "cmd/mailmilld/tlsrpt/tlsrpt_message.h"
 #include "cmd/mailmilld/tlsrpt/tlsrpt_record.h"
@@ -30,6 +36,9 @@ struct question {
 	TAILQ_ENTRY(question)	 link;
 	struct queue_tlsrpt	*t;
 	struct lookup_ask	*ask;
+	struct tlsrpt_record	 record;	/* the answer */
+	struct queue_post	*post;		/* to URIs there, under way */
+	bool			 is_posted;	/* but the counts are still there */
 	int64_t			 day;
 	bool			 is_last;
 	char			 domain[LIM_DOMAIN + 1];
@@ -38,6 +47,7 @@ struct question {
 struct queue_tlsrpt {
 	struct queue_role	*role;
 	struct lookup		*lookup;
+	struct sts		*sts;
 	struct tlsrpt_walk	 walk;
 	Event			*timer;
 	TAILQ_HEAD(, question)	 questions;
@@ -52,6 +62,14 @@ struct composing {
 	char			 from[SETTINGS_REPORT_ADDRESS];
 	char			 contact[SETTINGS_REPORT_ADDRESS];
 };
+
+static void
+question_free(struct question *q)
+{
+	TAILQ_REMOVE(&q->t->questions, q, link);
+	q->t->nquestions--;
+	free(q);
+}
 
 /* --- messages --------------------------------------------------------------- */
 
@@ -93,9 +111,13 @@ static void
 fill(struct composing *c, const struct settings *s, int64_t day,
     const char *domain)
 {
+	uint64_t h = XXH3_64bits(s->hostname, strlen(s->hostname));
+
 	c->settings = s;
-	snprintf(c->id, sizeof(c->id), "%lld.%08x@%s", (long long)day,
-	    arc4random(), s->hostname);
+	/* what is sent again has the same */
+	h = XXH3_64bits_withSeed(domain, strlen(domain), h);
+	snprintf(c->id, sizeof(c->id), "%lld.%016llx@%s", (long long)day,
+	    (unsigned long long)h, s->hostname);
 	c->m = (struct tlsrpt_message){ .hostname = s->hostname,
 		.now = scheduler_now()->tv_sec,
 		.from = settings_report_sender(s, c->from),
@@ -142,63 +164,123 @@ give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
 		    domain, (long long)day, why);
 }
 
-static void
+/* Return whether the counts are gone. */
+static bool
 report_to(struct queue_tlsrpt *t, int64_t day, const char *domain,
     const char *const *to, size_t nto)
 {
 	struct composing c;
 	char *json;
+	bool is_done;
 
 	fill(&c, t->role->child->settings, day, domain);
 	if ((json = make_json(t, &c, day, domain)) == NULL) {
 		if (errno == ENOENT)
-			(void)drop(t, day, domain);
-		else
-			log_warn("tls-report-later", "domain=%s day=%lld",
-			    domain, (long long)day);
-		return;
+			return drop(t, day, domain);
+		log_warn("tls-report-later", "domain=%s day=%lld", domain,
+		    (long long)day);
+		return false;
 	}
 	c.m.json = json;
 	c.m.len = strlen(json);
-	(void)end(t, &c, day, domain, to, nto);
+	is_done = end(t, &c, day, domain, to, nto);
 	free(json);
+	return is_done;
 }
 
-/* The domain wants reports: at the addresses of its record, one to each, so that
- * each is delivered whatever becomes of the others. */
-static void
-report(struct queue_tlsrpt *t, int64_t day, const char *domain,
-    const struct tlsrpt_record *record)
+/* A message to each address of the record, so that each is delivered whatever becomes
+ * of the others; the counts are dropped.  Return whether that was possible. */
+static bool
+report_by_mail(struct question *q)
 {
 	const char *to[LIM_TLSRPT_URIS];
 	size_t i, n = 0;
 
-	for (i = 0; i < record->n; i++)
-		if (record->rua[i].scheme == TLSRPT_MAILTO)
-			to[n++] = record->rua[i].to;
-	if (n > 0)
-		report_to(t, day, domain, to, n);
+	for (i = 0; i < q->record.n; i++)
+		if (q->record.rua[i].scheme == TLSRPT_MAILTO)
+			to[n++] = q->record.rua[i].to;
+	return n > 0 ? report_to(q->t, q->day, q->domain, to, n) :
+	    drop(q->t, q->day, q->domain);
+}
+
+static bool
+wants(const struct question *q, enum tlsrpt_scheme scheme)
+{
+	size_t i;
+
+	for (i = 0; i < q->record.n; i++)
+		if (q->record.rua[i].scheme == scheme)
+			return true;
+	return false;
+}
+
+/* RFC 8460 3: each of the URIs may be tried, and one of them has to take the report.  A
+ * message that is in the queue counts as taken.  What this server could not ask is no
+ * reason to drop the report, but for its age. */
+static void
+on_posted(void *closure, size_t ntaken, bool is_unknown, const char *why)
+{
+	struct question *q = closure;
+
+	q->post = NULL;
+	if (ntaken == 0 && is_unknown &&
+	    !(q->is_last && wants(q, TLSRPT_MAILTO)))
+		log_warnx("tls-report-later", "domain=%s day=%lld reason=%s",
+		    q->domain, (long long)q->day, why);
+	else if (ntaken > 0 || wants(q, TLSRPT_MAILTO))
+		/* it is not to be posted again because the store fails */
+		q->is_posted = !report_by_mail(q) && ntaken > 0;
+	else if (q->is_last)
+		give_up(q->t, q->day, q->domain, why);
+	if (!q->is_posted)
+		question_free(q);
+}
+
+/* Return false: there is nothing to post, or it cannot be posted now. */
+static bool
+post(struct question *q)
+{
+	struct queue_post_spec spec = { .day = q->day, .domain = q->domain,
+		.record = &q->record, .done = on_posted, .closure = q };
+	struct composing c;
+	char *json;
+
+	fill(&c, q->t->role->child->settings, q->day, q->domain);
+	if ((json = make_json(q->t, &c, q->day, q->domain)) != NULL) {
+		spec.json = json;
+		spec.len = strlen(json);
+		q->post = queue_post_begin(q->t->sts, &spec);
+	} else if (errno == ENOENT) {
+		(void)drop(q->t, q->day, q->domain);
+		return false;
+	}
+	if (q->post == NULL)
+		log_warn("tls-report-later", "domain=%s day=%lld", q->domain,
+		    (long long)q->day);
+	free(json);
+	return q->post != NULL;
+}
+
+/* The domain wants reports.  Return false: this one is over for now. */
+static bool
+report(struct question *q)
+{
+	if (wants(q, TLSRPT_HTTPS))
+		return post(q);
+	if (wants(q, TLSRPT_MAILTO))
+		(void)report_by_mail(q);
 	else
-		give_up(t, day, domain, record->n > 0 ? "the domain wants "
-		    "reports by HTTPS alone, and this server sends mail" :
-		    "no URI of its TXT record can be reported to");
+		give_up(q->t, q->day, q->domain, "no URI of its TXT record "
+		    "can be reported to");
+	return false;
 }
 
 /* --- questions -------------------------------------------------------------- */
 
 static void
-question_free(struct question *q)
-{
-	TAILQ_REMOVE(&q->t->questions, q, link);
-	q->t->nquestions--;
-	free(q);
-}
-
-static void
 on_answer(void *closure, const struct lookup_answer *a)
 {
 	struct question *q = closure;
-	struct tlsrpt_record record;
 
 	q->ask = NULL;
 	if (a->status == LOOKUP_TEMPORARY) {
@@ -206,22 +288,23 @@ on_answer(void *closure, const struct lookup_answer *a)
 			give_up(q->t, q->day, q->domain,
 			    "its TXT record could not be looked up for a day");
 	} else if (a->status == LOOKUP_FOUND &&
-	    tlsrpt_record_find(a, &record) == 1)
-		report(q->t, q->day, q->domain, &record);
-	else
+	    tlsrpt_record_find(a, &q->record) == 1) {
+		if (report(q))
+			return;
+	} else
 		(void)drop(q->t, q->day, q->domain);
 	question_free(q);
 }
 
-static bool
-is_asked(const struct queue_tlsrpt *t, int64_t day, const char *domain)
+static struct question *
+find(const struct queue_tlsrpt *t, int64_t day, const char *domain)
 {
-	const struct question *q;
+	struct question *q;
 
 	TAILQ_FOREACH (q, &t->questions, link)
 		if (q->day == day && strcmp(q->domain, domain) == 0)
-			return true;
-	return false;
+			return q;
+	return NULL;
 }
 
 /* What cannot be asked now is due again. */
@@ -267,12 +350,18 @@ walk_due(void *closure, int64_t day, const char *domain,
     enum tlsrpt_verdict verdict)
 {
 	struct queue_tlsrpt *t = closure;
+	struct question *q = find(t, day, domain);
 
-	if (is_asked(t, day, domain))
+	if (q != NULL && !q->is_posted)
 		return true;
 	/* it keeps its turn, and so do those behind it: see on_timer() */
 	if (!queue_tls_report_is_ready(t->role->queue))
 		return false;
+	if (q != NULL) {
+		if (report_by_mail(q))
+			question_free(q);
+		return true;
+	}
 	if (verdict == TLSRPT_OLD) {
 		give_up(t, day, domain, "it is too old");
 		return true;
@@ -324,7 +413,10 @@ queue_tlsrpt_new(struct queue_role *r)
 	if (!r->child->settings->tls_reports)
 		return 0;
 	if ((t = calloc(1, sizeof(*t))) == NULL ||
-	    (t->lookup = lookup_new(ROLE_QUEUE)) == NULL) {
+	    (t->lookup = lookup_new(ROLE_QUEUE)) == NULL ||
+	    (t->sts = sts_new(ROLE_QUEUE)) == NULL) {
+		if (t != NULL)
+			lookup_free(t->lookup);
 		free(t);
 		return -1;
 	}
@@ -347,9 +439,15 @@ queue_tlsrpt_open(struct queue_role *r)
 void
 queue_tlsrpt_peer(struct queue_role *r, const struct msg_peer *who, int fd)
 {
-	if (r->tlsrpt == NULL)
+	struct queue_tlsrpt *t = r->tlsrpt;
+	int rc = 0;
+
+	if (t == NULL)
 		fileio_close(fd);
-	else if (lookup_peer(r->tlsrpt->lookup, who, fd) == -1)
+	else
+		rc = who->role == ROLE_STS ? sts_peer(t->sts, who, fd) :
+		    lookup_peer(t->lookup, who, fd);
+	if (rc == -1)
 		log_err("queue-connect", "peer=%s slot=%u",
 		    role_name(who->role), who->slot);
 }
@@ -365,9 +463,11 @@ queue_tlsrpt_free(struct queue_role *r)
 	after_cancel(&t->timer);
 	while ((q = TAILQ_FIRST(&t->questions)) != NULL) {
 		lookup_cancel(&q->ask);
+		queue_post_cancel(&q->post);
 		question_free(q);
 	}
 	lookup_free(t->lookup);
+	sts_free(t->sts);
 	free(t);
 	r->tlsrpt = NULL;
 }

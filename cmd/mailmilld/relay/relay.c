@@ -361,6 +361,13 @@ relay_more_calls(const struct settings *s)
 	return calls[s->tls_reports][relay_binds(s)];
 }
 
+/* What it asks has others connected to: without MTA_STS it asks nothing of sts. */
+static bool
+relay_asks(const struct settings *s, enum role_id id)
+{
+	return id != ROLE_STS || settings_wants_sts(s);
+}
+
 const struct role role_relay = {
 	.id = ROLE_RELAY,
 	ROLE_ACCOUNT(relay_user),
@@ -368,6 +375,7 @@ const struct role role_relay = {
 	.main = relay_main,
 	.peers = ROLE_BIT(ROLE_RESOLVER) | ROLE_BIT(ROLE_KEYD) |
 	    ROLE_BIT(ROLE_STS),
+	.asks = relay_asks,
 	.profile = {
 		/* TCP and Unix sockets, streams alone.  It opens no file by its
 		 * name: a Unix socket is reached by connect(2), which Landlock

@@ -184,7 +184,8 @@ struct msg_looked_up {
 };
 #define MSG_LOOKED_UP_AUTHENTIC	0x01
 #define MSG_LOOKED_UP_UNASKED	0x02	/* no name server was asked */
-/* A question about a domain's policy of MTA-STS; the number is the asker's. */
+/* A question about a domain's policy of MTA-STS, or a report to be posted; the number
+ * is the asker's. */
 struct msg_sts_ask { uint64_t ask; };
 struct msg_sts_policy {
 	uint64_t ask;
@@ -193,6 +194,12 @@ struct msg_sts_policy {
 	uint32_t failure;	/* enum sts_failure: why there is no newer one; STS_UNKNOWN: nor is known whether there is one */
 	uint32_t unused;
 };
+struct msg_sts_posted {
+	uint64_t ask;
+	uint32_t failure;	/* enum sts_failure; STS_FETCHED: the report was taken */
+	uint32_t unused;
+};
+#define MSG_POSTED_WHY	256
 struct msg_source { uint64_t source; };	/* a file that jobs name, core/spool/job.h */
 
 extern const struct channel_row msg_rows[NMSGS];

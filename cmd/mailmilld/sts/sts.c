@@ -1,12 +1,12 @@
 /* The role sts: learns the policies of MTA-STS (RFC 8461) of domains to which mail
- * goes.
+ * goes, and posts reports of TLS (RFC 8460) to those that want them over HTTPS.
  * Owns: its start (libcurl, the authorities, the file of policies), the channels to
  * those that ask, when the file is written, its end.
  *
  * It is in a folder of its own, whose two files it has open, and opens no other.  It
  * connects to port MTA_STS_Port of addresses that the resolver has told.  Whoever
- * controls it can say that a domain has a policy, or none; it has no mail and no
- * key. */
+ * controls it can say that a domain has a policy, or none, and read reports or have
+ * them lost; it has no mail and no key. */
 
 #include "cmd/mailmilld/sts/sts_int.h"
 
@@ -44,7 +44,7 @@ struct role_state {
 	struct child		*child;
 	struct tlsctx_octets	 authorities;
 	struct lookup		*lookup;
-	struct sts_fetches	*fetches;
+	struct sts_fetches	*fetches, *posts;
 	struct sts_cache	*cache;
 	struct sts_file		*file;
 	struct sts_askers	 askers;
@@ -196,7 +196,7 @@ open_library(struct role_state *s)
 	    &s->authorities, err, sizeof(err)) == -1)
 		log_warnx("sts-authorities", "reason=%s effect=%s", err,
 		    "no policy can be fetched: mail for domains with one waits, "
-		    "unless it is known already");
+		    "unless it is known already; no report is posted");
 	return 0;
 }
 
@@ -213,16 +213,42 @@ open_folder(const struct settings *settings)
 	return fd;
 }
 
+/* What uses libcurl. */
 static int
-open_all(struct role_state *s, int dirfd)
+open_fetches(struct role_state *s)
 {
 	struct sts_fetches_config config = {
 		.authorities = s->authorities.v,
 		.authorities_len = s->authorities.len,
 		.port = (unsigned int)s->child->settings->mta_sts_port,
+		.lookup = s->lookup, .kind = STS_CURL_FETCHES,
+		.places = STS_FETCHES_MAX, .seconds = STS_FETCH_SECONDS,
+		.short_ms = STS_FETCH_SHORT_MS,
 		.is_wanted = sts_errand_is_wanted, .now_ms = monotonic_ms };
 	char err[ERROR_MAX];
 
+	if ((s->fetches = sts_fetches_new(&config, err, sizeof(err))) == NULL)
+		goto err1;
+	config.kind = STS_CURL_POSTS;
+	config.places = STS_POSTS_MAX;
+	config.seconds = STS_POST_SECONDS;
+	config.short_ms = 0;
+	config.is_wanted = NULL;
+	if ((s->posts = sts_fetches_new(&config, err, sizeof(err))) == NULL)
+		goto err1;
+	if (s->authorities.len > 0) {
+		s->errands.fetches = s->fetches;
+		s->askers.posts = s->posts;
+	}
+	return 0;
+err1:
+	log_errx("start", "role=%s step=%s reason=%s", "sts", "libcurl", err);
+	return -1;
+}
+
+static int
+open_all(struct role_state *s, int dirfd)
+{
 	if ((s->file = sts_file_open(dirfd)) == NULL) {
 		log_err("start", "role=%s step=%s", "sts", "files");
 		return -1;
@@ -234,14 +260,9 @@ open_all(struct role_state *s, int dirfd)
 		return -1;
 	}
 	s->askers.cache = s->ctls.cache = s->cache;
-	config.lookup = s->errands.lookup = s->lookup;
-	if ((s->fetches = sts_fetches_new(&config, err, sizeof(err))) == NULL) {
-		log_errx("start", "role=%s step=%s reason=%s", "sts",
-		    "libcurl", err);
+	s->errands.lookup = s->lookup;
+	if (open_fetches(s) == -1)
 		return -1;
-	}
-	if (s->authorities.len > 0)
-		s->errands.fetches = s->fetches;
 	become_writer(s);
 	return 0;
 }
@@ -254,6 +275,7 @@ close_all(struct role_state *s)
 	sts_ctls_close(&s->ctls);
 	sts_errands_end(&s->errands);
 	sts_fetches_free(s->fetches);
+	sts_fetches_free(s->posts);
 	sts_cache_free(s->cache);
 	lookup_free(s->lookup);
 	sts_file_close(s->file);
@@ -311,11 +333,11 @@ sts_file_max(const struct settings *)
 	return STS_FILE_MAX;
 }
 
-/* One, if a Domain section wants policies. */
+/* One, if a Domain section wants policies, or reports may be posted. */
 static unsigned int
 sts_count(const struct settings *s)
 {
-	return settings_wants_sts(s);
+	return settings_has_sts(s);
 }
 
 const struct role role_sts = {

@@ -1,4 +1,4 @@
-/* The processes that ask for policies, and their answers.
+/* The processes that ask for policies, or have reports posted, and their answers.
  * Owns: the channels, the questions of each process that wait.
  *
  * An attacker may control an asker.  What it asks is checked and bounded. */
@@ -118,6 +118,27 @@ on_ask(void *closure, struct channel_msg *msg)
 }
 
 static void
+on_post(void *closure, struct channel_msg *msg)
+{
+	char uri[LIM_TLSRPT_URI + 1];
+	struct msg_sts_ask base;
+	const char *wrong;
+
+	memcpy(&base, msg->base, sizeof(base));
+	if (msg->nentries > 0)
+		memcpy(uri, msg->entries, msg->nentries);
+	uri[msg->nentries] = '\0';
+	if (strlen(uri) != msg->nentries) {
+		complain(closure, "not a URI");
+		return;
+	}
+	wrong = sts_post_begin(closure, base.ask, uri, msg->fd);
+	msg->fd = -1;
+	if (wrong != NULL)
+		complain(closure, wrong);
+}
+
+static void
 on_cancel(void *closure, struct channel_msg *msg)
 {
 	struct sts_question *q;
@@ -125,7 +146,7 @@ on_cancel(void *closure, struct channel_msg *msg)
 
 	memcpy(&base, msg->base, sizeof(base));
 	/* its answer may be on the way */
-	if ((q = find(closure, base.ask)) != NULL)
+	if (!sts_post_cancel(closure, base.ask) && (q = find(closure, base.ask)) != NULL)
 		question_free(q);
 }
 
@@ -138,6 +159,7 @@ asker_free(struct sts_asker *k)
 
 	while ((q = TAILQ_FIRST(&k->questions)) != NULL)
 		question_free(q);
+	sts_post_cancel_all(k);
 	TAILQ_REMOVE(&k->askers->list, k, link);
 	chanev_free(k->ce);
 	free(k);
@@ -155,7 +177,8 @@ asker_gone(void *closure)
 }
 
 static const struct chanev_ops ops = {
-	.on = { [T_ASK] = on_ask, [T_CANCEL] = on_cancel },
+	.on = { [T_ASK] = on_ask, [T_POST] = on_post,
+		[T_CANCEL] = on_cancel },
 	.gone = asker_gone
 };
 
@@ -171,6 +194,7 @@ sts_asker_open(struct sts_askers *as, const struct msg_peer *who, int fd)
 	k->askers = as;
 	k->who = *who;
 	TAILQ_INIT(&k->questions);
+	TAILQ_INIT(&k->posts);
 	TAILQ_INSERT_TAIL(&as->list, k, link);
 	k->ce = chanev_open(fd, ROLE_STS, who->role, &ops, k);
 	if (k->ce == NULL) {

@@ -12,13 +12,16 @@
 #define CHECK_MS	20000	/* a file server may be slow */
 
 static void
-check_library(int fd, const struct probe_spec *)
+check_library(int fd, const struct probe_spec *spec)
 {
+	bool is_for_policies = settings_wants_sts(spec->closure);
 	char err[PROBE_TEXT_MAX / 2];
 
 	if (sts_curl_load(err, sizeof(err)) == -1)
-		probe_say(fd, PROBE_BAD "option 'MTA_STS' needs libcurl, which "
-		    "fetches policies: %s", err);
+		probe_say(fd, PROBE_BAD "option '%s' needs libcurl, which "
+		    "%s: %s", is_for_policies ? "MTA_STS" : "TLS_Reports",
+		    is_for_policies ? "fetches policies" : "posts reports",
+		    err);
 	else
 		probe_say(fd, PROBE_GOOD);
 }
@@ -26,7 +29,8 @@ check_library(int fd, const struct probe_spec *)
 void
 sts_check(const struct settings *s, struct probe_spec *spec_r)
 {
-	*spec_r = (struct probe_spec){ .what = "MTA_STS: loading libcurl",
+	*spec_r = (struct probe_spec){
+		.what = "MTA_STS, TLS_Reports: loading libcurl",
 		.name = s->sts_user, .limit_ms = CHECK_MS,
 		.run = check_library, .closure = s };
 	account_look(s, ROLE_STS, &spec_r->account);
@@ -38,7 +42,9 @@ sts_check_authorities(const struct settings *s, char *err_r, size_t errlen)
 	char why[SETTINGS_ERROR_MAX / 2];
 	struct tlsctx_octets pem;
 
-	if (!settings_wants_sts(s))
+	/* reports by mail need none */
+	if (!settings_wants_sts(s) &&
+	    (!s->tls_reports || *s->mta_sts_ca_file == '\0'))
 		return 0;
 	if (tls_authorities_read(s->mta_sts_ca_file, &pem, why,
 	    sizeof(why)) == -1) {

@@ -1,4 +1,4 @@
-/* Could policies of MTA-STS be fetched? */
+/* Could policies of MTA-STS be fetched, and reports of TLS be posted? */
 
 #ifndef CMD_MAILMILLD_STS_STS_CHECK_H
 #define CMD_MAILMILLD_STS_STS_CHECK_H
@@ -10,9 +10,9 @@
  * process of its own: no other one is to have it.  ${s} lives until it is started. */
 void sts_check(const struct settings *s, struct probe_spec *spec_r);
 
-/* sts_check_authorities(s, err_r, errlen): If a Domain section has MTA_STS, can the
- * file of MTA_STS_CA_File be read, or, without one, that of the system?  Return 0, or
- * -1 with a message. */
+/* sts_check_authorities(s, err_r, errlen): If there will be a process sts, can the file
+ * of MTA_STS_CA_File be read, or, without one and for policies, that of the system?
+ * Return 0, or -1 with a message. */
 int sts_check_authorities(const struct settings *s, char *err_r,
     size_t errlen);
 

@@ -47,11 +47,11 @@ sts_curl_load(char *err_r, size_t errlen)
 }
 
 CURLM *
-sts_curl_multi(void)
+sts_curl_multi(enum sts_curl_kind kind)
 {
-	static CURLM *multi;
+	static CURLM *multi[STS_CURL_NKINDS];
 
-	if (multi == NULL)
-		multi = sts_curl.multi_init();
-	return multi;
+	if (multi[kind] == NULL)
+		multi[kind] = sts_curl.multi_init();
+	return multi[kind];
 }

@@ -24,8 +24,11 @@ extern struct sts_curl sts_curl;
  * set itself up.  Return 0, or -1 with a message. */
 int sts_curl_load(char *err_r, size_t errlen);
 
-/* sts_curl_multi(): The one handle of all transfers; NULL: ENOMEM.  It is never freed:
- * libcurl would change what SIGPIPE does, which a process that is bound may not. */
-CURLM *sts_curl_multi(void);
+enum sts_curl_kind { STS_CURL_FETCHES, STS_CURL_POSTS, STS_CURL_NKINDS };
+
+/* sts_curl_multi(kind): The one handle of all transfers of that kind; NULL: ENOMEM.  It
+ * is never freed: libcurl would change what SIGPIPE does, which a process that is bound
+ * may not. */
+CURLM *sts_curl_multi(enum sts_curl_kind kind);
 
 #endif

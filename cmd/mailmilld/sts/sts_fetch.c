@@ -1,9 +1,11 @@
-/* Fetching policies; see sts_fetch.h. */
+/* Fetching policies, and posting reports; see sts_fetch.h. */
 
 #include "cmd/mailmilld/sts/sts_fetch.h"
 
+#include <sys/param.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <arpa/inet.h>
 
@@ -17,9 +19,11 @@
 
 #include "cmd/mailmilld/sts/sts_loop.h"
 #include "core/loop/after.h"
+#include "core/util/fileio.h"
 
 #define HOST_PREFIX	"mta-sts."
-#define URL_MAX		(LIM_DOMAIN + 64)
+#define URL_MAX		(LIM_TLSRPT_URI + 64)
+#define POLICY_PATH	"/.well-known/mta-sts.txt"
 #define CUT_MS		1000		/* while fetches wait, what takes long is looked for */
 #define ADDRESSES_MAX	8		/* that are tried */
 #define RESOLVE_MAX	(LIM_DOMAIN + 16 + ADDRESSES_MAX * (INET6_ADDRSTRLEN + 3))
@@ -35,6 +39,10 @@ struct sts_fetch {
 	enum state		 state;
 	char			 host[LIM_DOMAIN + 1];
 	const char		*group;		/* in host: the two last labels */
+	char			 path[LIM_TLSRPT_URI + 1]; /* with the query */
+	int			 body;		/* that is posted; -1: a policy is fetched */
+	off_t			 body_len, body_at;
+	struct curl_slist	*fields;	/* of its header */
 	uint64_t		 since_ms;	/* with RUNNING: it has begun */
 	struct lookup_ask	*ask;		/* with LOOKING */
 	union addr		 addrs[ADDRESSES_MAX];
@@ -66,6 +74,7 @@ struct sts_fetches {
 	struct curl_blob	 authorities;
 	unsigned int		 port;
 	struct lookup		*lookup;
+	unsigned int		 places, seconds, short_ms;
 	bool			(*is_wanted)(void *closure);
 	uint64_t		(*now_ms)(void);
 	Event			*turn;		/* set while some are OVER */
@@ -100,9 +109,10 @@ stop(struct sts_fetch *f)
 		sts_curl.easy_cleanup(f->easy);
 	}
 	sts_curl.slist_free_all(f->resolve);
+	sts_curl.slist_free_all(f->fields);
 	free(f->text);
 	f->easy = NULL;
-	f->resolve = NULL;
+	f->resolve = f->fields = NULL;
 	f->text = NULL;
 }
 
@@ -113,6 +123,7 @@ fetch_free(struct sts_fetch *f)
 	stop(f);
 	TAILQ_REMOVE(&f->fs->lists[f->state], f, link);
 	f->fs->nrunning -= f->state == RUNNING;
+	fileio_close(f->body);
 	free(f);
 }
 
@@ -189,6 +200,30 @@ on_octets(char *octets, size_t, size_t n, void *closure)
 	return n;
 }
 
+/* What is said about a report is of no interest, but bounded. */
+static size_t
+on_reply(char *, size_t, size_t n, void *closure)
+{
+	struct sts_fetch *f = closure;
+
+	f->len += n;
+	return f->len > LIM_STS_TEXT ? 0 : n;
+}
+
+static size_t
+on_body(char *buf, size_t size, size_t n, void *closure)
+{
+	struct sts_fetch *f = closure;
+	size_t left = (size_t)(f->body_len - f->body_at);
+	ssize_t got = pread(f->body, buf, MIN(size * n, left), f->body_at);
+
+	/* whoever wrote the file has cut it since */
+	if (got == -1 || (got == 0 && left > 0))
+		return CURL_READFUNC_ABORT;
+	f->body_at += got;
+	return (size_t)got;
+}
+
 /* RFC 8461 3.2: "text/plain", with parameters or not. */
 static bool
 is_plain_text(const char *type)
@@ -232,13 +267,11 @@ is_not_verified(CURLcode code)
 	    code == CURLE_SSL_INVALIDCERTSTATUS;
 }
 
+/* The transfer has failed, or its answer is too long. */
 static void
-take_result(struct sts_fetch *f, CURLcode code)
+take_failure(struct sts_fetch *f, CURLcode code)
 {
-	if (code == CURLE_OK) {
-		forget_slow(f);
-		take_answer(f);
-	} else if (f->is_own || code == CURLE_OUT_OF_MEMORY)
+	if (f->is_own || code == CURLE_OUT_OF_MEMORY)
 		finish(f, STS_UNKNOWN, "out of memory or descriptors");
 	else if (f->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
 		finish(f, STS_INVALID, "it is longer than 64 KiB");
@@ -246,6 +279,37 @@ take_result(struct sts_fetch *f, CURLcode code)
 		finish(f, is_not_verified(code) ? STS_WEBPKI_INVALID :
 		    STS_FETCH_ERROR, *f->error != '\0' ? f->error :
 		    "the transfer has failed");
+}
+
+/* The status says whether a report was taken (RFC 9110 15.3), whatever comes after
+ * it. */
+static void
+take_posted(struct sts_fetch *f, CURLcode code)
+{
+	char why[WHY_MAX];
+	long status = 0;
+
+	(void)sts_curl.easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200 && status <= 299)
+		finish(f, STS_FETCHED, "");
+	else if (status >= 300) {
+		snprintf(why, sizeof(why), "its status is %ld, not 200 to 299",
+		    status);
+		finish(f, STS_FETCH_ERROR, why);
+	} else
+		take_failure(f, code);
+}
+
+static void
+take_result(struct sts_fetch *f, CURLcode code)
+{
+	if (f->body != -1)
+		take_posted(f, code);
+	else if (code == CURLE_OK) {
+		forget_slow(f);
+		take_answer(f);
+	} else
+		take_failure(f, code);
 }
 
 /* A transfer has ended. */
@@ -331,8 +395,8 @@ set_bounds(struct sts_fetch *f)
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NOSIGNAL, 1L);
-	SET(CURLOPT_TIMEOUT, (long)STS_FETCH_SECONDS);
-	SET(CURLOPT_CONNECTTIMEOUT, (long)STS_FETCH_SECONDS);
+	SET(CURLOPT_TIMEOUT, (long)f->fs->seconds);
+	SET(CURLOPT_CONNECTTIMEOUT, (long)f->fs->seconds);
 	SET(CURLOPT_MAXFILESIZE, (long)LIM_STS_TEXT);
 	SET(CURLOPT_FRESH_CONNECT, 1L);
 	SET(CURLOPT_FORBID_REUSE, 1L);
@@ -347,18 +411,43 @@ set_bounds(struct sts_fetch *f)
 	return is_good;
 }
 
+/* RFC 8460 3, 5.4 */
+static bool
+set_post(struct sts_fetch *f)
+{
+	static const char *const fields[] = {
+		"Content-Type: application/tlsrpt+gzip",
+		/* no 100 (Continue) is waited for */
+		"Expect:"
+	};
+	struct curl_slist *list;
+	bool is_good = true;
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if ((list = sts_curl.slist_append(f->fields,
+		    fields[i])) == NULL)
+			return false;
+		f->fields = list;
+	}
+	SET(CURLOPT_POST, 1L);
+	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body_len);
+	SET(CURLOPT_HTTPHEADER, f->fields);
+	SET(CURLOPT_READFUNCTION, on_body);
+	SET(CURLOPT_READDATA, f);
+	SET(CURLOPT_WRITEFUNCTION, on_reply);
+	return is_good;
+}
+
 static bool
 set_options(struct sts_fetch *f)
 {
-	char url[URL_MAX];
+	char url[URL_MAX + LIM_DOMAIN], port[16] = "";
 	bool is_good = true;
 
-	if (f->fs->port == 443)
-		snprintf(url, sizeof(url), "https://%s/.well-known/mta-sts.txt",
-		    f->host);
-	else
-		snprintf(url, sizeof(url), "https://%s:%u/.well-known/"
-		    "mta-sts.txt", f->host, f->fs->port);
+	if (f->fs->port != 443)
+		snprintf(port, sizeof(port), ":%u", f->fs->port);
+	snprintf(url, sizeof(url), "https://%s%s%s", f->host, port, f->path);
 	SET(CURLOPT_URL, url);
 	SET(CURLOPT_RESOLVE, f->resolve);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -366,7 +455,7 @@ set_options(struct sts_fetch *f)
 	SET(CURLOPT_WRITEFUNCTION, on_octets);
 	SET(CURLOPT_WRITEDATA, f);
 	SET(CURLOPT_ERRORBUFFER, f->error);
-	return is_good && set_bounds(f);
+	return is_good && (f->body == -1 || set_post(f)) && set_bounds(f);
 }
 #undef SET
 
@@ -406,7 +495,7 @@ next_waiting(const struct sts_fetches *fs)
 
 	TAILQ_FOREACH(f, &fs->lists[WAITING], link) {
 		n = running_of(fs, f->group) + (is_slow(f) ?
-		    STS_FETCHES_MAX : 0);
+		    fs->places : 0);
 		if (next == NULL || n < least) {
 			next = f;
 			least = n;
@@ -418,9 +507,16 @@ next_waiting(const struct sts_fetches *fs)
 }
 
 static bool
+is_wanted(const struct sts_fetch *f)
+{
+	return f->fs->is_wanted == NULL || f->fs->is_wanted(f->closure);
+}
+
+static bool
 is_long(const struct sts_fetch *f)
 {
-	return f->fs->now_ms() - f->since_ms >= STS_FETCH_SHORT_MS;
+	return f->fs->short_ms > 0 &&
+	    f->fs->now_ms() - f->since_ms >= f->fs->short_ms;
 }
 
 /* The one whose place another one gets; NULL: none has had it for long. */
@@ -431,7 +527,7 @@ first_to_go(const struct sts_fetches *fs)
 	unsigned int n, most = 0;
 
 	TAILQ_FOREACH(f, &fs->lists[RUNNING], link) {
-		if (!fs->is_wanted(f->closure))
+		if (!is_wanted(f))
 			return f;
 		if (!is_long(f))
 			continue;
@@ -451,7 +547,7 @@ start_more(struct sts_fetches *fs)
 {
 	struct sts_fetch *f;
 
-	while (fs->nrunning < STS_FETCHES_MAX &&
+	while (fs->nrunning < fs->places &&
 	    (f = next_waiting(fs)) != NULL)
 		start(f);
 	if (fs->cut == NULL && !TAILQ_EMPTY(&fs->lists[WAITING]))
@@ -468,7 +564,7 @@ on_cut(void *closure)
 
 	fs->cut = NULL;
 	TAILQ_FOREACH_SAFE(f, &fs->lists[WAITING], link, next)
-		if (fs->is_wanted(f->closure))
+		if (is_wanted(f))
 			n++;
 		else
 			finish(f, STS_UNKNOWN, "nobody waits for it any more");
@@ -521,32 +617,87 @@ on_addresses(void *closure, const struct lookup_answer *a)
 	    STS_UNKNOWN : STS_FETCH_ERROR, why);
 }
 
-struct sts_fetch *
-sts_fetch_begin(struct sts_fetches *fs, const char *domain, sts_fetch_fn *fn,
-    void *closure)
+/* Look its host up.  NULL with errno: it cannot be, and is no more. */
+static struct sts_fetch *
+begin(struct sts_fetch *f)
 {
-	struct sts_fetch *f = calloc(1, sizeof(*f));
 	int errnum;
 
-	if (f == NULL)
-		return NULL;
-	f->fs = fs;
-	f->fn = fn;
-	f->closure = closure;
-	snprintf(f->host, sizeof(f->host), HOST_PREFIX "%s", domain);
 	f->group = sts_group(f->host);
-	if (strlen(domain) + strlen(HOST_PREFIX) < sizeof(f->host))
-		f->ask = lookup_ask(fs->lookup, LOOKUP_HOST, f->host,
-		    on_addresses, f);
-	else
-		errno = EINVAL;
+	f->ask = lookup_ask(f->fs->lookup, LOOKUP_HOST, f->host, on_addresses,
+	    f);
 	if (f->ask == NULL) {
 		errnum = errno;
 		free(f);
 		errno = errnum;
 		return NULL;
 	}
-	TAILQ_INSERT_TAIL(&fs->lists[LOOKING], f, link);
+	TAILQ_INSERT_TAIL(&f->fs->lists[LOOKING], f, link);
+	return f;
+}
+
+static struct sts_fetch *
+fetch_new(struct sts_fetches *fs, sts_fetch_fn *fn, void *closure)
+{
+	struct sts_fetch *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->fs = fs;
+	f->fn = fn;
+	f->closure = closure;
+	f->body = -1;
+	return f;
+}
+
+struct sts_fetch *
+sts_fetch_begin(struct sts_fetches *fs, const char *domain, sts_fetch_fn *fn,
+    void *closure)
+{
+	struct sts_fetch *f;
+
+	if (strlen(domain) + strlen(HOST_PREFIX) > LIM_DOMAIN) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if ((f = fetch_new(fs, fn, closure)) == NULL)
+		return NULL;
+	snprintf(f->host, sizeof(f->host), HOST_PREFIX "%s", domain);
+	strlcpy(f->path, POLICY_PATH, sizeof(f->path));
+	return begin(f);
+}
+
+/* Is ${fd} one that can be read in place?  A pipe would have the process wait. */
+static bool
+is_file(int fd, off_t *len_r)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_size > LIM_TLSRPT_REPORT)
+		return false;
+	*len_r = st.st_size;
+	return true;
+}
+
+struct sts_fetch *
+sts_fetch_post(struct sts_fetches *fs, const struct https_uri *uri, int fd,
+    sts_fetch_fn *fn, void *closure)
+{
+	struct sts_fetch *f;
+	off_t len;
+
+	if (!is_file(fd, &len)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if ((f = fetch_new(fs, fn, closure)) == NULL)
+		return NULL;
+	strlcpy(f->host, uri->host, sizeof(f->host));
+	strlcpy(f->path, uri->path, sizeof(f->path));
+	f->body_len = len;
+	if ((f = begin(f)) != NULL)
+		f->body = fd;
 	return f;
 }
 
@@ -572,6 +723,9 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 		return NULL;
 	fs->port = config->port;
 	fs->lookup = config->lookup;
+	fs->places = config->places;
+	fs->seconds = config->seconds;
+	fs->short_ms = config->short_ms;
 	fs->is_wanted = config->is_wanted;
 	fs->now_ms = config->now_ms;
 	for (i = 0; i <= OVER; i++)
@@ -582,7 +736,7 @@ sts_fetches_new(const struct sts_fetches_config *config, char *err_r,
 	fs->slow = calloc(SLOW_MAX, sizeof(fs->slow[0]));
 	fs->seed = (uint64_t)arc4random() << 32 | arc4random();
 	if (fs->authorities.data == NULL || fs->slow == NULL ||
-	    sts_loop_open(&fs->loop, on_done, fs) == -1) {
+	    sts_loop_open(&fs->loop, config->kind, on_done, fs) == -1) {
 		sts_fetches_free(fs);
 		return NULL;
 	}

@@ -1,5 +1,6 @@
 /* What the files of the role sts share: sts.c has the process, sts_asker.c its
- * askers, sts_ctl.c mailmillctl's requests; sts_errand.h, sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
+ * askers, sts_post.c reports of TLS, sts_ctl.c mailmillctl's requests; sts_errand.h,
+ * sts_cache.h, sts_fetch.h, sts_file.h and sts_curl.h are below them. */
 
 #ifndef CMD_MAILMILLD_STS_STS_INT_H
 #define CMD_MAILMILLD_STS_STS_INT_H
@@ -11,6 +12,7 @@
 #include "core/util/log_bound.h"
 
 struct sts_question;
+struct sts_post;
 struct sts_ctl;
 
 /* A process that asks. */
@@ -21,12 +23,15 @@ struct sts_asker {
 	struct msg_peer		 who;
 	TAILQ_HEAD(, sts_question) questions;
 	unsigned int		 n;
+	TAILQ_HEAD(, sts_post)	 posts;
+	unsigned int		 nposts;
 	struct log_bound	 complaints;
 };
 
 struct sts_askers {
 	TAILQ_HEAD(, sts_asker)	 list;
 	struct sts_cache	*cache;
+	struct sts_fetches	*posts;		/* NULL: without authorities no server can be verified */
 	bool			 is_open;	/* questions are read */
 	/* done(closure): the last of them has gone */
 	void			(*done)(void *closure);
@@ -40,6 +45,16 @@ struct sts_askers {
 int sts_asker_open(struct sts_askers *as, const struct msg_peer *who, int fd);
 void sts_askers_answer(struct sts_askers *as);
 void sts_askers_close(struct sts_askers *as);
+
+/* sts_post_begin(k, id, uri, fd): Post the report ${fd}, which is taken (-1: it has
+ * been lost), to ${uri}, and tell ${k} what has come of it.  Return NULL, or why
+ * nobody should have asked for it.
+ * sts_post_cancel(k, id): If there is such a one.  Return whether there is.
+ * sts_post_cancel_all(k): The asker has gone. */
+const char *sts_post_begin(struct sts_asker *k, uint64_t id, const char *uri,
+    int fd);
+bool sts_post_cancel(struct sts_asker *k, uint64_t id);
+void sts_post_cancel_all(struct sts_asker *k);
 
 /* Requests of mailmillctl. */
 struct sts_ctls {

@@ -105,7 +105,8 @@ set_timer(CURLM *, long ms, void *closure)
 }
 
 int
-sts_loop_open(struct sts_loop *l, sts_loop_fn *done, void *closure)
+sts_loop_open(struct sts_loop *l, enum sts_curl_kind kind,
+    sts_loop_fn *done, void *closure)
 {
 	*l = (struct sts_loop){ .done = done, .closure = closure };
 	if ((l->epoll = epoll_create1(EPOLL_CLOEXEC)) == -1)
@@ -114,7 +115,7 @@ sts_loop_open(struct sts_loop *l, sts_loop_fn *done, void *closure)
 		close(l->epoll);
 		return -1;
 	}
-	if ((l->multi = sts_curl_multi()) == NULL)
+	if ((l->multi = sts_curl_multi(kind)) == NULL)
 		return -1;
 	return sts_curl.multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION,
 	    on_socket) == CURLM_OK &&

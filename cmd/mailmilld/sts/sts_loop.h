@@ -20,11 +20,12 @@ struct sts_loop {
 	void		*closure;
 };
 
-/* sts_loop_open(l, done, closure): Whatever it returns, sts_loop_close() comes later.
+/* sts_loop_open(l, kind, done, closure): Whatever it returns, sts_loop_close() comes later.
  * ${l} stays where it is.  Return 0, or -1: out of memory or descriptors.
  * sts_loop_close(l): All transfers have been removed; on one of zeroes it does
  * nothing. */
-int sts_loop_open(struct sts_loop *l, sts_loop_fn *done, void *closure);
+int sts_loop_open(struct sts_loop *l, enum sts_curl_kind kind,
+    sts_loop_fn *done, void *closure);
 void sts_loop_close(struct sts_loop *l);
 
 #endif

@@ -158,7 +158,7 @@ check_of(struct config *config, enum config_check which,
 		return s->npipe_accounts > 0;
 	case CONFIG_STS:
 		sts_check(s, spec_r);
-		return settings_wants_sts(s);
+		return settings_has_sts(s);
 	case CONFIG_NCHECKS:
 		break;
 	}

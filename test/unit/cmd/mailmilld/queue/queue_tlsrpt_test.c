@@ -1,5 +1,5 @@
-/* Reports of TLS, from the counts to the queue, over a channel to a resolver that the
- * test is, in virtual time. */
+/* Reports of TLS, from the counts to the queue, over channels to a resolver and to a
+ * process sts that the test is, in virtual time. */
 
 #include "cmd/mailmilld/queue/queue.h"
 
@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "cmd/mailmilld/lookup/lookup.h"
+#include "cmd/mailmilld/lookup/sts_policy.h"
 #include "cmd/mailmilld/tlsrpt/tlsrpt_walk.h"
 #include "core/process/log.h"
 #include "core/queue/queue_tls_report.h"
@@ -25,13 +27,14 @@
 #define DAY	1699920000
 #define DAY_S	86400
 #define QUESTIONS	16	/* that wait at most */
+#define ID	"\"report-id\": \""
 
 static struct scheduler *s;
 static struct qf f;
 static struct settings settings;
 static struct child child;
 static struct queue_role r;
-static struct channel *resolver;
+static struct channel *resolver, *sts;	/* sts NULL: there is none */
 static int64_t now_ms;		/* since START, */
 static int64_t base_ms;		/* when the fixture's other clock was this */
 
@@ -41,6 +44,14 @@ static struct asked {
 	char	 name[LIM_DOMAIN + 1];
 } asked[64];
 static unsigned int nasked, ntotal;
+
+/* The reports that wait until sts says what has become of them */
+static struct posted {
+	uint64_t ask;
+	char	 uri[LIM_TLSRPT_URI + 1];
+	char	 id[128];	/* report-id */
+} posted[16];
+static unsigned int nposted, nposts;
 
 /* --- time ------------------------------------------------------------------ */
 
@@ -61,12 +72,65 @@ clock_wait(void *, struct pollfd *fds, nfds_t n, int timeout_ms)
 	return rc;
 }
 
+/* Return the value of the report-id in the report ${fd}, which is closed. */
+static void
+read_id(int fd, char *id_r, size_t len)
+{
+	gzFile gz = gzdopen(fd, "rb");
+	char json[4096];
+	const char *at;
+	int n;
+
+	cr_assert_not_null(gz);
+	/* from its beginning: the descriptor's offset is that of who wrote it */
+	cr_assert_eq(lseek(fd, 0, SEEK_SET), 0);
+	cr_assert_gt(n = gzread(gz, json, sizeof(json) - 1), 0);
+	json[n] = '\0';
+	cr_assert_eq(gzclose(gz), Z_OK);
+	cr_expect_not_null(strstr(json, "session-count\": 3"), "%s", json);
+	cr_assert_not_null(at = strstr(json, ID), "%s", json);
+	at += strlen(ID);
+	snprintf(id_r, len, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+static void
+hear_sts(void)
+{
+	struct channel_msg msg;
+	struct msg_sts_ask base;
+	unsigned int i;
+	int rc;
+
+	if (sts == NULL)
+		return;
+	while ((rc = channel_recv(sts, &msg)) == 1) {
+		memcpy(&base, msg.base, sizeof(base));
+		if (msg.type == T_CANCEL) {
+			for (i = 0; i < nposted; i++)
+				if (posted[i].ask == base.ask)
+					posted[i] = posted[--nposted];
+			continue;
+		}
+		cr_assert_eq(msg.type, T_POST);
+		cr_assert_lt(nposted, sizeof(posted) / sizeof(posted[0]));
+		posted[nposted].ask = base.ask;
+		snprintf(posted[nposted].uri, sizeof(posted[0].uri), "%.*s",
+		    (int)msg.nentries, (const char *)msg.entries);
+		read_id(msg.fd, posted[nposted].id, sizeof(posted[0].id));
+		nposted++;
+		nposts++;
+	}
+	cr_assert(rc == 0 || errno == EAGAIN);
+}
+
 static void
 hear(void)
 {
 	struct channel_msg msg;
 	struct msg_lookup base;
 	int rc;
+
+	hear_sts();
 
 	while ((rc = channel_recv(resolver, &msg)) == 1) {
 		memcpy(&base, msg.base, sizeof(base));
@@ -127,6 +191,39 @@ static void
 answer_one(const char *record)
 {
 	answer(LOOKUP_FOUND, (const char *const[]){ record, NULL });
+}
+
+/* --- the process sts --------------------------------------------------------- */
+
+static void
+begin_sts(void)
+{
+	const struct msg_peer who = { .role = ROLE_STS, .instance = 1 };
+	int fds[2];
+
+	channel_free(sts);
+	cr_assert_eq(channel_pair(fds), 0);
+	sts = channel_open(fds[1], msg_rows, NMSGS, ROLE_STS, ROLE_QUEUE);
+	cr_assert_not_null(sts);
+	nposted = 0;
+	queue_tlsrpt_peer(&r, &who, fds[0]);
+	hear();
+}
+
+/* That is what has become of the report that waits longest. */
+static void
+say_posted(enum sts_failure failure, const char *why)
+{
+	const struct msg_sts_posted base = { .ask = posted[0].ask,
+		.failure = failure };
+
+	cr_assert_gt(nposted, 0);
+	cr_assert_eq(channel_send(sts, T_POSTED, &base, why,
+	    (unsigned int)strlen(why), -1), 0);
+	memmove(posted, posted + 1, --nposted * sizeof(posted[0]));
+	while (scheduler_pass(s, 0) > 0)
+		continue;
+	hear();
 }
 
 /* --- the queue --------------------------------------------------------------- */
@@ -243,6 +340,7 @@ teardown(void)
 {
 	queue_tlsrpt_free(&r);
 	channel_free(resolver);
+	channel_free(sts);
 	qf_free(&f);
 	scheduler_destroy(s);
 }
@@ -258,7 +356,7 @@ Test(queue_tlsrpt, each_address_of_the_record_gets_a_message)
 	cr_expect_str_eq(asked[0].name, "_smtp._tls.z.test");
 	/* the fixture has no way to that one */
 	answer(LOOKUP_FOUND, (const char *const[]){ "v=spf1 -all",
-	    "v=TLSRPTv1; rua=mailto:a@x.test,https://z.test/tls,"
+	    "v=TLSRPTv1; rua=mailto:a@x.test,ftp://z.test/tls,"
 	    "mailto:no@nowhere.test,mailto:b@x.test", NULL });
 	cr_expect_eq(ncounted(), 0);
 	cr_assert_eq(nmessages(), 2);
@@ -301,7 +399,7 @@ Test(queue_tlsrpt, who_does_not_ask_gets_none_and_the_counts_are_dropped)
 	    "v=TLSRPTv1; rua=mailto:a@x.test",
 	    "v=TLSRPTv1; rua=mailto:b@x.test", NULL });
 	cr_expect_eq(ncounted(), 1);
-	answer_one("v=TLSRPTv1; rua=https://e.test/tls");
+	answer_one("v=TLSRPTv1; rua=ftp://e.test/tls");
 	cr_expect_eq(ncounted(), 0);
 	cr_expect_eq(nmessages(), 0);
 }
@@ -381,6 +479,169 @@ Test(queue_tlsrpt, few_questions_wait_at_a_time)
 	}
 	cr_expect_eq(ntotal, 60);
 	cr_expect_eq(ncounted(), 0);
+}
+
+/* --- by HTTPS ---------------------------------------------------------------- */
+
+#define HTTPS	"v=TLSRPTv1; rua=https://z.test/tls"
+
+/* The counts of z.test are due, and its record is ${record}. */
+static void
+ask_for(const char *record)
+{
+	count("z.test");
+	begin();
+	begin_sts();
+	pass_s(2);
+	cr_assert_eq(nasked, 1);
+	answer_one(record);
+}
+
+/* RFC 8460 3 */
+Test(queue_tlsrpt, a_report_is_posted_and_then_the_counts_are_dropped)
+{
+	ask_for(HTTPS);
+	cr_assert_eq(nposted, 1);
+	cr_expect_str_eq(posted[0].uri, "https://z.test/tls");
+	cr_expect_eq(ncounted(), 1, "nobody has it yet");
+	say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), 0);
+	pass_s(DAY_S);
+	cr_expect_eq(nposts, 1);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, each_uri_of_the_record_gets_it)
+{
+	ask_for(HTTPS ",mailto:a@x.test,https://y.test/?b,https://z.test/tls");
+	cr_assert_eq(nposted, 2);
+	cr_expect_str_eq(posted[0].uri, "https://z.test/tls");
+	cr_expect_str_eq(posted[1].uri, "https://y.test/?b");
+	cr_expect_str_eq(posted[0].id, posted[1].id);
+	say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), 1);
+	cr_expect_eq(nmessages(), 0);
+	/* one of them that cannot be had is no reason to tell the others again */
+	say_posted(STS_FETCH_ERROR, "its status is 404");
+	cr_expect_eq(ncounted(), 0);
+	cr_assert_eq(nmessages(), 1);
+	expect_message(0, "a@x.test");
+	pass_s(DAY_S);
+	cr_expect_eq(nposts, 2);
+}
+
+Test(queue_tlsrpt, mail_is_sent_though_nobody_takes_it_by_https)
+{
+	ask_for(HTTPS ",mailto:a@x.test");
+	say_posted(STS_WEBPKI_INVALID, "");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 1);
+}
+
+/* RFC 8460 5.5 */
+Test(queue_tlsrpt, what_is_not_taken_is_posted_again_for_a_day)
+{
+	char id[128];
+	int i;
+
+	ask_for(HTTPS);
+	strlcpy(id, posted[0].id, sizeof(id));
+	for (i = 0; i < 20 && ncounted() > 0; i++) {
+		if (nasked > 0)
+			answer_one(HTTPS);
+		if (nposted > 0) {
+			cr_expect_str_eq(posted[0].id, id);
+			say_posted(STS_FETCH_ERROR, "its status is 500");
+		} else
+			pass_s(TLSRPT_RETRY_MOST_S);
+	}
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_geq(nposts, 6);
+	cr_expect_leq(nposts, 8);
+	cr_expect_eq(nmessages(), 0);
+}
+
+/* That is no fault of the domain's. */
+Test(queue_tlsrpt, what_this_server_could_not_post_is_kept_for_a_week)
+{
+	int i;
+
+	ask_for(HTTPS);
+	for (i = 0; i < 60 && ncounted() > 0; i++) {
+		if (nasked > 0)
+			answer_one(HTTPS);
+		if (nposted > 0)
+			say_posted(STS_UNKNOWN, "out of memory");
+		pass_s(TLSRPT_RETRY_MOST_S);
+	}
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_gt(now_ms, 5LL * DAY_S * 1000);
+}
+
+Test(queue_tlsrpt, without_a_process_sts_a_report_waits_for_one)
+{
+	count("z.test");
+	begin();
+	pass_s(2);
+	answer_one(HTTPS);
+	pass_s(10);
+	cr_expect_eq(ncounted(), 1);
+	begin_sts();
+	cr_assert_eq(nposted, 1);
+	/* which is killed, and is followed by another */
+	begin_sts();
+	cr_assert_eq(nposted, 1);
+	say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nposts, 2);
+}
+
+/* The process ends, and another one begins. */
+static void
+restart(void)
+{
+	queue_tlsrpt_free(&r);
+	channel_free(resolver);
+	nasked = nposted = 0;
+	begin();
+	begin_sts();
+	pass_s(2);
+}
+
+/* Until the counts are gone, the report is posted again, as the same one. */
+Test(queue_tlsrpt, a_queue_that_is_killed_loses_no_report)
+{
+	char id[128];
+
+	ask_for(HTTPS ",mailto:a@x.test");
+	strlcpy(id, posted[0].id, sizeof(id));
+	restart();
+	cr_expect_eq(ncounted(), 1);
+	cr_assert_eq(nasked, 1);
+	answer_one(HTTPS ",mailto:a@x.test");
+	cr_assert_eq(nposted, 1);
+	cr_expect_str_eq(posted[0].id, id);
+	say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), 0);
+	restart();
+	cr_expect_eq(nasked, 0);
+	cr_expect_eq(nposts, 2);
+	cr_expect_eq(nmessages(), 1);
+}
+
+Test(queue_tlsrpt, a_store_that_fails_does_not_have_it_posted_again)
+{
+	ask_for(HTTPS ",mailto:a@x.test");
+	change_rows("ALTER TABLE tls_count RENAME TO broken");
+	say_posted(STS_FETCHED, "");
+	change_rows("ALTER TABLE broken RENAME TO tls_count");
+	cr_expect_eq(ncounted(), 1);
+	cr_expect_eq(nmessages(), 0);
+	pass_s(2 * TLSRPT_RETRY_MOST_S);
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 1);
+	cr_expect_eq(nposts, 1);
+	cr_expect_eq(ntotal, 1);
 }
 
 /* The next process begins anew; nothing is sent twice. */

@@ -67,13 +67,23 @@ Test(roles, each_worker_asks_one_keyd_and_each_other_peer)
 	cr_assert_not(role_asks(&s, ROLE_WORKER, 1, ROLE_KEYD, 1));
 }
 
-/* RFC 8460: it looks up who wants reports. */
-Test(roles, the_queue_asks_the_resolver_for_reports_alone)
+/* RFC 8460: it looks up who wants reports, and has them posted. */
+Test(roles, the_queue_asks_the_resolver_and_sts_for_reports_alone)
 {
-	struct settings s = { .resolvers = 2 };
+	struct settings_domain d = { .mta_sts = true };
+	struct settings s = { .resolvers = 2, .domains = &d, .ndomains = 1 };
 
 	cr_expect_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 1));
+	cr_expect_eq(role_count(&s, ROLE_STS), 1);
+	cr_expect_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_STS, 1));
+	cr_expect(role_asks(&s, ROLE_RELAY, 1, ROLE_STS, 1));
 	s.tls_reports = true;
+	cr_expect(role_asks(&s, ROLE_QUEUE, 1, ROLE_STS, 1));
+	d.mta_sts = false;
+	cr_expect_eq(role_count(&s, ROLE_STS), 1);
+	cr_expect(role_asks(&s, ROLE_QUEUE, 1, ROLE_STS, 1));
+	/* without policies it is for the queue alone */
+	cr_expect_not(role_asks(&s, ROLE_RELAY, 1, ROLE_STS, 1));
 	cr_expect(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 1));
 	/* as one that asks, it has one of them */
 	cr_expect_not(role_asks(&s, ROLE_QUEUE, 1, ROLE_RESOLVER, 2));

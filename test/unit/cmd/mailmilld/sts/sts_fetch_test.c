@@ -2,15 +2,13 @@
  * and the clock are the test's. */
 
 #include <criterion/criterion.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cmd/mailmilld/sts/sts_curl.h"
 #include "cmd/mailmilld/sts/sts_fetch.h"
 #include "core/process/channel.h"
 #include "core/scheduler.h"
+#include "test/unit/cmd/mailmilld/sts/fake_curl.h"
 
 #define FETCHES_MAX	256
 
@@ -19,62 +17,6 @@ static struct lookup *lookup;
 static struct channel *resolver;
 static struct sts_fetches *fetches;
 static uint64_t clock_ms;
-
-/* --- libcurl, which transfers nothing ------------------------------------------ */
-
-static unsigned int nhandles;
-
-static CURL *
-easy_init(void)
-{
-	nhandles++;
-	return malloc(1);
-}
-
-static CURLcode
-easy_setopt(CURL *, CURLoption, ...)
-{
-	return CURLE_OK;
-}
-
-static void
-easy_cleanup(CURL *easy)
-{
-	nhandles--;
-	free(easy);
-}
-
-static CURLM *
-multi_init(void)
-{
-	static char multi;
-
-	return (CURLM *)(void *)&multi;
-}
-
-static CURLMcode
-multi_setopt(CURLM *, CURLMoption, ...)
-{
-	return CURLM_OK;
-}
-
-static CURLMcode
-multi_handle(CURLM *, CURL *)
-{
-	return CURLM_OK;
-}
-
-static struct curl_slist *
-slist_append(struct curl_slist *, const char *)
-{
-	return calloc(1, sizeof(struct curl_slist));
-}
-
-static void
-slist_free_all(struct curl_slist *list)
-{
-	free(list);
-}
 
 /* --- the fetches ---------------------------------------------------------------- */
 
@@ -118,21 +60,15 @@ setup(void)
 {
 	const struct msg_peer who = { .role = ROLE_RESOLVER };
 	struct sts_fetches_config config = { .port = 443,
-		.is_wanted = is_wanted, .now_ms = now_ms };
+		.places = STS_FETCHES_MAX, .seconds = STS_FETCH_SECONDS,
+		.short_ms = STS_FETCH_SHORT_MS, .is_wanted = is_wanted,
+		.now_ms = now_ms };
 	char err[256];
 	int fds[2];
 
 	clock_ms = 1000000;
-	ngots = nhandles = 0;
-	sts_curl = (struct sts_curl){ .easy_init = easy_init,
-		.easy_cleanup = easy_cleanup, .multi_init = multi_init,
-		.multi_add_handle = multi_handle,
-		.multi_remove_handle = multi_handle,
-		.slist_append = slist_append,
-		.slist_free_all = slist_free_all };
-	/* they are macros, too */
-	sts_curl.easy_setopt = easy_setopt;
-	sts_curl.multi_setopt = multi_setopt;
+	ngots = 0;
+	fake_curl_set();
 	cr_assert_not_null(sched = scheduler_create(NULL));
 	cr_assert_not_null(lookup = lookup_new(ROLE_STS));
 	cr_assert_eq(channel_pair(fds), 0);
@@ -152,7 +88,7 @@ teardown(void)
 
 	for (i = 0; i < ngots; i++)
 		sts_fetch_cancel(&gots[i].fetch);
-	cr_expect_eq(nhandles, 0);
+	cr_expect_eq(fake_curl_count(), 0);
 	sts_fetches_free(fetches);
 	lookup_free(lookup);
 	channel_free(resolver);
@@ -267,15 +203,15 @@ Test(sts_fetch, one_that_takes_long_makes_room_while_others_wait)
 	struct got *silent = begin_silent(STS_FETCHES_MAX, "evil.test");
 	struct got *own = begin_at("a.example", "192.0.2.2:1");
 
-	cr_expect_eq(nhandles, STS_FETCHES_MAX);
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX);
 	clock_ms += STS_FETCH_SHORT_MS;
 	wait_turn(silent, STS_FETCHES_MAX, 1);
 	/* it was not given all its time, which is no failure of the domain */
 	cr_expect_eq(silent[0].failure, STS_UNKNOWN);
 	cr_expect_eq(own->n, 0);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX);
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX);
 	sts_fetch_cancel(&own->fetch);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1);
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX - 1);
 }
 
 Test(sts_fetch, without_others_that_wait_nobody_is_hurried)
@@ -303,9 +239,9 @@ Test(sts_fetch, turns_and_ends_are_by_registrant)
 	cr_expect_eq(own->n, 0);
 	for (i = 0; i < 20; i++)
 		more[i].is_wanted = false;
-	cr_expect_eq(nhandles, STS_FETCHES_MAX);
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX);
 	sts_fetch_cancel(&own->fetch);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1, "it had begun");
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX - 1, "it had begun");
 }
 
 Test(sts_fetch, the_next_one_is_of_the_registrant_that_has_the_fewest)
@@ -319,7 +255,7 @@ Test(sts_fetch, the_next_one_is_of_the_registrant_that_has_the_fewest)
 	wait_turn(silent, STS_FETCHES_MAX, 1);
 	cr_expect_eq(silent[5].n, 1);
 	sts_fetch_cancel(&own->fetch);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1, "it had begun");
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX - 1, "it had begun");
 	cr_expect_eq(over_of(more, 20), 0);
 }
 
@@ -356,18 +292,18 @@ Test(sts_fetch, a_host_that_was_slow_waits_behind_those_of_which_nothing_is_know
 	clock_ms -= STS_FETCH_SHORT_MS;
 	again = begin_silent(1, "p0.test");
 	own = begin_at("own.example", "192.0.2.2:1");
-	cr_assert_eq(nhandles, STS_FETCHES_MAX);
+	cr_assert_eq(fake_curl_count(), STS_FETCHES_MAX);
 	sts_fetch_cancel(&late->fetch);
-	cr_assert_eq(nhandles, STS_FETCHES_MAX - 1);
-	for (i = 0; i < 600 && nhandles < STS_FETCHES_MAX; i++)
+	cr_assert_eq(fake_curl_count(), STS_FETCHES_MAX - 1);
+	for (i = 0; i < 600 && fake_curl_count() < STS_FETCHES_MAX; i++)
 		cr_assert_geq(scheduler_pass(sched, 100), 0);
 	sts_fetch_cancel(&own->fetch);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1, "it had begun");
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX - 1, "it had begun");
 	/* it has a turn, too */
-	for (i = 0; i < 600 && nhandles < STS_FETCHES_MAX; i++)
+	for (i = 0; i < 600 && fake_curl_count() < STS_FETCHES_MAX; i++)
 		cr_assert_geq(scheduler_pass(sched, 100), 0);
 	sts_fetch_cancel(&again->fetch);
-	cr_expect_eq(nhandles, STS_FETCHES_MAX - 1);
+	cr_expect_eq(fake_curl_count(), STS_FETCHES_MAX - 1);
 }
 
 /* --- addresses ------------------------------------------------------------------- */
@@ -383,11 +319,11 @@ Test(sts_fetch, addresses_that_no_host_has_are_not_connected_to)
 		g = begin_at("a.example", bad[i]);
 		cr_expect_eq(g->n, 1, "%s", bad[i]);
 		cr_expect_eq(g->failure, STS_FETCH_ERROR);
-		cr_expect_eq(nhandles, 0);
+		cr_expect_eq(fake_curl_count(), 0);
 	}
 	g = begin_at("a.example", "127.0.0.1:1");
 	cr_expect_eq(g->n, 0);
-	cr_expect_eq(nhandles, 1);
+	cr_expect_eq(fake_curl_count(), 1);
 }
 
 Test(sts_fetch, a_host_that_was_not_asked_for_is_no_failure_of_the_domain)
