@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/role/ctl_answer.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/util/monotonic.h"
@@ -103,13 +104,6 @@ on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 	return needmask | E_TIMEOUT;
 }
 
-static void
-refuse(int fd, const char *answer)
-{
-	(void)!write(fd, answer, strlen(answer));
-	close(fd);
-}
-
 void
 queue_ctl_begin(struct queue_role *r, int fd, const char *request,
     unsigned int len)
@@ -121,7 +115,7 @@ queue_ctl_begin(struct queue_role *r, int fd, const char *request,
 		return;
 	}
 	if (r->queue == NULL || r->nctls == CTLS_MAX) {
-		refuse(fd, r->queue == NULL ?
+		ctl_answer_refuse(fd, r->queue == NULL ?
 		    "{\"again\":true,\"error\":\"the queue is not open yet: "
 		    "try again in a moment; if it stays so, see the log\"}\n" :
 		    "{\"again\":true,\"error\":\"too many requests at once: "
@@ -144,7 +138,7 @@ queue_ctl_begin(struct queue_role *r, int fd, const char *request,
 err2:
 	free(ctl);
 err1:
-	refuse(fd, "{\"error\":\"out of memory: try again\"}\n");
+	ctl_answer_refuse(fd, CTL_ANSWER_NO_MEMORY);
 }
 
 void

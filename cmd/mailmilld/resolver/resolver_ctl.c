@@ -12,24 +12,23 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/lookup/mx.h"
+#include "cmd/mailmilld/role/ctl_answer.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
 #include "core/scheduler.h"
 
 #define CTLS_MAX	16
-#define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
 #define SMTP_PORT	25
 #define AGAIN	"{\"again\":true,\"error\":\"the resolver is being replaced, or " \
 		"has too many requests: try again in a moment\"}\n"
-#define NO_MEMORY	"{\"error\":\"out of memory: try again\"}\n"
 
 struct resolver_ctl {
 	TAILQ_ENTRY(resolver_ctl) link;
 	struct resolver		*resolver;
 	Event			*event;
 	json_t			*answer;	/* being put together */
-	char			*text;		/* the whole of it */
-	size_t			 len, done;
+	struct ctl_answer	 whole;		/* the same, when it is complete */
+	bool			 is_whole;
 	enum lookup_type	 type;
 	struct lookup_ask	*ask;
 	struct mx		*mx;
@@ -43,7 +42,7 @@ ctl_free(struct resolver_ctl *ctl)
 	lookup_cancel(&ctl->ask);
 	mx_close(&ctl->mx);
 	json_decref(ctl->answer);
-	free(ctl->text);
+	ctl_answer_clear(&ctl->whole);
 	free(ctl);
 }
 
@@ -53,48 +52,27 @@ static int
 on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 {
 	struct resolver_ctl *ctl = closure;
-	int n = 0, needmask = E_WRITE;
+	int needmask = 0;
 
-	if (ctl->text == NULL) {
-		/* it waits for the answer; mailmillctl has left */
-		if ((eventtype & E_EXCEPTION) == 0)
-			return E_ASYNC | E_EXCEPTION;
-		goto out;
+	/* with E_EXCEPTION mailmillctl has left, with E_TIMEOUT it reads nothing */
+	if (!ctl->is_whole && (eventtype & E_EXCEPTION) == 0)
+		return E_ASYNC | E_EXCEPTION;
+	if (ctl->is_whole && (eventtype & (E_WRITE | E_ASYNC)) != 0)
+		needmask = ctl_answer_write(&ctl->whole, e, now);
+	if (needmask == 0) {
+		event_close(e);
+		ctl_free(ctl);
 	}
-	if ((eventtype & (E_WRITE | E_ASYNC)) == 0)
-		goto out;			/* it reads nothing */
-	while (ctl->done < ctl->len && (n = event_write(e, ctl->text +
-	    ctl->done, (int)(ctl->len - ctl->done), &needmask)) > 0)
-		ctl->done += (size_t)n;
-	if (ctl->done < ctl->len && n == -1 && errno == EAGAIN) {
-		e->trigger = *now;
-		e->trigger.tv_sec += STALL_S;
-		return needmask | E_TIMEOUT;
-	}
-out:
-	event_close(e);
-	ctl_free(ctl);
-	return 0;
+	return needmask;
 }
 
 /* The answer is complete. */
 static void
 ctl_answer(struct resolver_ctl *ctl)
 {
-	char *text = json_dumps(ctl->answer, JSON_COMPACT);
-
-	if (text == NULL || asprintf(&ctl->text, "%s\n", text) == -1)
-		ctl->text = strdup(NO_MEMORY);
-	free(text);
-	ctl->len = ctl->text == NULL ? 0 : strlen(ctl->text);
+	ctl_answer_set(&ctl->whole, ctl->answer);
+	ctl->is_whole = true;
 	schedule_event_and_dispatch(ctl->event, E_ASYNC);
-}
-
-static void
-refuse(int fd, const char *answer)
-{
-	(void)!write(fd, answer, strlen(answer));
-	close(fd);
 }
 
 /* --- hops ----------------------------------------------------------------- */
@@ -305,7 +283,7 @@ resolver_ctl_begin(struct resolver *r, int fd, const char *request,
 		return;
 	}
 	if (r->lookup == NULL || r->nctls == CTLS_MAX) {
-		refuse(fd, AGAIN);
+		ctl_answer_refuse(fd, AGAIN);
 		return;
 	}
 	if ((ctl = calloc(1, sizeof(*ctl))) == NULL ||
@@ -315,7 +293,7 @@ resolver_ctl_begin(struct resolver *r, int fd, const char *request,
 		if (ctl != NULL)
 			json_decref(ctl->answer);
 		free(ctl);
-		refuse(fd, NO_MEMORY);
+		ctl_answer_refuse(fd, CTL_ANSWER_NO_MEMORY);
 		return;
 	}
 	ctl->resolver = r;
@@ -334,7 +312,7 @@ resolver_ctl_end_all(struct resolver *r)
 
 	while ((ctl = TAILQ_FIRST(&r->ctls)) != NULL) {
 		fd = ctl->event->fd;
-		if (ctl->text == NULL)
+		if (!ctl->is_whole)
 			(void)!write(fd, AGAIN, strlen(AGAIN));
 		watch_close(&ctl->event);
 		ctl_free(ctl);

@@ -4,29 +4,24 @@
 
 #include "cmd/mailmilld/sts/sts_int.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "cmd/mailmilld/role/ctl_answer.h"
 #include "core/loop/watch.h"
 #include "core/process/log.h"
 
 #define CTLS_MAX	16
-#define STALL_S		30	/* mailmillctl has read nothing for so long: give up */
 #define LIMIT_DEFAULT	1000	/* domains of a list */
 #define AGAIN	"{\"again\":true,\"error\":\"the process sts is being replaced, or " \
 		"has too many requests: try again in a moment\"}\n"
-#define NO_MEMORY	"{\"error\":\"out of memory: try again\"}\n"
 
 struct sts_ctl {
 	TAILQ_ENTRY(sts_ctl)	 link;
 	struct sts_ctls		*all;
 	Event			*event;
-	char			*text;
-	size_t			 len, done;
+	struct ctl_answer	 answer;
 };
 
 static void
@@ -34,15 +29,8 @@ ctl_free(struct sts_ctl *ctl)
 {
 	TAILQ_REMOVE(&ctl->all->list, ctl, link);
 	ctl->all->n--;
-	free(ctl->text);
+	ctl_answer_clear(&ctl->answer);
 	free(ctl);
-}
-
-static void
-refuse(int fd, const char *answer)
-{
-	(void)!write(fd, answer, strlen(answer));
-	close(fd);
 }
 
 /* --- writing -------------------------------------------------------------- */
@@ -51,40 +39,32 @@ static int
 on_event(Event *e, int eventtype, void *closure, struct timeval *now)
 {
 	struct sts_ctl *ctl = closure;
-	int n = 0, needmask = E_WRITE;
+	int needmask = 0;
 
-	if ((eventtype & (E_WRITE | E_ASYNC)) == 0)
-		goto out;			/* it reads nothing, or has left */
-	while (ctl->done < ctl->len && (n = event_write(e, ctl->text +
-	    ctl->done, (int)(ctl->len - ctl->done), &needmask)) > 0)
-		ctl->done += (size_t)n;
-	if (ctl->done < ctl->len && n == -1 && errno == EAGAIN) {
-		e->trigger = *now;
-		e->trigger.tv_sec += STALL_S;
-		return needmask | E_TIMEOUT;
+	/* else it reads nothing, or has left */
+	if ((eventtype & (E_WRITE | E_ASYNC)) != 0)
+		needmask = ctl_answer_write(&ctl->answer, e, now);
+	if (needmask == 0) {
+		event_close(e);
+		ctl_free(ctl);
 	}
-out:
-	event_close(e);
-	ctl_free(ctl);
-	return 0;
+	return needmask;
 }
 
-/* takes ${text} and ${fd} */
+/* takes ${fd} */
 static void
-answer(struct sts_ctls *cs, int fd, char *text)
+answer(struct sts_ctls *cs, int fd, const json_t *said)
 {
 	struct sts_ctl *ctl = calloc(1, sizeof(*ctl));
 
-	if (text == NULL || ctl == NULL ||
+	if (ctl == NULL ||
 	    (ctl->event = watch_fd(fd, E_WRITE, on_event, ctl)) == NULL) {
-		free(text);
 		free(ctl);
-		refuse(fd, NO_MEMORY);
+		ctl_answer_refuse(fd, CTL_ANSWER_NO_MEMORY);
 		return;
 	}
 	ctl->all = cs;
-	ctl->text = text;
-	ctl->len = strlen(text);
+	ctl_answer_set(&ctl->answer, said);
 	TAILQ_INSERT_TAIL(&cs->list, ctl, link);
 	cs->n++;
 }
@@ -207,7 +187,6 @@ void
 sts_ctl_begin(struct sts_ctls *cs, int fd, const char *request,
     unsigned int len)
 {
-	char *text, *line = NULL;
 	json_t *root, *said;
 
 	if (fd == -1) {		/* it was lost on its way to us */
@@ -215,18 +194,14 @@ sts_ctl_begin(struct sts_ctls *cs, int fd, const char *request,
 		return;
 	}
 	if (!cs->is_open || cs->n == CTLS_MAX) {
-		refuse(fd, AGAIN);
+		ctl_answer_refuse(fd, AGAIN);
 		return;
 	}
 	root = json_loadb(request, len, JSON_REJECT_DUPLICATES, NULL);
 	said = act(cs, root);
-	text = json_dumps(said, JSON_COMPACT);
-	if (text != NULL && asprintf(&line, "%s\n", text) == -1)
-		line = NULL;
-	free(text);
+	answer(cs, fd, said);
 	json_decref(said);
 	json_decref(root);
-	answer(cs, fd, line);
 }
 
 void
