@@ -21,6 +21,7 @@
 #include "core/queue/queue_tls_report.h"
 #include "core/scheduler.h"
 #include "core/store/queue_spool.h"
+#include "test/unit/cmd/mailmilld/lookup/fake_resolver.h"
 #include "test/unit/core/queue/queue_fixture.h"
 
 #define START	1700000000	/* the fixture's clock, in the day ... */
@@ -39,10 +40,7 @@ static int64_t now_ms;		/* since START, */
 static int64_t base_ms;		/* when the fixture's other clock was this */
 
 /* The questions that wait for an answer */
-static struct asked {
-	uint64_t ask;
-	char	 name[LIM_DOMAIN + 1];
-} asked[64];
+static struct fake_question asked[64];
 static unsigned int nasked, ntotal;
 
 /* The reports that wait until sts says what has become of them */
@@ -126,25 +124,15 @@ hear_sts(void)
 static void
 hear(void)
 {
-	struct channel_msg msg;
-	struct msg_lookup base;
-	int rc;
+	struct fake_question q;
 
 	hear_sts();
-
-	while ((rc = channel_recv(resolver, &msg)) == 1) {
-		memcpy(&base, msg.base, sizeof(base));
-		if (msg.type != N_ASK)
-			continue;
-		cr_assert_eq(base.type, LOOKUP_TXT);
+	while (fake_resolver_hear(resolver, &q)) {
+		cr_assert_eq(q.type, LOOKUP_TXT);
 		cr_assert_lt(nasked, sizeof(asked) / sizeof(asked[0]));
-		asked[nasked].ask = base.ask;
-		snprintf(asked[nasked].name, sizeof(asked[0].name), "%.*s",
-		    (int)msg.nentries, (const char *)msg.entries);
-		nasked++;
+		asked[nasked++] = q;
 		ntotal++;
 	}
-	cr_assert(rc == 0 || errno == EAGAIN);
 }
 
 /* Let some time pass. */
@@ -165,8 +153,6 @@ pass_s(int64_t seconds)
 static void
 answer(enum lookup_status status, const char *const *records)
 {
-	struct msg_looked_up base = { .ask = asked[0].ask, .status = status,
-		.ttl_s = 60 };
 	uint8_t buf[2048];
 	struct lookup_record record = { .type = LOOKUP_R_TXT };
 	size_t len = 0;
@@ -178,8 +164,7 @@ answer(enum lookup_status status, const char *const *records)
 		cr_assert_eq(lookup_record_put(buf, sizeof(buf), &len,
 		    &record), 0);
 	}
-	cr_assert_eq(channel_send(resolver, N_ANSWER, &base, buf,
-	    (unsigned int)len, -1), 0);
+	fake_resolver_say(resolver, asked[0].ask, status, 0, buf, len);
 	memmove(asked, asked + 1, --nasked * sizeof(asked[0]));
 	/* before anything else */
 	while (scheduler_pass(s, 0) > 0)
@@ -298,16 +283,11 @@ expect_message(size_t i, const char *to)
 static void
 begin(void)
 {
-	const struct msg_peer who = { .role = ROLE_RESOLVER, .slot = 1,
-		.instance = 1 };
-	int fds[2];
+	int fd;
 
 	cr_assert_eq(queue_tlsrpt_new(&r), 0);
-	cr_assert_eq(channel_pair(fds), 0);
-	resolver = channel_open(fds[1], msg_rows, NMSGS, ROLE_RESOLVER,
-	    ROLE_QUEUE);
-	cr_assert_not_null(resolver);
-	queue_tlsrpt_peer(&r, &who, fds[0]);
+	resolver = fake_resolver_open(ROLE_QUEUE, &fd);
+	queue_tlsrpt_peer(&r, &fake_resolver_who, fd);
 	queue_tlsrpt_open(&r);
 }
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cmd/mailmilld/sts/sts_errand.h"
-#include "core/process/channel.h"
 #include "core/scheduler.h"
+#include "test/unit/cmd/mailmilld/lookup/fake_resolver.h"
 
 static struct scheduler *sched;
 static struct lookup *lookup;
@@ -28,17 +28,10 @@ static const struct sts_cache_ops ops = { .record = sts_errand_record,
 static void
 setup(void)
 {
-	const struct msg_peer who = { .role = ROLE_RESOLVER };
-	int fds[2];
-
 	clock_ms = 1000000;
 	cr_assert_not_null(sched = scheduler_create(NULL));
 	cr_assert_not_null(lookup = lookup_new(ROLE_STS));
-	cr_assert_eq(channel_pair(fds), 0);
-	resolver = channel_open(fds[0], msg_rows, NMSGS, ROLE_RESOLVER,
-	    ROLE_STS);
-	cr_assert_not_null(resolver);
-	cr_assert_eq(lookup_peer(lookup, &who, fds[1]), 0);
+	resolver = fake_resolver_connect(lookup, ROLE_STS);
 	sts_errands_begin(&errands, lookup, now_ms);
 	cr_assert_not_null(cache = sts_cache_new(&ops, &errands));
 }

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cmd/mailmilld/sts/sts_fetch.h"
-#include "core/process/channel.h"
 #include "core/scheduler.h"
+#include "test/unit/cmd/mailmilld/lookup/fake_resolver.h"
 #include "test/unit/cmd/mailmilld/sts/fake_curl.h"
 
 #define FETCHES_MAX	256
@@ -58,24 +58,18 @@ now_ms(void)
 static void
 setup(void)
 {
-	const struct msg_peer who = { .role = ROLE_RESOLVER };
 	struct sts_fetches_config config = { .port = 443,
 		.places = STS_FETCHES_MAX, .seconds = STS_FETCH_SECONDS,
 		.short_ms = STS_FETCH_SHORT_MS, .is_wanted = is_wanted,
 		.now_ms = now_ms };
 	char err[256];
-	int fds[2];
 
 	clock_ms = 1000000;
 	ngots = 0;
 	fake_curl_set();
 	cr_assert_not_null(sched = scheduler_create(NULL));
 	cr_assert_not_null(lookup = lookup_new(ROLE_STS));
-	cr_assert_eq(channel_pair(fds), 0);
-	resolver = channel_open(fds[0], msg_rows, NMSGS, ROLE_RESOLVER,
-	    ROLE_STS);
-	cr_assert_not_null(resolver);
-	cr_assert_eq(lookup_peer(lookup, &who, fds[1]), 0);
+	resolver = fake_resolver_connect(lookup, ROLE_STS);
 	config.lookup = lookup;
 	fetches = sts_fetches_new(&config, err, sizeof(err));
 	cr_assert_not_null(fetches, "%s", err);
@@ -109,32 +103,23 @@ pass(void)
 
 /* The resolver has these octets of records for the one host that is asked for. */
 static void
-answer(uint32_t status, uint32_t flags, const uint8_t *octets, size_t len)
+answer(enum lookup_status status, uint32_t flags, const uint8_t *octets,
+    size_t len)
 {
-	struct msg_looked_up base = { .status = status, .flags = flags };
-	struct msg_lookup question;
-	struct channel_msg msg;
+	struct fake_question q;
 
-	cr_assert_eq(channel_recv(resolver, &msg), 1);
-	cr_assert_eq(msg.type, N_ASK);
-	memcpy(&question, msg.base, sizeof(question));
-	base.ask = question.ask;
-	cr_assert_eq(channel_send(resolver, N_ANSWER, &base, octets,
-	    (unsigned int)len, -1), 0);
+	cr_assert(fake_resolver_hear(resolver, &q));
+	fake_resolver_say(resolver, q.ask, status, flags, octets, len);
 	pass();
 }
 
 static void
 answer_address(const char *text)
 {
-	struct lookup_record r = { .type = LOOKUP_R_ADDRESS };
 	uint8_t octets[64];
-	size_t at = 0;
 
-	cr_assert_eq(addr_parse(text, &r.addr), 0);
-	r.addr.in.sin_port = 0;
-	cr_assert_eq(lookup_record_put(octets, sizeof(octets), &at, &r), 0);
-	answer(LOOKUP_FOUND, 0, octets, at);
+	answer(LOOKUP_FOUND, 0, octets, fake_resolver_address(octets,
+	    sizeof(octets), text));
 }
 
 static struct got *

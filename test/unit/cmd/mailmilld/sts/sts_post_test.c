@@ -12,6 +12,7 @@
 #include "cmd/mailmilld/sts/sts_int.h"
 #include "core/scheduler.h"
 #include "core/util/monotonic.h"
+#include "test/unit/cmd/mailmilld/lookup/fake_resolver.h"
 #include "test/unit/cmd/mailmilld/sts/fake_curl.h"
 
 #define URL	"https://z.example:8443/tls?a"
@@ -27,18 +28,6 @@ done(void *)
 {
 }
 
-static int
-dns_fds(int fds[2])
-{
-	const struct msg_peer who = { .role = ROLE_RESOLVER };
-
-	if (channel_pair(fds) == -1)
-		return -1;
-	resolver = channel_open(fds[0], msg_rows, NMSGS, ROLE_RESOLVER,
-	    ROLE_STS);
-	return resolver == NULL ? -1 : lookup_peer(lookup, &who, fds[1]);
-}
-
 static void
 setup(void)
 {
@@ -52,7 +41,7 @@ setup(void)
 	fake_curl_set();
 	cr_assert_not_null(sched = scheduler_create(NULL));
 	cr_assert_not_null(lookup = lookup_new(ROLE_STS));
-	cr_assert_eq(dns_fds(fds), 0);
+	resolver = fake_resolver_connect(lookup, ROLE_STS);
 	config.lookup = lookup;
 	posts = sts_fetches_new(&config, err, sizeof(err));
 	cr_assert_not_null(posts, "%s", err);
@@ -115,24 +104,13 @@ post(uint64_t ask, const char *uri, int fd)
 static void
 answer_dns(const char *host, const char *text)
 {
-	struct lookup_record r = { .type = LOOKUP_R_ADDRESS };
-	struct msg_looked_up base = { .status = LOOKUP_FOUND };
-	struct msg_lookup question;
-	struct channel_msg msg;
+	struct fake_question q;
 	uint8_t octets[64];
-	size_t at = 0;
 
-	cr_assert_eq(channel_recv(resolver, &msg), 1);
-	cr_assert_eq(msg.type, N_ASK);
-	cr_assert_eq(msg.nentries, strlen(host));
-	cr_assert_eq(memcmp(msg.entries, host, msg.nentries), 0);
-	memcpy(&question, msg.base, sizeof(question));
-	base.ask = question.ask;
-	cr_assert_eq(addr_parse(text, &r.addr), 0);
-	r.addr.in.sin_port = 0;
-	cr_assert_eq(lookup_record_put(octets, sizeof(octets), &at, &r), 0);
-	cr_assert_eq(channel_send(resolver, N_ANSWER, &base, octets,
-	    (unsigned int)at, -1), 0);
+	cr_assert(fake_resolver_hear(resolver, &q));
+	cr_assert_str_eq(q.name, host);
+	fake_resolver_say(resolver, q.ask, LOOKUP_FOUND, 0, octets,
+	    fake_resolver_address(octets, sizeof(octets), text));
 	pass();
 }
 
