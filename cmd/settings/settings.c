@@ -318,7 +318,7 @@ build(struct conf *c, struct settings *s)
 	}
 	settings_domains_sort(s);
 	if (settings_check(c, s) == -1 || settings_ways_build(c, s) == -1 ||
-	    settings_tls_build(c, s) == -1)
+	    settings_streams_build(c, s) == -1 || settings_tls_build(c, s) == -1)
 		return -1;
 	return 0;
 }

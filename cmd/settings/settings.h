@@ -86,6 +86,14 @@ struct settings_domain {
 				 * Route, an index; of next hops alone */
 	size_t same_way;	/* the first of these whose connections look the
 				 * same, too: settings_way_target() */
+	struct settings_stream {
+		size_t	 first;		/* the first section that has an address
+					 * of Source in common with this one, or
+					 * with another one of them; an index */
+		unsigned int max_connections, max_rate;
+					/* the least of these sections; 0: no
+					 * limit */
+	} stream;			/* of a section with Source alone */
 	unsigned int pipe_account;	/* of Delivery = "pipe": an index of
 					 * pipe_accounts below */
 	/* set by settings_load_recipients() if Recipients is set, of

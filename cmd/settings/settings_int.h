@@ -167,6 +167,12 @@ int settings_check(struct conf *c, struct settings *s);
  * been sorted.  Return 0 or -1 (noted). */
 int settings_ways_build(struct conf *c, struct settings *s);
 
+/* settings_streams_build(c, s): The same of stream.
+ * settings_stream_check(c, d): Check the limits of Source.  Both return 0 or -1
+ * (noted). */
+int settings_streams_build(struct conf *c, struct settings *s);
+int settings_stream_check(struct conf *c, const struct settings_domain *d);
+
 /* settings_route_check(c, s, d): The same of the next hops of ${d}. */
 int settings_route_check(struct conf *c, const struct settings *s,
     const struct settings_domain *d);

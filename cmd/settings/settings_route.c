@@ -139,6 +139,8 @@ check_source(struct conf *c, const struct settings_domain *d)
 {
 	union addr first, second;
 
+	if (settings_stream_check(c, d) == -1)
+		return -1;
 	if (d->source.n == 0)
 		return 0;
 	if (!settings_is_relayed(d))

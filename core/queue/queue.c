@@ -80,6 +80,7 @@ queue_close(struct queue *q)
 		while ((m = LIST_FIRST(&q->buckets[i])) != NULL)
 			queue_message_free(q, m);
 	queue_targets_free(q);
+	queue_streams_free(q);
 	q->store_ops->close(q->store);
 	queue_held_free(q);
 	queue_starts_free(q);

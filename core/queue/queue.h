@@ -180,6 +180,11 @@ struct queue_route {
 	 * first and at most; 0: as the queue thinks */
 	unsigned int	 window_first, window_max;
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
+	/* targets with one number of a stream, such as those that mail is sent to from
+	 * one address, have together: messages a minute, and at agents at a time; 0: no
+	 * bound.  Each target has one stream at most; 0: none */
+	uint32_t	 stream;
+	unsigned int	 stream_rate, stream_window;
 	uint32_t	 section;	/* what jobs have as such */
 	bool		 is_other;	/* the section of the addressee is not there, and this is where the settings of today let him go */
 	unsigned int	 times;		/* how long it waits: 1 + an index of config.times; 0: as the config says */

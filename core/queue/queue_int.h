@@ -225,6 +225,14 @@ queue_has_succeeded(const struct queue_rcpt *r)
 	    r->outcome == QUEUE_EXPANDED;
 }
 
+/* Has ${t} not answered lately?  One that is all of its transport always has. */
+static inline bool
+queue_target_is_slow(const struct queue *q, const struct queue_target *t)
+{
+	return !queue_target_is_plain(t) && (t->is_resting ||
+	    t->heard_ms == 0 || t->heard_ms + QUEUE_SLOW_MS <= q->now_ms);
+}
+
 static inline int64_t
 queue_ms(const struct timeval *now)
 {

@@ -140,6 +140,22 @@ choose_agent(const struct queue *q, unsigned int transport,
 	return best;
 }
 
+/* Has one of them room for another job, if it takes any? */
+static bool
+has_agent(const struct queue *q, unsigned int transport, enum queue_class class)
+{
+	const struct queue_agent *a;
+	unsigned int i;
+
+	for (i = 0; i < QUEUE_AGENTS_MAX; i++) {
+		a = &q->agents[i];
+		if (a->is_used && a->transport == transport &&
+		    room_at(q, a, class) > 0)
+			return true;
+	}
+	return false;
+}
+
 static struct job_origin
 origin_of(const struct queue_message *m, const struct queue_rcpt *r)
 {
@@ -297,12 +313,27 @@ dispatch_to(struct queue *q, unsigned int agent, enum queue_class class)
 	return taken == b.n;
 }
 
+/* May a target have jobs, with those of streams that get a turn now? */
+static bool
+has_turn(struct queue *q, unsigned int transport, enum queue_class class)
+{
+	enum queue_class each;
+
+	if (!TAILQ_EMPTY(&q->targets.news[transport])) {
+		for (each = 0; each < QUEUE_CLASSES; each++)
+			q->targets.takes[transport][each] =
+			    has_agent(q, transport, each);
+		queue_streams_offer(q, transport);
+	}
+	return queue_target_has_turn(q, transport, class);
+}
+
 static void
 dispatch_class(struct queue *q, unsigned int transport, enum queue_class class)
 {
 	int agent;
 
-	while (queue_target_has_turn(q, transport, class) &&
+	while (has_turn(q, transport, class) &&
 	    (agent = choose_agent(q, transport, class)) != -1)
 		if (!dispatch_to(q, (unsigned int)agent, class) &&
 		    queue_target_has_turn(q, transport, class)) {
@@ -316,10 +347,14 @@ queue_dispatch(struct queue *q)
 {
 	unsigned int t;
 
-	for (t = 0; t < q->config.ntransports && !q->is_stopped; t++) {
-		dispatch_class(q, t, QUEUE_NEW);
-		dispatch_class(q, t, QUEUE_DUE);
-	}
+	for (t = 0; t < q->config.ntransports && !q->is_stopped; t++)
+		do {
+			dispatch_class(q, t, QUEUE_NEW);
+			dispatch_class(q, t, QUEUE_DUE);
+			/* of streams, what of one class was sent may have been
+			 * before the other in line */
+		} while (queue_target_has_turn(q, t, QUEUE_NEW) &&
+		    choose_agent(q, t, QUEUE_NEW) != -1);
 }
 
 void

@@ -315,7 +315,7 @@ queue_message_route(struct queue *q, struct queue_message *m,
 		}
 		route.target[0] = '\0';
 		route.window_first = route.window_max = route.max_rate = 0;
-		route.section = route.times = 0;
+		route.section = route.times = route.stream = 0;
 		route.is_other = false;
 		to.rcpt = r->rcpt;
 		to.section = sections != NULL ? sections[i] : NULL;

@@ -165,13 +165,15 @@ queue_targets_run(struct queue *q)
 		look(q, is_end);
 	if (is_end)
 		ts->look_ms = q->now_ms + QUEUE_SLOW_MS;
+	queue_streams_run(q);
 	queue_backlogs_scan(q);
 }
 
 int64_t
 queue_targets_due(const struct queue *q)
 {
-	int64_t due = MIN(q->targets.wake_ms, queue_backlogs_due(q));
+	int64_t due = MIN(MIN(q->targets.wake_ms, queue_streams_due(q)),
+	    queue_backlogs_due(q));
 
 	if (q->is_stopped)
 		return INT64_MAX;

@@ -50,12 +50,15 @@ queue_targets_init(struct queue *q)
 	struct queue_targets *ts = &q->targets;
 	size_t i, class;
 
-	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++)
+	for (i = 0; i < QUEUE_TRANSPORTS_MAX; i++) {
 		for (class = 0; class < QUEUE_CLASSES; class++)
 			TAILQ_INIT(&ts->turns[i][class]);
+		TAILQ_INIT(&ts->news[i]);
+	}
 	TAILQ_INIT(&ts->timed);
 	TAILQ_INIT(&ts->backlogs);
 	TAILQ_INIT(&ts->idle);
+	ts->streams_ms = INT64_MAX;
 	ts->seed = arc4random();
 	ts->wake_ms = INT64_MAX;
 	ts->look_ms = q->now_ms + QUEUE_SLOW_MS;
@@ -184,8 +187,7 @@ queue_target_get(struct queue *q, const struct queue_route *route)
 	if (t == NULL)
 		return NULL;
 	q->targets.last = t;
-	queue_target_limit(q, t, route);
-	return t;
+	return queue_target_limit(q, t, route) == -1 ? NULL : t;
 }
 
 void
@@ -200,6 +202,8 @@ queue_target_use(struct queue *q, struct queue_message *m,
 	t->counted = q->targets.walks;
 	if (t->nplaces[queue_class(m)]++ == 0)
 		q->targets.nholding[queue_class(m)]++;
+	if (t->stream != NULL)
+		queue_stream_placed(t->stream, queue_class(m), true);
 }
 
 void
@@ -218,6 +222,8 @@ queue_target_unuse(struct queue *q, struct queue_message *m,
 	t->counted = q->targets.walks;
 	if (--t->nplaces[queue_class(m)] == 0)
 		q->targets.nholding[queue_class(m)]--;
+	if (t->stream != NULL)
+		queue_stream_placed(t->stream, queue_class(m), false);
 }
 
 /* Where ${m} waits */
@@ -327,10 +333,17 @@ queue_target_has_turn(const struct queue *q, unsigned int transport,
 }
 
 struct queue_target *
-queue_target_turn(const struct queue *q, unsigned int transport,
+queue_target_turn(struct queue *q, unsigned int transport,
     enum queue_class class)
 {
-	return TAILQ_FIRST(&q->targets.turns[transport][class]);
+	struct queue_target *t;
+
+	queue_streams_offer(q, transport);
+	/* what the other class has sent may have been the last for now */
+	while ((t = TAILQ_FIRST(&q->targets.turns[transport][class])) != NULL &&
+	    t->stream != NULL && !queue_stream_may_send(q, t->stream))
+		queue_stream_withdraw(q, t->stream, class);
+	return t;
 }
 
 void

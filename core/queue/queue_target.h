@@ -39,6 +39,9 @@
  * attempt, and its row names the target.  When the target takes mail again, it
  * comes from there as there is room, the longest waiting first.
  *
+ * Streams: targets that are reached from one address may have a rate together, and
+ * so many messages at agents: see queue_stream.c.
+ *
  * Order: targets have turns of QUEUE_TURN recipients, or one message.  The senders
  * at each target have turns of QUEUE_QUANTUM: those of new messages are in
  * QUEUE_LANES lanes, by a hash. */
@@ -87,15 +90,17 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 
 struct queue_message;
 struct queue_rcpt;
+struct queue_stream;
 TAILQ_HEAD(queue_waiting, queue_rcpt);
 
 struct queue_target {
 	LIST_ENTRY(queue_target) hash;
-	TAILQ_ENTRY(queue_target) turn[QUEUE_CLASSES];	/* while it may send, and has what */
+	TAILQ_ENTRY(queue_target) turn[QUEUE_CLASSES];	/* while it may send, and has what: of those that have a turn, or are in line for one */
 	TAILQ_ENTRY(queue_target) timed;	/* while it waits for a time */
 	TAILQ_ENTRY(queue_target) backlog;	/* while it may have rows that are parked */
 	TAILQ_ENTRY(queue_target) idle;		/* while nusers is 0 */
 	bool		 has_turn[QUEUE_CLASSES];
+	bool		 is_lined[QUEUE_CLASSES]; /* of its stream */
 	bool		 is_timed;
 	bool		 has_backlog;
 	bool		 is_full;	/* more could be sent if its window were larger */
@@ -120,6 +125,7 @@ struct queue_target {
 	int64_t		 max_rest_s;	/* the least of its routes' longest intervals; 0: not known */
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	struct bucket	 rate;
+	struct queue_stream *stream;	/* what others have with it; NULL: nothing */
 	uint64_t	 admitted;	/* the walk in which it has taken some of a message */
 	char		*error;		/* why it rests, for what is parked; owned */
 	unsigned int	 turns[QUEUE_CLASSES];	/* of bands */
@@ -149,6 +155,11 @@ struct queue_targets {
 	struct queue_target_list timed, backlogs, idle;
 	struct queue_target *plain[QUEUE_TRANSPORTS_MAX]; /* those without a text */
 	struct queue_target *last;	/* found last */
+	LIST_HEAD(, queue_stream) streams; /* for good: they come from the settings */
+	bool		 takes[QUEUE_TRANSPORTS_MAX][QUEUE_CLASSES]; /* for streams: an agent had room when a turn was last given */
+	TAILQ_HEAD(, queue_stream) news[QUEUE_TRANSPORTS_MAX]; /* those of which another target may get a turn */
+	size_t		 nlined, nturned; /* targets that have a stream, and are in line or have a turn; by class */
+	int64_t		 streams_ms;	/* when to see those for which some wait */
 	size_t		 n;
 	size_t		 nholding[QUEUE_CLASSES]; /* that have places */
 	size_t		 nslow[QUEUE_CLASSES];	/* places of messages with is_slow */
@@ -221,7 +232,7 @@ void queue_target_remove(struct queue *q, struct queue_message *m,
  * queue_target_turned(q, t, class): Its turn is over. */
 bool queue_target_has_turn(const struct queue *q, unsigned int transport,
     enum queue_class class);
-struct queue_target *queue_target_turn(const struct queue *q,
+struct queue_target *queue_target_turn(struct queue *q,
     unsigned int transport, enum queue_class class);
 struct queue_rcpt *queue_target_first(struct queue_target *t,
     enum queue_class class);
@@ -257,6 +268,41 @@ void queue_target_back(struct queue *q, struct queue_target *t,
 void queue_target_result(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket, enum queue_result result, const char *why);
 
+/* core/queue/queue_stream.c: what targets have together
+ * queue_stream_join(q, t, route): ${t}, which has no stream, has that of ${route}.
+ * Return 0, or -1 (ENOMEM).
+ * queue_stream_see(q, t, class, has_mail): Has ${t} something to send, but for its
+ * stream?
+ * queue_stream_may_send(q, s): May another message be sent?
+ * queue_stream_withdraw(q, s, class): None may: those that have a turn wait for
+ * another one.
+ * queue_stream_sent(q, t, class): An agent has a message.
+ * queue_stream_over(q, s, is_unsent): It has it no more; ${is_unsent}: it was not
+ * sent.
+ * queue_stream_places(s, class): So many places more may its targets have.
+ * queue_stream_placed(s, class, is_more): One has one more, or one less.
+ * queue_streams_offer(q, transport): Give those their turns who may send now.
+ * queue_streams_run(q), queue_streams_due(q): As queue_targets_run(). */
+int queue_stream_join(struct queue *q, struct queue_target *t,
+    const struct queue_route *route);
+void queue_stream_see(struct queue *q, struct queue_target *t,
+    enum queue_class class, bool has_mail);
+bool queue_stream_may_send(const struct queue *q, struct queue_stream *s);
+void queue_stream_withdraw(struct queue *q, struct queue_stream *s,
+    enum queue_class class);
+void queue_stream_sent(struct queue *q, struct queue_target *t,
+    enum queue_class class);
+void queue_stream_over(struct queue *q, struct queue_stream *s,
+    bool is_unsent);
+size_t queue_stream_places(const struct queue_stream *s,
+    enum queue_class class);
+void queue_stream_placed(struct queue_stream *s, enum queue_class class,
+    bool is_more);
+void queue_streams_offer(struct queue *q, unsigned int transport);
+void queue_streams_run(struct queue *q);
+int64_t queue_streams_due(const struct queue *q);
+void queue_streams_free(struct queue *q);
+
 /* Backlogs: rows of recipients that are parked.
  * queue_target_parked(q, t): ${t} has one more.
  * queue_target_backlog(q): One that may be loaded now, or NULL; each once in a
@@ -288,14 +334,13 @@ void queue_target_hurry_to(struct queue *q, const struct queue_addressee *to);
  * queue_memory_is_short(q): Is so much of the memory for new messages used that a
  * slow target might keep others from being read?
  * queue_places_are_short(q, class): The same of the places.
- * queue_target_is_slow(q, t): Has it not answered lately?  One that is all of its
- * transport always has.
- * queue_target_limit(q, t, route): Take the limits of ${route}.
+ * queue_target_limit(q, t, route): Take the limits of ${route}.  Return 0, or -1
+ * (ENOMEM).
  * queue_target_see(q, t): Give ${t} its turn, or take it away.
  * queue_target_named(q, transport, name): The one with that name, made if it is
  * not known. */
 void queue_target_see(struct queue *q, struct queue_target *t);
-void queue_target_limit(struct queue *q, struct queue_target *t,
+int queue_target_limit(struct queue *q, struct queue_target *t,
     const struct queue_route *route);
 int64_t queue_target_rest_ms(const struct queue *q,
     const struct queue_target *t);
@@ -304,8 +349,6 @@ uint32_t queue_target_bound(const struct queue *q,
     const struct queue_target *t);
 bool queue_memory_is_short(const struct queue *q);
 bool queue_places_are_short(const struct queue *q, enum queue_class class);
-bool queue_target_is_slow(const struct queue *q,
-    const struct queue_target *t);
 struct queue_target *queue_target_named(struct queue *q,
     unsigned int transport, const char *name);
 

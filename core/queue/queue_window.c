@@ -77,6 +77,10 @@ queue_target_see(struct queue *q, struct queue_target *t)
 		t->is_full = true;
 	for (class = 0; class < QUEUE_CLASSES; class++) {
 		is = t->nwaiting[class] > 0 && may_have(q, t, class);
+		if (t->stream != NULL) {
+			queue_stream_see(q, t, class, is);
+			continue;
+		}
 		if (is == t->has_turn[class])
 			continue;
 		list = &q->targets.turns[t->transport][class];
@@ -90,7 +94,7 @@ queue_target_see(struct queue *q, struct queue_target *t)
 
 /* Recipients whose routes say different things may have the same target: the
  * strictest counts. */
-void
+int
 queue_target_limit(struct queue *q, struct queue_target *t,
     const struct queue_route *route)
 {
@@ -108,13 +112,19 @@ queue_target_limit(struct queue *q, struct queue_target *t,
 		t->window_max = t->threshold = max;
 		t->window = MIN(t->window, max);
 	}
+	if (route->stream != 0 && t->stream == NULL) {
+		if (queue_stream_join(q, t, route) == -1)
+			return -1;
+		queue_target_see(q, t);
+	}
 	if (route->max_rate == 0 ||
 	    (t->max_rate != 0 && t->max_rate <= route->max_rate))
-		return;
+		return 0;
 	t->max_rate = route->max_rate;
 	/* as many at once as in a second */
 	bucket_init_room(&t->rate, t->max_rate,
 	    TOKENS * MAX(t->max_rate / 60, 1), (uint64_t)q->now_ms);
+	return 0;
 }
 
 /* It waits for ${ms}. */
@@ -162,6 +172,8 @@ queue_target_sent(struct queue *q, struct queue_target *t,
 		}
 		if (t->max_rate != 0)
 			take_rate(q, t);
+		if (t->stream != NULL)
+			queue_stream_sent(q, t, class);
 		queue_target_see(q, t);
 	}
 	ticket.epoch = t->epoch;
@@ -175,6 +187,8 @@ queue_target_back(struct queue *q, struct queue_target *t,
 	if (queue_target_is_plain(t))
 		return;
 	t->nsent[ticket.class] -= ticket.is_counted;
+	if (t->stream != NULL && ticket.is_counted)
+		queue_stream_over(q, t->stream, true);
 	if (ticket.epoch == t->epoch)
 		t->is_probing = false;
 	queue_target_see(q, t);
@@ -269,6 +283,8 @@ queue_target_result(struct queue *q, struct queue_target *t,
 		return;
 	}
 	t->nsent[ticket.class] -= ticket.is_counted;
+	if (t->stream != NULL && ticket.is_counted)
+		queue_stream_over(q, t->stream, false);
 	t->nresults++;
 	if (result == TARGET_TOOK || result == TARGET_ANSWERED) {
 		t->heard_ms = q->now_ms;
@@ -305,13 +321,6 @@ bool
 queue_places_are_short(const struct queue *q, enum queue_class class)
 {
 	return q->held[class].nfiles >= QUEUE_FILES_MAX / 2;
-}
-
-bool
-queue_target_is_slow(const struct queue *q, const struct queue_target *t)
-{
-	return !queue_target_is_plain(t) && (t->is_resting ||
-	    t->heard_ms == 0 || t->heard_ms + QUEUE_SLOW_MS <= q->now_ms);
 }
 
 /* May a message wait for ${t}, which rests, to be the probe? */
@@ -373,6 +382,8 @@ place_room(const struct queue *q, const struct queue_target *t,
 	}
 	/* no more than it takes soon */
 	bound = MIN(bound, 2 * t->window);
+	if (t->stream != NULL)
+		free = MIN(free, queue_stream_places(t->stream, class));
 	return bound > has ? MIN(bound - has, free) : 0;
 }
 

@@ -168,6 +168,17 @@ op_section(void *closure, const char *name, const char **why_r)
 	return d != NULL ? d->name : NULL;
 }
 
+/* What all that comes from the same addresses has together */
+static void
+take_stream(const struct settings_stream *stream, struct queue_route *route_r)
+{
+	if (stream->max_rate == 0 && stream->max_connections == 0)
+		return;
+	route_r->stream = 1 + (uint32_t)stream->first;
+	route_r->stream_rate = stream->max_rate;
+	route_r->stream_window = WINDOW_EACH * stream->max_connections;
+}
+
 static int
 op_route(void *closure, const struct queue_addressee *to,
     struct queue_route *route_r, char *text_r)
@@ -202,6 +213,7 @@ op_route(void *closure, const struct queue_addressee *to,
 	route_r->window_max = WINDOW_EACH *
 	    (unsigned int)route.domain->max_connections;
 	route_r->max_rate = (unsigned int)route.domain->max_rate;
+	take_stream(&route.domain->stream, route_r);
 	return 0;
 }
 

@@ -88,6 +88,13 @@ static const struct {
 	{ "Delivery = smtp Source = \"192.0.2.7\"", NULL },
 	{ "Delivery = smtp Source = { \"2001:db8::7\", \"192.0.2.7\" }",
 	    NULL },
+	{ "Delivery = smtp Source = \"192.0.2.7\" Source_Max_Rate = 100 "
+	    "Source_Max_Connections = 3", NULL },
+	{ "Delivery = smtp Source_Max_Rate = 100", "option 'Source_Max_Rate' "
+	    "of Domain \"a.test\": only together with Source" },
+	{ "Delivery = smtp Source_Max_Connections = 3", "option "
+	    "'Source_Max_Connections' of Domain \"a.test\": only together "
+	    "with Source" },
 	{ "Delivery = smtp Source = { \"192.0.2.7\", \"192.0.2.8\" }",
 	    "option 'Source': expected at most one address of IPv4 and one of "
 	    "IPv6, found \"192.0.2.8\"" },

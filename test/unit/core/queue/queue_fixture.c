@@ -122,6 +122,10 @@ op_route(void *closure, const struct queue_addressee *to,
 		route_r->window_first = f->hop_first;
 		route_r->window_max = f->hop_max;
 		route_r->max_rate = f->hop_rate;
+		route_r->stream = f->stream_rate + f->stream_window > 0 ?
+		    (unsigned char)domain[0] : 0;
+		route_r->stream_rate = f->stream_rate;
+		route_r->stream_window = f->stream_window;
 	}
 	if (strncmp(to->sender, "section", 7) == 0)
 		route_r->section = 4711;

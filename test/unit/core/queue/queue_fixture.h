@@ -62,6 +62,7 @@ struct qf {
 	/* of QF_RELAY */
 	const char		*hop;	/* the target of all; NULL: the domain is */
 	unsigned int		 hop_first, hop_max, hop_rate;	/* limits of each target */
+	unsigned int		 stream_rate, stream_window; /* of all domains together that begin with the same octet */
 	bool			 is_hopless;	/* such domains are QF_NEAR's */
 	unsigned int		 reports_left;	/* unless 0: there is memory for so many, and then for none */
 	size_t			 nmembers;	/* of an alias; 0: two */

@@ -18,6 +18,11 @@ setup(void)
 	    "ESMTP_Listener { Listen \"127.0.0.1:25\" { } }\n"
 	    "Domain \"ours.test\" { }\n"
 	    "Domain \"b.invalid\" { Delivery = smtp Route = \"192.0.2.2\" }\n"
+	    "Domain \"c.test\" { Delivery = smtp Source = \"192.0.2.9\" "
+	    "Source_Max_Rate = 30 }\n"
+	    "Domain \"d.test\" { Delivery = smtp Source = \"192.0.2.9\" "
+	    "Source_Max_Connections = 4 }\n"
+	    "Domain \"e.test\" { Delivery = smtp Source = \"192.0.2.8\" }\n"
 	    "Domain \"*\" { Delivery = smtp Route = \"192.0.2.1\" }\n");
 	child.settings = s;
 }
@@ -84,4 +89,24 @@ Test(queue_ops, a_section_is_known_by_its_title)
 	cr_expect_null(queue_role_ops.section(&role, "far.test", &why));
 	cr_expect_not_null(strstr(why, "no Domain section"), "%s", why);
 	cr_expect_null(queue_role_ops.section(&role, "", &why));
+}
+
+Test(queue_ops, sections_with_a_limit_for_their_source_have_a_stream)
+{
+	static const char *const rcpts[] = { "a@c.test", "a@d.test" };
+	const uint32_t number = route_of(rcpts[0], NULL).stream;
+	struct queue_route route;
+	size_t i;
+
+	cr_expect_neq(number, 0);
+	for (i = 0; i < 2; i++) {
+		route = route_of(rcpts[i], NULL);
+		cr_expect_eq(route.stream, number);
+		cr_expect_eq(route.stream_rate, 30);
+		/* as many as a target has for each of its connections */
+		cr_expect_eq(route.stream_window, 4 * 5);
+	}
+	cr_expect_eq(route_of("a@e.test", NULL).stream, 0);
+	cr_expect_eq(route_of("a@far.test", NULL).stream, 0);
+	cr_expect_eq(route_of("a@ours.test", NULL).stream, 0);
 }
