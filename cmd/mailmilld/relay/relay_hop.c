@@ -46,6 +46,34 @@ max_of(const struct relay_hops *h, const struct settings_domain *d)
 	return max > 0 ? max : 1;
 }
 
+/* What bounds the connections to the target of ${target}, which goes by ${d}: that of
+ * another next hop of it, if there is one, and of several sections the least counts.
+ * NULL: ENOMEM. */
+static struct relay_bound *
+bound_of(struct relay_hops *h, const struct settings_domain *d,
+    char *target)
+{
+	struct relay_hop key = { .target = target }, *hop;
+	size_t max = max_of(h, d);
+
+	if (settings_is_mx(d)) {
+		hop = RB_NFIND(relay_hop_tree, &h->mx_tree, &key);
+		while (hop != NULL && strcmp(hop->target, target) == 0 &&
+		    hop->domain->same_way != d->same_way)
+			hop = RB_NEXT(relay_hop_tree, &h->mx_tree, hop);
+		if (hop != NULL && strcmp(hop->target, target) != 0)
+			hop = NULL;
+	} else
+		TAILQ_FOREACH (hop, &h->list, link)
+			if (hop->domain->same_way == d->same_way)
+				break;
+	if (hop == NULL)
+		return relay_bound_target(max);
+	if (max < hop->bound->max)
+		hop->bound->max = hop->bound->limit = max;
+	return hop->bound;
+}
+
 static struct relay_hop *
 hop_new(struct relay_hops *h, const struct settings_domain *d,
     const char *target, enum relay_hop_kind kind)
@@ -54,14 +82,16 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 
 	if ((hop = calloc(1, sizeof(*hop))) == NULL)
 		return NULL;
-	if ((hop->target = strdup(target)) == NULL) {
+	if ((hop->target = strdup(target)) == NULL ||
+	    (hop->bound = bound_of(h, d, hop->target)) == NULL) {
+		free(hop->target);
 		free(hop);
 		return NULL;
 	}
+	hop->bound->nhops++;
 	hop->h = h;
 	hop->domain = d;
 	hop->helo = helo_of(h, d);
-	hop->max = hop->limit = max_of(h, d);
 	relay_way_open(&hop->way, &h->ways, d, settings_is_mx(d) ?
 	    hop->target : NULL, hop);
 	hop->kind = kind;
@@ -75,13 +105,13 @@ hop_new(struct relay_hops *h, const struct settings_domain *d,
 void
 relay_hop_want_none(struct relay_hop *hop)
 {
-	struct relay_peer *p = hop->wanted;
+	struct relay_bound *b = hop->wanted;
 
-	if (p == NULL)
+	if (b == NULL)
 		return;
 	hop->wanted = NULL;
-	p->nwaiting--;
-	relay_peer_put(&hop->h->peers, p);
+	b->nwaiting--;
+	relay_bound_put(&hop->h->bounds, b);
 }
 
 void
@@ -99,6 +129,8 @@ relay_hop_free(struct relay_hop *hop)
 	} else
 		TAILQ_REMOVE(&h->list, hop, link);
 	relay_hop_want_none(hop);
+	hop->bound->nhops--;
+	relay_bound_put(&h->bounds, hop->bound);
 	relay_way_close(&hop->way);
 	free(hop->target);
 	free(hop);
@@ -114,10 +146,9 @@ find_route(struct relay_hops *h, const struct settings_domain *d,
 	TAILQ_FOREACH (hop, &h->list, link)
 		if (hop->kind == kind && hop->domain->same_way == d->same_way)
 			break;
-	if (hop != NULL) {
-		if (max_of(h, d) < hop->max)
-			hop->max = hop->limit = max_of(h, d);
-	} else if ((hop = hop_new(h, d, target, kind)) != NULL)
+	if (hop != NULL)
+		(void)bound_of(h, d, hop->target);
+	else if ((hop = hop_new(h, d, target, kind)) != NULL)
 		TAILQ_INSERT_TAIL(&h->list, hop, link);
 	return hop;
 }
@@ -225,8 +256,10 @@ relay_hop_take(struct relay_hop *hop, bool is_new)
 		return NULL;
 	TAILQ_REMOVE(&hop->waiting, m, link);
 	hop->nfor_new -= m->is_for_new;
-	if (--hop->nwaiting == 0)
+	if (--hop->nwaiting == 0) {
 		TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
+		relay_hop_want_none(hop);
+	}
 	return m;
 }
 
@@ -368,7 +401,7 @@ relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
 	if (conn->state == CONN_IDLE)
 		TAILQ_REMOVE(&h->idle, conn, idle);
 	hop->count[conn->state]--;
-	relay_peer_move(conn->peer, conn->state, state, now);
+	relay_bounds_move(conn->bounds, conn->state, state, now);
 	conn->state = state;
 	conn->since_ms = now;
 	hop->count[state]++;
@@ -386,4 +419,13 @@ relay_hop_nready(const struct relay_hop *hop)
 {
 	return hop->count[CONN_IDLE] + hop->count[CONN_WOKEN] +
 	    hop->count[CONN_BUSY];
+}
+
+void
+relay_hop_gave_way(struct relay_hop *hop)
+{
+	if (hop->nwaiting == 0)
+		return;
+	TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
+	TAILQ_INSERT_TAIL(&hop->h->wanting, hop, wanting);
 }

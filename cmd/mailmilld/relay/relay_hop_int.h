@@ -6,14 +6,14 @@
 
 #include <sys/tree.h>
 
+#include "cmd/mailmilld/relay/relay_bound_int.h"
 #include "cmd/mailmilld/relay/relay_int.h"
-#include "cmd/mailmilld/relay/relay_peer_int.h"
 #include "cmd/mailmilld/relay/relay_way_int.h"
 
 #define RELAY_HOPS_KEPT	1024	/* domains whose MX records lead there: beyond, those without mail are forgotten */
 
 /* Mail of one target that has needs of its own has next hops of its own, with the
- * same addresses. */
+ * same addresses, and its part of the same connections. */
 enum relay_hop_kind {
 	HOP_PLAIN,
 	HOP_OPTIONAL,		/* what others demand of TLS does not count (RFC 8689 4.2.2) */
@@ -32,11 +32,9 @@ struct relay_hop {
 	enum relay_hop_kind	 kind;
 	uint64_t		 clear_ms;	/* no TLS until then */
 	struct relay_way	 way;		/* its addresses */
-	size_t			 max;		/* connections */
-	size_t			 limit;		/* the server has taken only so many, ... */
-	uint64_t		 limit_ms;	/* ... which counts until then */
+	struct relay_bound	*bound;		/* of the target: others have it, too */
 	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
-	struct relay_peer	*wanted;	/* it waits for one of the connections to it to end */
+	struct relay_bound	*wanted;	/* it waits for one of these connections to end */
 	struct relay_mails	 waiting;
 	size_t			 nwaiting;
 	size_t			 nfor_new;	/* of them: is_for_new */
@@ -51,7 +49,7 @@ struct relay_hops {
 	const struct relay_env	*env;
 	struct spool_sources	*sources;
 	struct relay_ways	 ways;
-	struct relay_peer_tree	 peers;
+	struct relay_bound_tree	 bounds;	/* addresses */
 	const struct relay_conn_ops *conn_ops;	/* of all connections */
 	const struct relay_ops	*ops;
 	void			*closure;
@@ -113,21 +111,34 @@ struct relay_hop *relay_hop_of_kind(struct relay_hop *hop,
     enum relay_hop_kind kind);
 
 /* relay_hop_set_state(hop, conn, state): Count it there.
- * relay_hop_nready(hop): Connections that are past the greeting. */
+ * relay_hop_nready(hop): Connections that are past the greeting.
+ * relay_hop_gave_way(hop): It has ended one that others wanted: they are first now. */
 void relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
     enum relay_conn_state state);
 size_t relay_hop_nready(const struct relay_hop *hop);
+void relay_hop_gave_way(struct relay_hop *hop);
 
 /* --- relay_hop_place.c: which addresses may have one more connection --------- */
 
-/* relay_hop_with_room(hop, place): The first of ${place} and those that can be tried
+/* relay_hop_has_room(hop): May there be one more to its target?
+ * relay_hop_with_room(hop, place): The first of ${place} and those that can be tried
  * beside it which may have one more connection; NULL: none may, or ${place} is.
- * relay_hop_want(hop, place): None may: wait for the end of one of the connections
- * to ${place}.  Return false if that address says nothing: it is not worth it.
+ * relay_hop_want(hop, b): ${hop} has no connection, and there is none for it: wait for
+ * the end of one of those that count for ${b}.
+ * relay_hop_want_place(hop, place): The same for ${place}, or for the address that
+ * connections there come from.  Return false if it is not worth it: the place says
+ * nothing.
+ * relay_hop_source(hop, place, source_r): Does it count from where connections to
+ * ${place} come?
  * relay_hop_is_crowded(hop, place, why_r): The reason for a failure. */
 const struct relay_place *relay_hop_with_room(struct relay_hop *hop,
     const struct relay_place *place);
-bool relay_hop_want(struct relay_hop *hop, const struct relay_place *place);
+bool relay_hop_has_room(struct relay_hop *hop);
+void relay_hop_want(struct relay_hop *hop, struct relay_bound *b);
+bool relay_hop_want_place(struct relay_hop *hop,
+    const struct relay_place *place);
+bool relay_hop_source(const struct relay_hop *hop,
+    const struct relay_place *place, union addr *source_r);
 void relay_hop_is_crowded(const struct relay_hop *hop,
     const struct relay_place *place, struct job_error *why_r);
 

@@ -27,8 +27,21 @@ enum {
 };
 #define JOBS_MANY	(JOBS_RELAY / 2 / 4 * 3)
 
-/* A connection that has been opened for longer than ${ms}, of a next hop that has
- * none ready; NULL: none has */
+/* Does other mail wait for the end of ${conn}?  An address that says nothing keeps no
+ * other one's place for long; where it is the address of an MX host, those that wait
+ * have been told so (relay_hop_want_place()). */
+static bool
+is_in_the_way(const struct relay_conn *conn)
+{
+	const struct relay_bound *b = conn->bounds[BOUND_SOURCE];
+
+	return (b != NULL && b->nwaiting > 0) ||
+	    (conn->bounds[BOUND_TARGET] != NULL &&
+	    conn->bounds[BOUND_TARGET]->nwaiting > 0);
+}
+
+/* A connection that has been opened for longer than ${ms}, or than UNREADY_SHORT_MS
+ * if it is in the way, of a next hop that has none ready; NULL: none has */
 static struct relay_conn *
 find_unready(const struct relay_hops *h, uint64_t ms)
 {
@@ -42,7 +55,8 @@ find_unready(const struct relay_hops *h, uint64_t ms)
 			continue;
 		TAILQ_FOREACH (conn, &hop->conns, link)
 			if (conn->state == CONN_OPENING &&
-			    now - conn->since_ms >= ms)
+			    now - conn->since_ms >= (is_in_the_way(conn) ?
+			    UNREADY_SHORT_MS : ms))
 				return conn;
 	}
 	return NULL;
@@ -57,7 +71,8 @@ end_unready(struct relay_conn *conn, uint64_t ms)
 	struct job_error why;
 
 	snprintf(words, sizeof(words), "the connection was not ready for mail "
-	    "within %llu s", (unsigned long long)(ms / 1000));
+	    "within %llu s", (unsigned long long)(is_in_the_way(conn) ?
+	    UNREADY_SHORT_MS : ms) / 1000);
 	relay_said_failure(ETIMEDOUT, words, conn->remote, &why);
 	relay_way_failed(&hop->way, conn->place, &why, ETIMEDOUT);
 	relay_conn_give_up(conn, words);

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/loop/after.h"
 #include "core/process/log.h"
@@ -60,7 +61,8 @@ lacks_room(const struct relay_hop *hop)
 {
 	const struct relay_hops *h = hop->h;
 
-	return (hop->nwaiting > 0 && hop->nconns >= hop->limit) ||
+	return (hop->nwaiting > 0 && (hop->wanted != NULL ||
+	    hop->bound->nconns >= hop->bound->limit)) ||
 	    (!TAILQ_EMPTY(&h->wanting) && h->nconns >= h->env->max);
 }
 
@@ -78,8 +80,8 @@ late_of(const struct relay_hop_list *list)
 		TAILQ_FOREACH (conn, &hop->conns, link)
 			if (conn->state == CONN_LEAVING &&
 			    now - conn->since_ms >= LEAVE_MS &&
-			    (lacks_room(hop) || (conn->peer != NULL &&
-			    conn->peer->nwaiting > 0)))
+			    (lacks_room(hop) ||
+			    relay_bounds_are_waited_for(conn->bounds)))
 				return conn;
 	}
 	return NULL;
@@ -137,10 +139,13 @@ put_off(struct relay_hop *hop)
 static void
 all_failed(struct relay_hop *hop)
 {
+	struct relay_bound *b = hop->bound;
+
 	/* those that there are are served, and there may be no more */
 	if (relay_hop_nready(hop) > 0) {
-		hop->limit = relay_hop_nready(hop);
-		hop->limit_ms = monotonic_ms() + LIMIT_MS;
+		b->limit = b->count[CONN_IDLE] + b->count[CONN_WOKEN] +
+		    b->count[CONN_BUSY];
+		b->limit_ms = monotonic_ms() + LIMIT_MS;
 	} else if (relay_hop_fail_waiting(hop) && hop->h->timer == NULL)
 		hop->h->timer = after_ms(0, on_timer, hop->h);
 	relay_way_begin(&hop->way);
@@ -212,13 +217,35 @@ put_route(const struct route_addr *addr, char *buf, size_t len)
 		    text), *addr->name != '\0' ? " of " : "", addr->name);
 }
 
+/* Whom a connection to ${place} counts for.  Return 0, or -1 (ENOMEM). */
+static int
+get_bounds(struct relay_hop *hop, const struct relay_place *place,
+    struct relay_bound *v[NBOUNDS])
+{
+	struct relay_bound_tree *t = &hop->h->bounds;
+	union addr source;
+	bool has_source = relay_hop_source(hop, place, &source);
+
+	v[BOUND_TARGET] = hop->bound;
+	v[BOUND_HOST] = hop->way.mx == NULL ? NULL :
+	    relay_bound_get(t, BOUND_HOST, &place->addr.ip);
+	v[BOUND_SOURCE] = !has_source ? NULL :
+	    relay_bound_get(t, BOUND_SOURCE, &source);
+	if ((hop->way.mx == NULL || v[BOUND_HOST] != NULL) &&
+	    (!has_source || v[BOUND_SOURCE] != NULL))
+		return 0;
+	relay_bounds_put(t, v);
+	errno = ENOMEM;
+	return -1;
+}
+
 /* Return 0, or -1 with errno. */
 static int
 open_at(struct relay_hop *hop, const struct relay_place *place)
 {
 	struct relay_conn_target target = target_of(hop, place);
 	char route[ADDR_PORT_TEXT + LIM_DOMAIN + 8];
-	struct relay_peer *peer = NULL;
+	struct relay_bound *bounds[NBOUNDS];
 	struct relay_conn *conn;
 	int saved;
 
@@ -227,20 +254,19 @@ open_at(struct relay_hop *hop, const struct relay_place *place)
 		    &target.source);
 	put_route(&place->addr, route, sizeof(route));
 	target.route = route;
-	if (hop->way.mx != NULL && (peer = relay_peer_get(&hop->h->peers,
-	    &place->addr.ip)) == NULL)
+	if (get_bounds(hop, place, bounds) == -1)
 		return -1;
 	target.told = told_of(hop, place, &target);
 	conn = relay_conn_open(&target, hop->h->conn_ops, hop);
 	if (conn == NULL) {
 		saved = errno;
-		relay_peer_put(&hop->h->peers, peer);
+		relay_bounds_put(&hop->h->bounds, bounds);
 		errno = saved;
 		return -1;
 	}
-	relay_peer_begin(peer, monotonic_ms());
+	relay_bounds_begin(bounds, monotonic_ms());
 	relay_hop_want_none(hop);
-	conn->peer = peer;
+	memcpy(conn->bounds, bounds, sizeof(bounds));
 	hop->since_ms = 0;
 	conn->place = place->number;
 	relay_way_use(&hop->way, conn->place);
@@ -285,7 +311,8 @@ wait_for_room(struct relay_hop *hop, const struct relay_place *place)
 	/* those that there are take its mail */
 	if (hop->nconns > 0)
 		return true;
-	if (relay_hop_want(hop, place) && put_off(hop))
+	if (relay_hop_want_place(hop, place) &&
+	    (hop->wanted->kind != BOUND_HOST || put_off(hop)))
 		return true;
 	relay_hop_is_crowded(hop, place, &why);
 	relay_way_failed(&hop->way, place->number, &why, EAGAIN);
@@ -346,7 +373,8 @@ relay_hop_late(struct relay_hop *hop, struct relay_conn *conn)
 	if (h->is_draining || h->is_ending || hop->nwaiting == 0 ||
 	    relay_hop_nready(hop) > 0)
 		return;
-	while (hop->nconns < hop->max && h->nconns < h->env->max &&
+	while (hop->bound->nconns < hop->bound->max &&
+	    h->nconns < h->env->max &&
 	    (place = relay_hop_with_room(hop, relay_way_beside(&hop->way,
 	    conn->place))) != NULL && !is_opening(hop, place->number)) {
 		if (open_at(hop, place) == 0 || is_no_room(errno))
@@ -406,8 +434,9 @@ relay_hop_leave(struct relay_hop *hop, struct relay_conn *conn)
 	relay_conn_wake(conn);
 }
 
+/* Is there mail for one more connection? */
 static bool
-may_open(struct relay_hop *hop)
+needs_one(const struct relay_hop *hop)
 {
 	size_t n = hop->nwaiting - hop->nfor_new;
 
@@ -415,11 +444,7 @@ may_open(struct relay_hop *hop)
 	if (hop->nfor_new + n <= hop->count[CONN_OPENING])
 		return false;
 	/* one that shows whether it can be had */
-	if (relay_hop_nready(hop) == 0 && hop->count[CONN_OPENING] > 0)
-		return false;
-	if (hop->nconns == 0 || monotonic_ms() >= hop->limit_ms)
-		hop->limit = hop->max;
-	return hop->nconns < hop->limit;
+	return relay_hop_nready(hop) > 0 || hop->count[CONN_OPENING] == 0;
 }
 
 void
@@ -434,7 +459,13 @@ relay_hop_go(struct relay_hop *hop)
 		relay_hop_set_state(hop, conn, CONN_WOKEN);
 		relay_conn_wake(conn);
 	}
-	while (may_open(hop)) {
+	while (needs_one(hop)) {
+		if (!relay_hop_has_room(hop)) {
+			/* those for mail with other needs make room */
+			if (hop->nconns == 0)
+				relay_hop_want(hop, hop->bound);
+			break;
+		}
 		if (h->nconns >= h->env->max) {
 			/* its end leads here again */
 			if ((conn = TAILQ_FIRST(&h->idle)) != NULL)

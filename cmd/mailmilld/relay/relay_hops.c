@@ -27,7 +27,7 @@
 static bool
 lacks_new(const struct relay_hop *hop)
 {
-	return (hop->nconns >= hop->limit ||
+	return (hop->bound->nconns >= hop->bound->limit ||
 	    hop->h->nconns >= hop->h->env->max) &&
 	    hop->nfor_new > hop->count[CONN_OPENING] +
 	    hop->count[CONN_LEAVING];
@@ -37,7 +37,7 @@ lacks_new(const struct relay_hop *hop)
 static bool
 is_wanted(const struct relay_conn *conn)
 {
-	return conn->peer != NULL && relay_peer_is_wanted(conn->peer);
+	return relay_bounds_are_wanted(conn->bounds);
 }
 
 /* ${conn} has sent something.  It makes room where its own next hop has mail for a
@@ -358,7 +358,9 @@ on_ended(void *closure, struct relay_conn *conn, const struct job_error *why,
 	h->nleaving -= conn->state == CONN_LEAVING;
 	hop->nconns--;
 	h->nconns--;
-	relay_peer_end(&h->peers, conn->peer, conn->state);
+	relay_bounds_end(&h->bounds, conn->bounds, conn->state);
+	if (conn->state == CONN_LEAVING)
+		relay_hop_gave_way(hop);
 	relay_conn_free(conn);
 	if (h->is_ending)
 		return;
@@ -412,7 +414,7 @@ relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
 	TAILQ_INIT(&h->list);
 	TAILQ_INIT(&h->mx_list);
 	RB_INIT(&h->mx_tree);
-	RB_INIT(&h->peers);
+	RB_INIT(&h->bounds);
 	TAILQ_INIT(&h->wanting);
 	return h;
 }

@@ -233,8 +233,16 @@ enum relay_conn_state {
 	NCONN_STATES
 };
 
+/* What bounds their number (relay_bound_int.h) */
+enum relay_bound_kind {
+	BOUND_TARGET,		/* its own, whatever its mail needs */
+	BOUND_HOST,		/* the address of an MX host */
+	BOUND_SOURCE,		/* an address of this machine */
+	NBOUNDS
+};
+
 struct relay_conn;
-struct relay_peer;
+struct relay_bound;
 
 /* What becomes of it.  ${closure} is relay_conn_open()'s. */
 struct relay_conn_ops {
@@ -285,7 +293,7 @@ struct relay_conn {
 	struct relay_mail	*mail;		/* with CONN_BUSY */
 	enum relay_conn_state	 state;		/* assigned by relay_hop.c, relay_hop_open.c; with since_ms */
 	uint64_t		 place;		/* number of its address (relay_way_int.h) */
-	struct relay_peer	*peer;		/* and who that is; NULL: no MX host */
+	struct relay_bound	*bounds[NBOUNDS]; /* for which it counts; NULL: for none of that kind */
 	bool			 is_connected;
 	bool			 is_late;	/* it was not connected in time */
 	bool			 is_beaten;	/* another one of its next hop was faster */

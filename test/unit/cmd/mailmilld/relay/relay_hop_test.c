@@ -59,6 +59,12 @@ setup(void)
 	    "Route = \"192.0.2.1:25\" }\n"
 	    "Domain \"two.test\" { Delivery = smtp "
 	    "Route = { \"192.0.2.1:25\", \"192.0.2.2:25\" } }\n"
+	    "Domain \"few.test\" { Delivery = smtp "
+	    "Route = \"192.0.2.3:25\" Max_Connections = 1 }\n"
+	    "Domain \"from.test\" { Delivery = smtp Route = \"192.0.2.4:25\" "
+	    "Source = \"192.0.2.9\" Source_Max_Connections = 1 }\n"
+	    "Domain \"from2.test\" { Delivery = smtp "
+	    "Route = \"192.0.2.5:25\" Source = \"192.0.2.9\" }\n"
 	    "Domain \"*\" { Delivery = smtp }\n");
 	env = (struct relay_env){ .settings = settings, .max = 10 };
 	cr_assert_not_null(hops = relay_hops_new(&env, sources, &ops, NULL));
@@ -323,4 +329,110 @@ Test(relay_hop, mail_that_needs_tls_waits_where_a_handshake_fails)
 	(void)first_address(hop, &number);
 	cr_expect(relay_hop_without_tls(hop, number, RELAY_MAY, &why));
 	cr_expect_neq(hop->clear_ms, 0);
+}
+
+/* --- connections that count together ------------------------------------------ */
+
+/* The connection ${conn} to ${hop}, which has sent something, counts for the target,
+ * and for ${b}, unless it is NULL. */
+static void
+conn_counted(struct relay_hop *hop, struct relay_conn *conn,
+    struct relay_bound *b)
+{
+	conn_of(hop, conn, 3600000);
+	conn->bounds[BOUND_TARGET] = hop->bound;
+	if (b != NULL)
+		conn->bounds[b->kind] = b;
+	relay_bounds_begin(conn->bounds, monotonic_ms());
+	relay_bounds_move(conn->bounds, CONN_OPENING, CONN_WOKEN,
+	    monotonic_ms());
+}
+
+static void
+conn_counted_end(struct relay_hop *hop, struct relay_conn *conn)
+{
+	conn_end(hop, conn);
+	relay_bounds_end(&hops->bounds, conn->bounds, CONN_LEAVING);
+}
+
+static struct relay_bound *
+bound_at(enum relay_bound_kind kind, const char *text)
+{
+	struct relay_bound *b;
+	union addr addr;
+
+	cr_assert_eq(addr_parse(text, &addr), 0);
+	cr_assert_not_null(b = relay_bound_get(&hops->bounds, kind, &addr));
+	return b;
+}
+
+/* ${conn} has more mail, and makes room for the mail of ${hop}, which waits. */
+static void
+expect_way_given(struct relay_conn *conn, struct relay_hop *hop,
+    const struct relay_bound *b)
+{
+	relay_hops_go(hops);
+	cr_expect_eq(hop->nconns, 0);
+	cr_expect_eq(hop->wanted, b);
+	cr_expect_null(hops->conn_ops->next(conn->closure, conn));
+	cr_expect_eq(conn->state, CONN_LEAVING);
+	cr_expect_eq(nresults, 0);
+}
+
+/* One more mail waits for ${hop}. */
+static void
+put_mail(struct relay_hop *hop)
+{
+	const struct job job = { .job = 7, .source = SEGMENT,
+		.body_source = SEGMENT,
+		.offset = qf_append_said(&s, QF_ID(2),
+		    &(struct spool_envelope){ .flags = 0 }) };
+	struct relay_mail *m = relay_mail_new(&job, 2);
+
+	cr_assert_not_null(m);
+	relay_hop_put(hop, m, false);
+}
+
+/* Mail with other needs waits for the same connections. */
+Test(relay_hop, connections_to_a_target_count_once_whatever_its_mail_needs)
+{
+	struct relay_hop *hop = hop_with_mail("a@few.test", 0), *other;
+	struct relay_conn conn;
+
+	cr_assert_not_null(other = relay_hop_of_kind(hop, HOP_KEEPS_TLS));
+	cr_expect_eq(other->bound, hop->bound);
+	cr_expect_eq(relay_hop_of_kind(hop, HOP_OPTIONAL)->bound, hop->bound);
+	cr_expect_eq(hop->bound->max, 1);
+	conn_counted(hop, &conn, NULL);
+	put_mail(other);
+	expect_way_given(&conn, other, hop->bound);
+	conn_counted_end(hop, &conn);
+}
+
+/* So it is where the hosts are those of MX records; another domain has its own. */
+Test(relay_hop, each_domain_has_its_connections_whatever_its_mail_needs)
+{
+	struct relay_hop *hop = hop_with_mail("a@mx.test", 0), *other;
+
+	cr_assert_not_null(other = relay_hop_of_kind(hop, HOP_KEEPS_TLS));
+	cr_expect_eq(other->bound, hop->bound);
+	cr_expect_eq(hop->bound->nhops, 2);
+	cr_expect_neq(hop_with_mail("a@mx2.test", 0)->bound, hop->bound);
+}
+
+/* Whatever next hops they lead to */
+Test(relay_hop, connections_from_an_address_count_together)
+{
+	struct relay_hop *hop = hop_with_mail("a@from.test", 0);
+	struct relay_hop *other = hop_with_mail("a@from2.test", 0);
+	struct relay_bound *b = bound_at(BOUND_SOURCE, "192.0.2.9:0");
+	struct relay_conn conn;
+
+	conn_counted(hop, &conn, b);
+	expect_way_given(&conn, other, b);
+	/* and the next one is that which has waited */
+	relay_hop_gave_way(hop);
+	cr_expect_eq(TAILQ_FIRST(&hops->wanting), other);
+	relay_hop_want_none(other);
+	conn_counted_end(hop, &conn);
 }
