@@ -233,6 +233,14 @@ queue_target_is_slow(const struct queue *q, const struct queue_target *t)
 	    t->heard_ms == 0 || t->heard_ms + QUEUE_SLOW_MS <= q->now_ms);
 }
 
+/* Is it not for QUEUE_SLOW_MS that it may have something?  Until then it needs no
+ * places. */
+static inline bool
+queue_target_is_far(const struct queue *q, const struct queue_target *t)
+{
+	return t->rate_ms > q->now_ms + QUEUE_SLOW_MS;
+}
+
 static inline int64_t
 queue_ms(const struct timeval *now)
 {

@@ -490,6 +490,12 @@ queue_done(struct queue *q, unsigned int agent,
 	queue_wall_see(q, now);
 	m = job->message;
 	r = &m->rcpts[job->rcpt];
+	if (errnum != 0 && (result->flags & JOB_LATER) != 0 &&
+	    !queue_target_is_plain(r->target)) {
+		queue_target_later(q, r->target, JOB_MS(result->flags));
+		take_back(q, job, false);
+		return;
+	}
 	if (errnum == ESTALE && r->nstale++ < QUEUE_STALE_MAX) {
 		/* it had lost the source: tell it again */
 		queue_untell(q, &m->own, agent);

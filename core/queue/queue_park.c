@@ -64,12 +64,13 @@ park_waiting(struct queue *q, struct queue_waiting *list, size_t *left)
 	}
 }
 
-/* ${t} does not answer, and places are short: what an agent has keeps its places
- * in any case, or what is to be tried first. */
+/* ${t} does not answer, or has nothing for long, and places are short: what an agent
+ * has keeps its places in any case, or what is to be tried first, and soon. */
 static void
 park_places(struct queue *q, struct queue_target *t, enum queue_class class)
 {
-	size_t left = t->nsent[QUEUE_NEW] + t->nsent[QUEUE_DUE] == 0;
+	size_t left = t->nsent[QUEUE_NEW] + t->nsent[QUEUE_DUE] == 0 &&
+	    !queue_target_is_far(q, t);
 	size_t band, lane;
 
 	for (band = 0; band < QUEUE_BANDS; band++) {
@@ -92,6 +93,9 @@ see_timed(struct queue *q, struct queue_target *t)
 	if (queue_target_is_long(t) && t->rest_ms > q->now_ms &&
 	    !(park(q, t, QUEUE_NEW, 0) && park(q, t, QUEUE_DUE, 0)))
 		next = q->now_ms;
+	if (t->later_ms > 0)
+		t->rate_ms = MAX(t->rate_ms, q->now_ms + t->later_ms);
+	t->later_ms = 0;
 	if (t->rate_ms <= q->now_ms)
 		t->rate_ms = 0;
 	else
@@ -115,9 +119,10 @@ look_at(struct queue *q, struct queue_target *t)
 	t->nlast = t->nresults;
 	t->nresults = 0;
 	t->nlooks = (unsigned char)MIN(t->nlooks + 1, 2);
+	if (!queue_target_is_slow(q, t) && !queue_target_is_far(q, t))
+		return;
 	for (class = 0; class < QUEUE_CLASSES; class++)
-		if (t->nplaces[class] > 0 && queue_target_is_slow(q, t) &&
-		    queue_places_are_short(q, class))
+		if (t->nplaces[class] > 0 && queue_places_are_short(q, class))
 			park_places(q, t, class);
 }
 

@@ -28,6 +28,10 @@
  * was answered in time (JOB_SILENT) is no failure of the target, unless the probe was
  * not answered: it may be the fault of one message.
  *
+ * An agent may say that a target gets nothing for some time, as it does where servers
+ * have a rate that targets have together: the window becomes half of what it was, and
+ * grows as after a failure, so that little is sent out and comes back.
+ *
  * Places: a message that is due, and a new one with a large body, is an open file
  * at an agent, and of each class QUEUE_FILES_MAX can be in memory.  A target that
  * does not answer keeps its places until its attempts time out, so it gets few: see
@@ -74,6 +78,7 @@ enum queue_band { QUEUE_URGENT, QUEUE_NORMAL, QUEUE_PATIENT, QUEUE_BANDS };
 #define QUEUE_WINDOW_MAX	100	/* when the route does not say */
 #define QUEUE_REST_MS		1000
 #define QUEUE_REST_MAX_MS	900000
+#define QUEUE_LATER_MS		10	/* at least, when an agent says so */
 #define QUEUE_RESTS_SHORT	2	/* so many: what waits stays in memory */
 #define QUEUE_SLOW_MS		8000	/* what a target takes in that time may wait in memory */
 #define QUEUE_SLOW_LEAST	256	/* and so many recipients in any case, or its part of QUEUE_SLOW_ALL */
@@ -122,6 +127,7 @@ struct queue_target {
 	int64_t		 heard_ms;	/* when it answered last; 0: never */
 	int64_t		 rest_ms;	/* it rests until then; 0: from the next pass on */
 	int64_t		 rate_ms;	/* it may have nothing before; 0: it may */
+	uint32_t	 later_ms;	/* nor for so long from the next pass on */
 	int64_t		 max_rest_s;	/* the least of its routes' longest intervals; 0: not known */
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
 	struct bucket	 rate;
@@ -252,6 +258,8 @@ struct queue_ticket {
  * first of a message or one more of the same.  Return the ticket, for the end of
  * that job.
  * queue_target_back(q, t, ticket): The agent has not done it, which waits again.
+ * queue_target_later(q, t, ms): It has said that ${t} gets nothing for ${ms}; to be
+ * called before queue_target_back().
  * queue_target_result(q, t, ticket, result, why): It has done it, or tried;
  * ${why} is the text of a failure. */
 enum queue_result {
@@ -265,6 +273,7 @@ struct queue_ticket queue_target_sent(struct queue *q,
     struct queue_target *t, enum queue_class class, bool is_first);
 void queue_target_back(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket);
+void queue_target_later(struct queue *q, struct queue_target *t, uint32_t ms);
 void queue_target_result(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket, enum queue_result result, const char *why);
 

@@ -49,7 +49,7 @@ may_have(const struct queue *q, const struct queue_target *t,
 {
 	if (queue_target_is_plain(t))
 		return true;
-	if (t->rate_ms > q->now_ms)
+	if (t->rate_ms > q->now_ms || t->later_ms > 0)
 		return false;
 	if (t->is_resting)
 		return may_probe(q, t);
@@ -192,6 +192,19 @@ queue_target_back(struct queue *q, struct queue_target *t,
 	if (ticket.epoch == t->epoch)
 		t->is_probing = false;
 	queue_target_see(q, t);
+}
+
+void
+queue_target_later(struct queue *q, struct queue_target *t, uint32_t ms)
+{
+	/* what was sent together comes back together */
+	if (t->later_ms == 0 && t->rate_ms <= q->now_ms) {
+		t->window = t->threshold = MAX(t->window / 2, 1);
+		t->credit = 0;
+	}
+	t->later_ms = MAX(t->later_ms, MAX(MIN(ms, JOB_MS_MAX),
+	    QUEUE_LATER_MS));
+	wake_at(q, t, 0);
 }
 
 /* No longer than each message for itself would wait between two attempts */
@@ -368,6 +381,8 @@ place_room(const struct queue *q, const struct queue_target *t,
 	size_t has = t->nplaces[class], bound;
 	size_t others = q->targets.nholding[class] - (has > 0);
 
+	if (queue_target_is_far(q, t))
+		return 0;
 	free -= MIN(free, QUEUE_PLACES_KEPT);
 	if (t->is_resting)
 		return may_wait_for_probe(q, t) && free > 0 &&

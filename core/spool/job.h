@@ -41,12 +41,16 @@ struct job {
 #define JOB_FINAL	0x08	/* errnum is 0: it is in the recipient's mailbox, and nobody else reports that (RFC 3461 5.2.3) */
 #define JOB_UNASKED	0x10	/* errnum is not 0: that is of this machine, and says nothing of the target */
 #define JOB_SILENT	0x20	/* errnum is not 0: the target has not answered in time, which may be the fault of this message */
-#define JOB_FLAGS	0x3f	/* all of them */
+#define JOB_LATER	0x40	/* errnum is not 0: it was not tried, and the target gets nothing for JOB_MS() milliseconds */
+#define JOB_FLAGS	0x7f	/* all of them */
+#define JOB_MS_MAX	900000
+#define JOB_MS(flags)	((flags) >> 8)
+#define JOB_LATER_IN(ms) (JOB_LATER | (uint32_t)((ms) < JOB_MS_MAX ? (ms) : JOB_MS_MAX) << 8)
 
 struct job_result {
 	uint64_t	job;
 	int32_t		errnum;		/* 0: delivered, and durable */
-	uint32_t	flags;		/* JOB_* */
+	uint32_t	flags;		/* JOB_*, JOB_LATER_IN() */
 };
 
 /* Why a job was not done, sent before its result; or, of one that was done, what

@@ -472,6 +472,34 @@ def test_a_source_that_is_refused_does_not_stop_the_mail_of_another(d):
         assert m.rcpts == ['RCPT TO:<a@far.test>'], m.rcpts
 
 
+def test_a_source_and_an_mx_host_have_limits_whatever_the_domains(d):
+    """Ten messages at once, and the next ten within the next second.  One source has
+    one connection, to two hosts; the other mail goes to one host from another."""
+    n = 6
+    zone = Zone({f'd{i}.test': {'A': [f'127.0.1.{1 + i % 2}']}
+                 for i in range(n)} |
+                {f'e{i}.far.test': {'A': ['127.0.1.3']} for i in range(n)})
+    with Hops(3) as hops, Script(zone) as dns, mx_server(
+            d, dns, hops.port,
+            by_mx(hops.port, 'Source = "127.0.2.2"\n    MX_Rate_Limit = 600',
+                  '*.far.test'),
+            conf_more='retry_interval = 3600\n',
+            options='Source = "127.0.2.1"\n    Source_Max_Connections = 1\n'
+            '    Source_Max_Rate = 600') as s:
+        began = time.monotonic()
+        for _ in range(4):
+            send(s, *(f'a@d{i}.test' for i in range(n)),
+                 *(f'a@e{i}.far.test' for i in range(n)))
+        hops[2].wait(4 * n, 60)
+        wait_for('all', lambda: len(hops[0].messages) +
+                 len(hops[1].messages) == 4 * n, 60)
+        assert time.monotonic() - began >= (4 * n - 10) / 10 * .9
+        assert {p[0] for h in hops[:2] for p in h.peers} == {'127.0.2.1'}
+        assert {p[0] for p in hops[2].peers} == {'127.0.2.2'}
+        assert [h.most for h in hops[:2]] == [1, 1]
+        assert not events(s, 'deferred')
+
+
 def test_a_source_that_this_machine_does_not_have(d):
     with Hops(1) as hops, server(
             d, 'Domain "a.test" { Delivery = smtp Source = "192.0.2.7" '

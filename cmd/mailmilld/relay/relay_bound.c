@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util/monotonic.h"
+
 static int
 bound_cmp(const struct relay_bound *a, const struct relay_bound *b)
 {
@@ -29,17 +31,17 @@ set_octets(struct relay_bound *b, const union addr *addr)
 }
 
 struct relay_bound *
-relay_bound_find(struct relay_bound_tree *t, enum relay_bound_kind kind,
+relay_bound_find(struct relay_bounds *t, enum relay_bound_kind kind,
     const union addr *addr)
 {
 	struct relay_bound key = { .kind = kind };
 
 	set_octets(&key, addr);
-	return RB_FIND(relay_bound_tree, t, &key);
+	return RB_FIND(relay_bound_tree, &t->tree, &key);
 }
 
 struct relay_bound *
-relay_bound_get(struct relay_bound_tree *t, enum relay_bound_kind kind,
+relay_bound_get(struct relay_bounds *t, enum relay_bound_kind kind,
     const union addr *addr)
 {
 	struct relay_bound *b = relay_bound_find(t, kind, addr);
@@ -48,7 +50,7 @@ relay_bound_get(struct relay_bound_tree *t, enum relay_bound_kind kind,
 		return b;
 	b->kind = kind;
 	set_octets(b, addr);
-	RB_INSERT(relay_bound_tree, t, b);
+	RB_INSERT(relay_bound_tree, &t->tree, b);
 	return b;
 }
 
@@ -64,14 +66,84 @@ relay_bound_target(size_t max)
 	return b;
 }
 
-void
-relay_bound_put(struct relay_bound_tree *t, struct relay_bound *b)
+static void
+unkeep(struct relay_bounds *t, struct relay_bound *b)
 {
-	if (b == NULL || b->nconns > 0 || b->nwaiting > 0 || b->nhops > 0)
+	if (!b->is_kept)
 		return;
+	TAILQ_REMOVE(&t->kept, b, kept);
+	b->is_kept = false;
+	t->nkept--;
+}
+
+static void
+forget(struct relay_bounds *t, struct relay_bound *b)
+{
+	unkeep(t, b);
 	if (b->kind != BOUND_TARGET)
-		RB_REMOVE(relay_bound_tree, t, b);
+		RB_REMOVE(relay_bound_tree, &t->tree, b);
 	free(b);
+}
+
+static bool
+is_used(const struct relay_bound *b)
+{
+	return b->nconns > 0 || b->nwaiting > 0 || b->nhops > 0;
+}
+
+/* For each address that is kept, two that were kept before are looked at. */
+static void
+sweep(struct relay_bounds *t)
+{
+	struct relay_bound *b;
+	unsigned int i;
+
+	for (i = 0; i < 2 && (b = TAILQ_FIRST(&t->kept)) != NULL; i++) {
+		if (is_used(b))
+			unkeep(t, b);
+		else if (t->nkept > RELAY_BOUNDS_KEPT ||
+		    relay_rate_is_over(&b->rate, monotonic_ms()))
+			forget(t, b);
+		else {
+			TAILQ_REMOVE(&t->kept, b, kept);
+			TAILQ_INSERT_TAIL(&t->kept, b, kept);
+		}
+	}
+}
+
+void
+relay_bound_put(struct relay_bounds *t, struct relay_bound *b)
+{
+	if (b == NULL || is_used(b))
+		return;
+	if (b->rate.next_us == 0 ||
+	    relay_rate_is_over(&b->rate, monotonic_ms())) {
+		forget(t, b);
+		return;
+	}
+	if (!b->is_kept) {
+		TAILQ_INSERT_TAIL(&t->kept, b, kept);
+		b->is_kept = true;
+		t->nkept++;
+	}
+	sweep(t);
+}
+
+void
+relay_bounds_init(struct relay_bounds *t)
+{
+	RB_INIT(&t->tree);
+	TAILQ_INIT(&t->kept);
+	t->nkept = 0;
+}
+
+void
+relay_bounds_free(struct relay_bounds *t)
+{
+	struct relay_bound *b;
+
+	while ((b = TAILQ_FIRST(&t->kept)) != NULL)
+		forget(t, b);
 }
 
 void
@@ -105,7 +177,7 @@ relay_bounds_move(struct relay_bound *const v[NBOUNDS],
 }
 
 void
-relay_bounds_end(struct relay_bound_tree *t,
+relay_bounds_end(struct relay_bounds *t,
     struct relay_bound *const v[NBOUNDS], enum relay_conn_state state)
 {
 	unsigned int i;
@@ -120,7 +192,7 @@ relay_bounds_end(struct relay_bound_tree *t,
 }
 
 void
-relay_bounds_put(struct relay_bound_tree *t,
+relay_bounds_put(struct relay_bounds *t,
     struct relay_bound *const v[NBOUNDS])
 {
 	unsigned int i;

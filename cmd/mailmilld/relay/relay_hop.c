@@ -164,16 +164,20 @@ find_route_once(struct relay_hops *h, const struct settings_domain *d,
 	return *of;
 }
 
-/* Those of domains without mail need not be remembered. */
+/* Those of domains without mail need not be remembered, unless their mail is about to
+ * come. */
 static void
 make_room(struct relay_hops *h)
 {
+	uint64_t now = h->nmx < RELAY_HOPS_KEPT ? 0 : monotonic_ms();
 	struct relay_hop *hop, *next;
 
 	TAILQ_FOREACH_SAFE (hop, &h->mx_list, link, next) {
 		if (h->nmx < RELAY_HOPS_KEPT)
 			return;
-		if (hop->nwaiting == 0 && hop->nconns == 0)
+		if (hop->nwaiting == 0 && hop->nconns == 0 &&
+		    (h->nmx >= RELAY_HOPS_MAX ||
+		    !relay_hop_has_turn(hop, now)))
 			relay_hop_free(hop);
 	}
 }
@@ -245,6 +249,17 @@ relay_hop_put(struct relay_hop *hop, struct relay_mail *m, bool is_first)
 	hop->h->njobs += m->njobs;
 }
 
+void
+relay_hop_remove(struct relay_hop *hop, struct relay_mail *m)
+{
+	TAILQ_REMOVE(&hop->waiting, m, link);
+	hop->nfor_new -= m->is_for_new;
+	if (--hop->nwaiting == 0) {
+		TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
+		relay_hop_want_none(hop);
+	}
+}
+
 struct relay_mail *
 relay_hop_take(struct relay_hop *hop, bool is_new)
 {
@@ -252,14 +267,8 @@ relay_hop_take(struct relay_hop *hop, bool is_new)
 
 	while (m != NULL && m->is_for_new && !is_new)
 		m = TAILQ_NEXT(m, link);
-	if (m == NULL)
-		return NULL;
-	TAILQ_REMOVE(&hop->waiting, m, link);
-	hop->nfor_new -= m->is_for_new;
-	if (--hop->nwaiting == 0) {
-		TAILQ_REMOVE(&hop->h->wanting, hop, wanting);
-		relay_hop_want_none(hop);
-	}
+	if (m != NULL)
+		relay_hop_remove(hop, m);
 	return m;
 }
 
@@ -324,13 +333,16 @@ relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
 }
 
 void
-relay_hop_give_back(struct relay_hops *h, struct relay_mail *m)
+relay_hop_give_back(struct relay_hops *h, struct relay_mail *m,
+    uint32_t flags)
 {
-	struct job_result jr = { .errnum = ESTALE };
+	struct job_result jr = { .flags = flags,
+		.errnum = flags != 0 ? EAGAIN : ESTALE };
 	size_t i;
 
-	for (i = 0; i < m->njobs; i++) {
-		jr.job = m->jobs[i].job;
+	/* the last first: the queue puts each in front of the others */
+	for (i = m->njobs; i > 0; i--) {
+		jr.job = m->jobs[i - 1].job;
 		relay_hop_tell_done(h, &jr, 1);
 	}
 	relay_hop_mail_end(h, m);

@@ -1,4 +1,4 @@
-/* What the files of next hops share: relay_hop.c, relay_hop_place.c,
+/* What the files of next hops share: relay_hop.c, relay_hop_rate.c, relay_hop_place.c,
  * relay_hop_late.c, relay_hop_open.c and relay_hops.c; each uses those before it alone. */
 
 #ifndef CMD_MAILMILLD_RELAY_RELAY_HOP_INT_H
@@ -11,6 +11,9 @@
 #include "cmd/mailmilld/relay/relay_way_int.h"
 
 #define RELAY_HOPS_KEPT	1024	/* domains whose MX records lead there: beyond, those without mail are forgotten */
+
+#define RELAY_HOPS_MAX	(4 * RELAY_HOPS_KEPT) /* with those that have a turn to come */
+#define RELAY_TURN_MS	10000	/* a turn that is not used for so long is over */
 
 /* Mail of one target that has needs of its own has next hops of its own, with the
  * same addresses, and its part of the same connections. */
@@ -35,6 +38,11 @@ struct relay_hop {
 	struct relay_bound	*bound;		/* of the target: others have it, too */
 	uint64_t		 since_ms;	/* there is no room for a connection; 0: there is */
 	struct relay_bound	*wanted;	/* it waits for one of these connections to end */
+	struct {
+		unsigned char	 octets[ADDR_NETWORK];	/* of the address of an MX host */
+		uint64_t	 ms;
+		unsigned int	 n;
+	}			 turn;		/* from then on so many messages may be sent there; 0: no more than others may */
 	struct relay_mails	 waiting;
 	size_t			 nwaiting;
 	size_t			 nfor_new;	/* of them: is_for_new */
@@ -43,13 +51,21 @@ struct relay_hop {
 	size_t			 count[NCONN_STATES]; /* of them */
 };
 TAILQ_HEAD(relay_hop_list, relay_hop);
+
+/* Has it a turn at an MX host, now or later? */
+static inline bool
+relay_hop_has_turn(const struct relay_hop *hop, uint64_t now_ms)
+{
+	return hop->turn.n > 0 && now_ms < hop->turn.ms + RELAY_TURN_MS;
+}
+
 RB_HEAD(relay_hop_tree, relay_hop);
 
 struct relay_hops {
 	const struct relay_env	*env;
 	struct spool_sources	*sources;
 	struct relay_ways	 ways;
-	struct relay_bound_tree	 bounds;	/* addresses */
+	struct relay_bounds	 bounds;
 	const struct relay_conn_ops *conn_ops;	/* of all connections */
 	const struct relay_ops	*ops;
 	void			*closure;
@@ -83,9 +99,11 @@ void relay_hop_want_none(struct relay_hop *hop);
 /* relay_hop_put(hop, m, is_first): ${m} waits, before all others or after them.
  * relay_hop_take(hop, is_new): The one whose turn it is, of those that are for
  * connections that have had mail unless ${is_new}; NULL: none.  It is counted
- * until relay_hop_mail_end(), which frees it. */
+ * until relay_hop_mail_end(), which frees it.
+ * relay_hop_remove(hop, m): ${m} waits no more; it is counted as well. */
 void relay_hop_put(struct relay_hop *hop, struct relay_mail *m, bool is_first);
 struct relay_mail *relay_hop_take(struct relay_hop *hop, bool is_new);
+void relay_hop_remove(struct relay_hop *hop, struct relay_mail *m);
 void relay_hop_mail_end(struct relay_hops *h, struct relay_mail *m);
 
 /* As relay_ops; nothing is told while ${h} is freed. */
@@ -95,14 +113,16 @@ void relay_hop_tell_done(struct relay_hops *h, const struct job_result *results,
 
 /* relay_hop_fail_mail(h, m, why, errnum, flags): All recipients of ${m}, which
  * waits no more, have failed.
- * relay_hop_give_back(h, m): ${m}, which waits no more, is for whoever comes next.
+ * relay_hop_give_back(h, m, flags): ${m}, which waits no more, goes back to the queue:
+ * for whoever comes next, or with the ${flags} JOB_LATER_IN().
  * relay_hop_fail_waiting(hop): The next hop cannot be had: hop->way says why.
  * The mails are freed; but if what others demand is the reason, those whose sender
  * wants them sent all the same wait for a next hop of their own (RFC 8689 4.2.2).
  * Return whether there are such. */
 void relay_hop_fail_mail(struct relay_hops *h, struct relay_mail *m,
     const struct job_error *why, int errnum, uint32_t flags);
-void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m);
+void relay_hop_give_back(struct relay_hops *h, struct relay_mail *m,
+    uint32_t flags);
 bool relay_hop_fail_waiting(struct relay_hop *hop);
 
 /* relay_hop_of_kind(hop, kind): The next hop with the same addresses for mail with
@@ -118,11 +138,30 @@ void relay_hop_set_state(struct relay_hop *hop, struct relay_conn *conn,
 size_t relay_hop_nready(const struct relay_hop *hop);
 void relay_hop_gave_way(struct relay_hop *hop);
 
+/* --- relay_hop_rate.c: when mail may be sent to an MX host --------------------- */
+
+/* relay_hop_may_send(hop, b, npending): May ${hop} send the mail whose turn it is to
+ * the host ${b}, beside ${npending} others of its own?  NULL: that is no MX host.
+ * relay_hop_sent(hop, b): It sends one.
+ * relay_hop_put_off(hop, b, keep): It may not: but for ${keep} of them, its mails go
+ * back to the queue until it has its turn there.
+ * relay_hop_early(hop, place): The host ${place} if that may not be now; else NULL. */
+bool relay_hop_may_send(const struct relay_hop *hop,
+    const struct relay_bound *b, size_t npending);
+void relay_hop_sent(struct relay_hop *hop, struct relay_bound *b);
+void relay_hop_put_off(struct relay_hop *hop, struct relay_bound *b,
+    size_t keep);
+struct relay_bound *relay_hop_early(struct relay_hop *hop,
+    const struct relay_place *place);
+
 /* --- relay_hop_place.c: which addresses may have one more connection --------- */
 
 /* relay_hop_has_room(hop): May there be one more to its target?
- * relay_hop_with_room(hop, place): The first of ${place} and those that can be tried
- * beside it which may have one more connection; NULL: none may, or ${place} is.
+ * relay_hop_with_room(hop, place, is_beside): The first of ${place} and those that can
+ * be tried beside it which may have one more connection, for one more mail unless
+ * ${is_beside}; NULL: none may, or ${place} is.
+ * relay_hop_wait(hop, place): None may: put its mails off, if one of these may have one
+ * later.  Return whether it was that.
  * relay_hop_want(hop, b): ${hop} has no connection, and there is none for it: wait for
  * the end of one of those that count for ${b}.
  * relay_hop_want_place(hop, place): The same for ${place}, or for the address that
@@ -132,7 +171,8 @@ void relay_hop_gave_way(struct relay_hop *hop);
  * ${place} come?
  * relay_hop_is_crowded(hop, place, why_r): The reason for a failure. */
 const struct relay_place *relay_hop_with_room(struct relay_hop *hop,
-    const struct relay_place *place);
+    const struct relay_place *place, bool is_beside);
+bool relay_hop_wait(struct relay_hop *hop, const struct relay_place *place);
 bool relay_hop_has_room(struct relay_hop *hop);
 void relay_hop_want(struct relay_hop *hop, struct relay_bound *b);
 bool relay_hop_want_place(struct relay_hop *hop,

@@ -222,7 +222,7 @@ static int
 get_bounds(struct relay_hop *hop, const struct relay_place *place,
     struct relay_bound *v[NBOUNDS])
 {
-	struct relay_bound_tree *t = &hop->h->bounds;
+	struct relay_bounds *t = &hop->h->bounds;
 	union addr source;
 	bool has_source = relay_hop_source(hop, place, &source);
 
@@ -328,9 +328,9 @@ open_one(struct relay_hop *hop)
 
 	while ((state = relay_way_find(&hop->way, &place)) ==
 	    RELAY_WAY_PLACE) {
-		with_room = relay_hop_with_room(hop, place);
+		with_room = relay_hop_with_room(hop, place, false);
 		if (with_room == NULL) {
-			if (wait_for_room(hop, place))
+			if (relay_hop_wait(hop, place) || wait_for_room(hop, place))
 				return false;
 			continue;
 		}
@@ -376,7 +376,7 @@ relay_hop_late(struct relay_hop *hop, struct relay_conn *conn)
 	while (hop->bound->nconns < hop->bound->max &&
 	    h->nconns < h->env->max &&
 	    (place = relay_hop_with_room(hop, relay_way_beside(&hop->way,
-	    conn->place))) != NULL && !is_opening(hop, place->number)) {
+	    conn->place), true)) != NULL && !is_opening(hop, place->number)) {
 		if (open_at(hop, place) == 0 || is_no_room(errno))
 			return;
 		note_failure(hop, place, errno);
@@ -447,6 +447,23 @@ needs_one(const struct relay_hop *hop)
 	return relay_hop_nready(hop) > 0 || hop->count[CONN_OPENING] == 0;
 }
 
+/* One that is idle and may have mail; NULL: none */
+static struct relay_conn *
+idle_of(const struct relay_hop *hop)
+{
+	size_t npending = hop->count[CONN_OPENING] + hop->count[CONN_WOKEN];
+	struct relay_conn *conn;
+
+	TAILQ_FOREACH (conn, &hop->conns, link) {
+		if (conn->state != CONN_IDLE)
+			return NULL;
+		if (relay_hop_may_send(hop, conn->bounds[BOUND_HOST],
+		    npending))
+			return conn;
+	}
+	return NULL;
+}
+
 void
 relay_hop_go(struct relay_hop *hop)
 {
@@ -454,8 +471,7 @@ relay_hop_go(struct relay_hop *hop)
 	struct relay_conn *conn;
 
 	while (hop->nwaiting - hop->nfor_new > hop->count[CONN_WOKEN] &&
-	    (conn = TAILQ_FIRST(&hop->conns)) != NULL &&
-	    conn->state == CONN_IDLE) {
+	    (conn = idle_of(hop)) != NULL) {
 		relay_hop_set_state(hop, conn, CONN_WOKEN);
 		relay_conn_wake(conn);
 	}

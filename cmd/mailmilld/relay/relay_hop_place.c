@@ -65,11 +65,28 @@ relay_hop_has_room(struct relay_hop *hop)
 }
 
 const struct relay_place *
-relay_hop_with_room(struct relay_hop *hop, const struct relay_place *place)
+relay_hop_with_room(struct relay_hop *hop, const struct relay_place *place,
+    bool is_beside)
 {
-	while (place != NULL && full_of(hop, place) != NULL)
+	while (place != NULL && (full_of(hop, place) != NULL ||
+	    (!is_beside && relay_hop_early(hop, place) != NULL)))
 		place = relay_way_beside(&hop->way, place->number);
 	return place;
+}
+
+bool
+relay_hop_wait(struct relay_hop *hop, const struct relay_place *place)
+{
+	struct relay_bound *b = NULL;
+
+	for (; place != NULL && (b = relay_hop_early(hop, place)) == NULL;
+	    place = relay_way_beside(&hop->way, place->number))
+		continue;
+	if (b == NULL)
+		return false;
+	relay_hop_put_off(hop, b, hop->count[CONN_OPENING] +
+	    hop->count[CONN_WOKEN]);
+	return true;
 }
 
 /* Have one that is idle make room. */

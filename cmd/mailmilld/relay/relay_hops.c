@@ -100,6 +100,20 @@ takes_its_mail(struct relay_hop *hop, struct relay_conn *conn)
 	return false;
 }
 
+/* May ${conn}, which asks, have mail now?  Else what waits for ${hop} is put off, but
+ * for what other connections are about to ask for. */
+static bool
+may_have(struct relay_hop *hop, const struct relay_conn *conn)
+{
+	size_t npending = hop->count[CONN_OPENING] + hop->count[CONN_WOKEN];
+
+	npending -= conn->state == CONN_OPENING || conn->state == CONN_WOKEN;
+	if (relay_hop_may_send(hop, conn->bounds[BOUND_HOST], npending))
+		return true;
+	relay_hop_put_off(hop, conn->bounds[BOUND_HOST], npending);
+	return false;
+}
+
 static struct relay_mail *
 on_next(void *closure, struct relay_conn *conn)
 {
@@ -127,9 +141,11 @@ on_next(void *closure, struct relay_conn *conn)
 			relay_hop_go(hop);
 	}
 	while (conn->state != CONN_LEAVING && !h->is_draining &&
+	    may_have(hop, conn) &&
 	    (m = relay_hop_take(hop, is_new)) != NULL) {
 		if (relay_mail_load(m, h->sources, own == NULL ? NULL :
 		    own->name) == 0) {
+			relay_hop_sent(hop, conn->bounds[BOUND_HOST]);
 			relay_hop_set_state(hop, conn, CONN_BUSY);
 			/* it can be had: the others may follow */
 			relay_hop_go(hop);
@@ -267,7 +283,7 @@ send_rest(struct relay_hop *hop, struct relay_mail *m)
 		h->nmails++;
 		h->njobs += again->njobs;
 		if (h->is_stopped)
-			relay_hop_give_back(h, again);
+			relay_hop_give_back(h, again, 0);
 		else
 			relay_hop_mail_end(h, again);
 		return;
@@ -414,7 +430,7 @@ relay_hops_new(const struct relay_env *env, struct spool_sources *sources,
 	TAILQ_INIT(&h->list);
 	TAILQ_INIT(&h->mx_list);
 	RB_INIT(&h->mx_tree);
-	RB_INIT(&h->bounds);
+	relay_bounds_init(&h->bounds);
 	TAILQ_INIT(&h->wanting);
 	return h;
 }
@@ -449,7 +465,7 @@ relay_hops_stop(struct relay_hops *h)
 	h->is_draining = h->is_stopped = true;
 	while ((hop = TAILQ_FIRST(&h->wanting)) != NULL)
 		while ((m = relay_hop_take(hop, true)) != NULL)
-			relay_hop_give_back(h, m);
+			relay_hop_give_back(h, m, 0);
 	TAILQ_FOREACH (hop, &h->list, link)
 		stop_unsent(hop);
 	TAILQ_FOREACH (hop, &h->mx_list, link)
@@ -498,6 +514,7 @@ relay_hops_free(struct relay_hops *h)
 	after_cancel(&h->watch);
 	free_list(&h->list);
 	free_list(&h->mx_list);
+	relay_bounds_free(&h->bounds);
 	free(h->of_domain);
 	free(h);
 }

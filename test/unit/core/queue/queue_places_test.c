@@ -191,3 +191,35 @@ Test(queue_places, what_is_due_of_many_that_answer_is_not_held_up)
 	}
 	cr_assert_eq(n, SILENT * 20);
 }
+
+/* An agent has said that its turn is far off. */
+Test(queue_places, targets_that_get_nothing_for_long_have_none)
+{
+	enum { FAR = 90, EACH = 3 };
+	static char names[FAR][32];
+	unsigned int i;
+	size_t n;
+
+	for (i = 0; i < FAR; i++) {
+		snprintf(names[i], sizeof(names[i]), "x@f%u.hop", i);
+		qt_mail(names[i], EACH);
+	}
+	defer_all(FAR * EACH);
+	for (i = 0; i < 120; i++) {
+		qf_pass(&qt, 1000);
+		for (n = qt.njobs, qt.njobs = 0; n > 0; n--)
+			qf_done_with(&qt, qt.jobs[n - 1].agent,
+			    qt.jobs[n - 1].job.job, EAGAIN,
+			    JOB_LATER_IN(600000));
+	}
+	cr_expect_leq(qt.q->held[QUEUE_DUE].nfiles, QUEUE_PLACES_FEW, "%zu",
+	    qt.q->held[QUEUE_DUE].nfiles);
+	cr_expect_eq(qt_rows().n, FAR * EACH);
+	/* they come back when it is their turn */
+	for (n = 0, i = 0; i < 900 && n < FAR * EACH; i++) {
+		qf_pass(&qt, 1000);
+		n += qt.njobs;
+		qf_finish(&qt, 0);
+	}
+	cr_expect_eq(n, FAR * EACH, "%zu", n);
+}

@@ -625,6 +625,57 @@ Test(queue_target, a_rate_is_kept)
 	cr_assert_leq(n, 1110, "%zu", n);
 }
 
+/* It is no attempt: nothing is written down, and what comes first goes first. */
+Test(queue_target, an_agent_may_say_that_a_target_gets_nothing_for_some_time)
+{
+	const struct job *job;
+	unsigned int i;
+
+	qt_mail("x@a.hop", 10);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt.njobs, QUEUE_WINDOW_FIRST);
+	/* the last first, as the relay process does it */
+	for (i = QUEUE_WINDOW_FIRST; i > 1; i--)
+		qf_done_with(&qt, qt_relay, qt.jobs[i - 1].job.job, EAGAIN,
+		    JOB_LATER_IN(3000));
+	qt.njobs = 1;
+	qf_pass(&qt, 2000);
+	cr_expect_eq(qt_finish("x@a.hop", 1, 0, 0), 1, "the first is sent");
+	qf_pass(&qt, 990);
+	cr_expect_eq(qt.njobs, 0);
+	cr_expect_eq(qt_rows().n, 0);
+	qf_pass(&qt, 20);
+	cr_assert_geq(qt.njobs, 2, "half of the window");
+	cr_assert_leq(qt.njobs, 3);
+	job = &qt.jobs[0].job;
+	cr_expect_eq(job->origin.seq, 2);
+	cr_expect_eq(job->is_repeated, 0);
+	qf_done_with(&qt, qt_relay, job->job, EAGAIN,
+	    JOB_LATER_IN(UINT64_MAX));
+	/* of the other, the result comes all the same */
+	qt_finish_all("x@a.hop", 0, 0);
+	qf_pass(&qt, JOB_MS_MAX - 10);
+	cr_expect_eq(qt.njobs, 0, "up to a bound");
+	qf_pass(&qt, 20);
+	cr_expect_geq(qt.njobs, 1);
+	while (qt.njobs > 0) {
+		qf_finish(&qt, 0);
+		qf_pass(&qt, 10);
+	}
+	cr_expect_eq(qt_rows().n, 0);
+}
+
+/* Such an answer for what has no target is a failure as any other. */
+Test(queue_target, what_has_no_target_is_not_put_off)
+{
+	qt_mail("x@near.test", 1);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_finish_all("x@near.test", EAGAIN, JOB_LATER_IN(10)),
+	    1);
+	qf_pass(&qt, 10);
+	cr_expect_eq(qt_rows().n, 1);
+}
+
 /* All are in memory before the first has a turn. */
 static void
 load(void)

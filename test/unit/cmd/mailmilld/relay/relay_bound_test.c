@@ -3,8 +3,12 @@
 #include "cmd/mailmilld/relay/relay_bound_int.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
-static struct relay_bound_tree bounds = RB_INITIALIZER(&bounds);
+#include "core/util/monotonic.h"
+
+static struct relay_bounds bounds = { .tree = RB_INITIALIZER(&bounds.tree),
+	.kept = TAILQ_HEAD_INITIALIZER(bounds.kept) };
 
 static union addr
 at(const char *text)
@@ -75,7 +79,7 @@ Test(relay_bound, an_address_is_known_while_there_is_a_connection_to_it)
 	cr_expect(is_known("192.0.2.1:25"));
 	end(p, CONN_OPENING);
 	cr_expect_not(is_known("192.0.2.1:25"));
-	cr_expect(RB_EMPTY(&bounds));
+	cr_expect(RB_EMPTY(&bounds.tree));
 }
 
 /* RFC 4291 2.5.1: one host can have all its addresses. */
@@ -127,7 +131,7 @@ Test(relay_bound, it_is_wanted_while_more_wait_than_leave)
 	cr_expect(is_known("192.0.2.1:25"));
 	p->nwaiting = 0;
 	relay_bound_put(&bounds, p);
-	cr_expect(RB_EMPTY(&bounds));
+	cr_expect(RB_EMPTY(&bounds.tree));
 	relay_bound_put(&bounds, NULL);
 }
 
@@ -150,7 +154,7 @@ Test(relay_bound, addresses_of_this_machine_count_one_by_one)
 	for (i = 0; i < 3; i++)
 		relay_bound_put(&bounds, v[i]);
 	relay_bound_put(&bounds, get("192.0.2.1:25"));
-	cr_expect(RB_EMPTY(&bounds));
+	cr_expect(RB_EMPTY(&bounds.tree));
 }
 
 Test(relay_bound, a_connection_counts_for_all_that_it_has)
@@ -173,9 +177,54 @@ Test(relay_bound, a_connection_counts_for_all_that_it_has)
 	cr_expect(relay_bounds_are_waited_for(v));
 	cr_expect_not(relay_bounds_are_wanted(v));
 	relay_bounds_end(&bounds, v, CONN_LEAVING);
-	cr_expect(RB_EMPTY(&bounds));
+	cr_expect(RB_EMPTY(&bounds.tree));
 	/* its next hops have it */
 	cr_expect_eq(v[BOUND_TARGET]->nconns, 0);
 	v[BOUND_TARGET]->nwaiting = v[BOUND_TARGET]->nhops = 0;
 	relay_bound_put(&bounds, v[BOUND_TARGET]);
+}
+
+/* What was sent there counts after the last connection has ended. */
+Test(relay_bound, an_address_with_a_rate_is_known_as_long_as_that_counts)
+{
+	struct relay_bound *p = get("192.0.2.1:25");
+	uint64_t now = monotonic_ms();
+
+	begin(p, now);
+	relay_rate_sent(&p->rate, 1, now);
+	end(p, CONN_OPENING);
+	cr_expect(is_known("192.0.2.1:25"));
+	cr_expect_eq(get("192.0.2.1:25"), p);
+	begin(p, now);
+	end(p, CONN_OPENING);
+	cr_expect_eq(bounds.nkept, 1);
+	/* a minute is over, and another one is kept */
+	p->rate.next_us = 1;
+	p = get("192.0.2.2:25");
+	begin(p, now);
+	relay_rate_sent(&p->rate, 1, now);
+	end(p, CONN_OPENING);
+	cr_expect_not(is_known("192.0.2.1:25"));
+	cr_expect_eq(bounds.nkept, 1);
+	relay_bounds_free(&bounds);
+	cr_expect(RB_EMPTY(&bounds.tree));
+}
+
+Test(relay_bound, no_more_than_so_many_are_kept)
+{
+	struct relay_bound *p;
+	char text[32];
+	unsigned int i;
+
+	for (i = 0; i < RELAY_BOUNDS_KEPT + 100; i++) {
+		snprintf(text, sizeof(text), "10.0.%u.%u:25", i / 256, i % 256);
+		p = get(text);
+		begin(p, monotonic_ms());
+		relay_rate_sent(&p->rate, 1, monotonic_ms());
+		end(p, CONN_OPENING);
+	}
+	cr_expect_leq(bounds.nkept, RELAY_BOUNDS_KEPT);
+	cr_expect_geq(bounds.nkept, RELAY_BOUNDS_KEPT - 2);
+	relay_bounds_free(&bounds);
+	cr_expect(RB_EMPTY(&bounds.tree));
 }

@@ -22,6 +22,7 @@ static struct relay_env env;
 static struct relay_hops *hops;
 static unsigned int nerrors, nresults;
 static bool is_tls_report;	/* what waits next */
+static struct job_result last_result;
 
 static void
 on_error(void *, const struct job_error *)
@@ -30,9 +31,10 @@ on_error(void *, const struct job_error *)
 }
 
 static void
-on_done(void *, const struct job_result *, unsigned int n)
+on_done(void *, const struct job_result *results, unsigned int n)
 {
 	nresults += n;
+	last_result = results[n - 1];
 }
 
 static void
@@ -65,6 +67,8 @@ setup(void)
 	    "Source = \"192.0.2.9\" Source_Max_Connections = 1 }\n"
 	    "Domain \"from2.test\" { Delivery = smtp "
 	    "Route = \"192.0.2.5:25\" Source = \"192.0.2.9\" }\n"
+	    "Domain \"rate.test\" { Delivery = smtp MX_Rate_Limit = 60 }\n"
+	    "Domain \"rate2.test\" { Delivery = smtp MX_Rate_Limit = 60 }\n"
 	    "Domain \"*\" { Delivery = smtp }\n");
 	env = (struct relay_env){ .settings = settings, .max = 10 };
 	cr_assert_not_null(hops = relay_hops_new(&env, sources, &ops, NULL));
@@ -434,5 +438,122 @@ Test(relay_hop, connections_from_an_address_count_together)
 	relay_hop_gave_way(hop);
 	cr_expect_eq(TAILQ_FIRST(&hops->wanting), other);
 	relay_hop_want_none(other);
+	conn_counted_end(hop, &conn);
+}
+
+/* --- a rate for an MX host -------------------------------------------------------- */
+
+static uint64_t clock_ms;
+
+static uint64_t
+now_ms(void)
+{
+	return clock_ms;
+}
+
+static void
+set_clock(void)
+{
+	clock_ms = 1000;
+	hops->ways.now_ms = now_ms;
+}
+
+/* What waits for ${hop} goes back, to come again in ${ms}. */
+static void
+expect_put_off(struct relay_hop *hop, struct relay_conn *conn, unsigned int ms)
+{
+	unsigned int had = nresults;
+
+	cr_expect_null(hops->conn_ops->next(hop, conn));
+	cr_expect_eq(conn->state, CONN_IDLE);
+	cr_expect_eq(hop->nwaiting, 0);
+	cr_expect_gt(nresults, had);
+	cr_expect_eq(last_result.errnum, EAGAIN);
+	cr_expect_eq(last_result.flags & JOB_FLAGS, JOB_LATER);
+	cr_expect_eq(JOB_MS(last_result.flags), ms, "%u",
+	    JOB_MS(last_result.flags));
+}
+
+static void
+expect_sent(struct relay_hop *hop, struct relay_conn *conn)
+{
+	struct relay_mail *m = hops->conn_ops->next(hop, conn);
+
+	cr_assert_not_null(m);
+	cr_expect_eq(conn->state, CONN_BUSY);
+	relay_hop_mail_end(hops, m);
+	relay_hop_set_state(hop, conn, CONN_WOKEN);
+}
+
+/* Two domains have one host, and turns there. */
+Test(relay_hop, mail_for_a_host_that_has_got_its_rate_goes_back_until_its_turn)
+{
+	struct relay_hop *hop = hop_with_mail("a@rate.test", 0);
+	struct relay_hop *other = hop_with_mail("a@rate2.test", 0);
+	struct relay_bound *b = bound_at(BOUND_HOST, "192.0.2.9:25");
+	struct relay_conn conn, conn2;
+
+	set_clock();
+	put_mail(hop);
+	put_mail(hop);
+	conn_counted(hop, &conn, b);
+	conn_counted(other, &conn2, b);
+	expect_sent(hop, &conn);
+	expect_put_off(hop, &conn, 1000);
+	expect_put_off(other, &conn2, 2000);
+	cr_expect_eq(hops->nmails, 0);
+	cr_expect_eq(hops->njobs, 0);
+	/* too early: its turn is when it was */
+	clock_ms += 700;
+	put_mail(hop);
+	relay_hop_set_state(hop, &conn, CONN_WOKEN);
+	expect_put_off(hop, &conn, 300);
+	/* it has come, for one; the next is behind that of the other */
+	clock_ms += 300;
+	put_mail(hop);
+	put_mail(hop);
+	relay_hop_set_state(hop, &conn, CONN_WOKEN);
+	expect_sent(hop, &conn);
+	expect_put_off(hop, &conn, 2000);
+	clock_ms += 1000;
+	put_mail(other);
+	relay_hop_set_state(other, &conn2, CONN_WOKEN);
+	expect_sent(other, &conn2);
+	conn_counted_end(hop, &conn);
+	conn_counted_end(other, &conn2);
+}
+
+/* A message that a connection has begun is not put off, but counts. */
+Test(relay_hop, what_is_left_of_a_message_is_sent_at_once)
+{
+	struct relay_hop *hop = hop_with_mail("a@rate.test", 0);
+	struct relay_bound *b = bound_at(BOUND_HOST, "192.0.2.9:25");
+	struct relay_conn conn;
+
+	set_clock();
+	put_mail(hop);
+	TAILQ_LAST(&hop->waiting, relay_mails)->ntries = 1;
+	conn_counted(hop, &conn, b);
+	expect_sent(hop, &conn);
+	expect_sent(hop, &conn);
+	put_mail(hop);
+	expect_put_off(hop, &conn, 2000);
+	conn_counted_end(hop, &conn);
+}
+
+/* Without a limit nothing is counted. */
+Test(relay_hop, a_host_without_a_rate_gets_what_there_is)
+{
+	struct relay_hop *hop = hop_with_mail("a@mx.test", 0);
+	struct relay_bound *b = bound_at(BOUND_HOST, "192.0.2.9:25");
+	struct relay_conn conn;
+	unsigned int i;
+
+	conn_counted(hop, &conn, b);
+	for (i = 0; i < 100; i++) {
+		expect_sent(hop, &conn);
+		put_mail(hop);
+	}
+	cr_expect_eq(b->rate.next_us, 0);
 	conn_counted_end(hop, &conn);
 }
