@@ -101,6 +101,18 @@ err2:
 	return -1;
 }
 
+/* Most stores have no more files than this looks at. */
+static int
+check_first(struct deferred *d)
+{
+	int rc;
+
+	do {
+		rc = deferred_check_some(d, DEFERRED_CHECK_OPEN);
+	} while (rc == 1 && d->check.dir == NULL && d->check.id[0] == '\0');
+	return rc == -1 ? -1 : 0;
+}
+
 /* Open the database, and make rows and files agree. */
 static int
 open_all(struct deferred *d, const char *path)
@@ -109,9 +121,9 @@ open_all(struct deferred *d, const char *path)
 
 	if (open_db(d, path) == -1)
 		return -1;
-	if (see_mark(d) == 0 && deferred_files_check(d) == 0 &&
-	    (!d->is_rebuilding || unmark_rebuild(d) == 0) &&
-	    deferred_came_begin(d) == 0) {
+	if (see_mark(d) == 0 && (!d->is_rebuilding ||
+	    (deferred_files_rebuild(d) == 0 && unmark_rebuild(d) == 0)) &&
+	    deferred_came_begin(d) == 0 && check_first(d) == 0) {
 		if (d->nrestored > 0)
 			log_warnx("deferred-rebuilt", "file=%s messages=%u "
 			    "effect=%s", DEFERRED_DB, d->nrestored,
@@ -122,6 +134,7 @@ open_all(struct deferred *d, const char *path)
 		return 0;
 	}
 	saved = errno;
+	deferred_check_end(d);
 	close_db(d);
 	errno = saved;
 	return -1;
@@ -195,11 +208,23 @@ err1:
 	return NULL;
 }
 
+int
+deferred_check(struct deferred *d, unsigned int limit)
+{
+	int rc = deferred_check_some(d, limit), saved = errno;
+
+	if (rc == -1 && errno == EBADMSG)
+		(void)mark_rebuild(d);
+	errno = saved;
+	return rc;
+}
+
 void
 deferred_free(struct deferred *d)
 {
 	if (d == NULL)
 		return;
+	deferred_check_end(d);
 	close_db(d);
 	if (d->filesfd != -1)
 		close(d->filesfd);

@@ -63,8 +63,7 @@ struct deferred_row {
 #define DEFERRED_WARNED_BY	2	/* and that the time of BY= is over */
 
 /* deferred_open(folder, dirfd): Open the store in ${folder}, which ${dirfd} is
- * a descriptor of (kept, not owned); make it if it is missing, remove leftover
- * files.  A database that is missing or damaged is made again from the files; a
+ * a descriptor of (kept, not owned); make it if it is missing.  A database that is missing or damaged is made again from the files; a
  * damaged one is renamed first.  While this is unfinished, the file
  * deferred.rebuild exists, and no file is taken for a leftover.  An
  * administrator may make deferred.rebuild, too, to get the rows that are
@@ -72,6 +71,14 @@ struct deferred_row {
  * has made the database, or none. */
 struct deferred *deferred_open(const char *folder, int dirfd);
 void deferred_free(struct deferred *d);		/* NULL does nothing */
+
+/* deferred_check(d, limit): Go on with what deferred_open() has begun: remove the files
+ * that have no row, and count what the others take, of which there may be a million.
+ * Look at ${limit} of them at most.  To be called where no file is about to get its
+ * row.  Return 1: there are others; 0: that was all; -1 with errno: EBADMSG, the
+ * database is damaged, and the next deferred_open() makes it again; another, call
+ * again later. */
+int deferred_check(struct deferred *d, unsigned int limit);
 
 /* deferred_begin(d), deferred_commit(d), deferred_rollback(d): One transaction
  * for many rows; commit flushes to the disk.  0, or -1 with errno; a commit
@@ -250,10 +257,13 @@ int deferred_file_remove(struct deferred *d, uint64_t id);
 
 /* deferred_octets(d): What the files of the messages take, and all in the folder
  * of the database.
+ * deferred_assume(d, octets): That is so much now; it counts, with what changes, until
+ * all has been counted.
  * deferred_shrink(d, is_short): To be called again and again: if much of the
  * database is free, make its file smaller by a part of that.  ${is_short}: the
  * disk is full, so this may take little room itself.  It waits for nobody. */
 uint64_t deferred_octets(const struct deferred *d);
+void deferred_assume(struct deferred *d, uint64_t octets);
 void deferred_shrink(struct deferred *d, bool is_short);
 
 #endif

@@ -1,5 +1,6 @@
 /* The deferred store: one file per message in deferred/.
- * Owns: their names, the comparison of files and rows at start. */
+ * Owns: their names, how rows are made again from them.  The comparison of files and
+ * rows: deferred_check.c. */
 
 #include "core/deferred/deferred_int.h"
 
@@ -38,6 +39,30 @@ octets_of(int dirfd, const char *name)
 	    roundup((uint64_t)st.st_size, SPOOL_PAGE);
 }
 
+uint64_t
+deferred_file_octets(const struct deferred *d, const char *name)
+{
+	return octets_of(d->filesfd, name);
+}
+
+/* The file ${name} has so many more, or less. */
+static void
+count(struct deferred *d, const char *name, int64_t octets)
+{
+	bool is_counted = d->check.phase == DEFERRED_CHECKED ||
+	    (d->check.phase == DEFERRED_CHECK_ROWS &&
+	    strcmp(name, d->check.id) <= 0);
+
+	d->written += octets;
+	if (!is_counted)
+		return;
+	/* a file that got no row, and was passed, is not among them */
+	if (octets < 0 && (uint64_t)-octets > d->octets)
+		d->octets = 0;
+	else
+		d->octets += (uint64_t)octets;
+}
+
 int
 deferred_file_write(struct deferred *d, uint64_t id,
     const struct spool_view *view, const struct spool_origin *origin, int fd,
@@ -51,26 +76,43 @@ deferred_file_write(struct deferred *d, uint64_t id,
 	if (spool_message_write(d->filesfd, name, view, id, origin, fd, body_fd,
 	    false) == -1)
 		return -1;
-	d->octets += octets_of(d->filesfd, name) - before;
+	count(d, name, (int64_t)(octets_of(d->filesfd, name) - before));
 	return 0;
 }
 
 /* The folder of the database has few files: it, its log, the log of
  * acknowledgements, and what was set aside. */
-uint64_t
-deferred_octets(const struct deferred *d)
+static uint64_t
+folder_octets(const struct deferred *d)
 {
-	uint64_t octets = d->octets;
+	uint64_t octets = 0;
 	struct dirent *de;
 	DIR *dir;
 
 	if ((dir = fileio_opendir(d->dirfd, ".")) == NULL)
-		return octets + octets_of(d->dirfd, DEFERRED_DB);
+		return octets_of(d->dirfd, DEFERRED_DB);
 	/* not by d_type: some file systems leave it DT_UNKNOWN */
 	while ((de = readdir(dir)) != NULL)
 		octets += octets_of(d->dirfd, de->d_name);
 	closedir(dir);
 	return octets;
+}
+
+uint64_t
+deferred_octets(const struct deferred *d)
+{
+	uint64_t octets = d->octets + folder_octets(d);
+	int64_t assumed = (int64_t)d->assumed + d->written;
+
+	return d->check.phase == DEFERRED_CHECKED ||
+	    assumed <= (int64_t)octets ? octets : (uint64_t)assumed;
+}
+
+void
+deferred_assume(struct deferred *d, uint64_t octets)
+{
+	d->assumed = MIN(octets, INT64_MAX / 2);
+	d->written = 0;
 }
 
 int
@@ -104,14 +146,13 @@ int
 deferred_file_remove(struct deferred *d, uint64_t id)
 {
 	char name[SPOOL_ID_TEXT + 1];
-
 	uint64_t octets;
 
 	spool_id_text(id, name);
 	octets = octets_of(d->filesfd, name);
 	if (unlinkat(d->filesfd, name, 0) == -1)
 		return errno == ENOENT ? 0 : -1;
-	d->octets -= octets;
+	count(d, name, -(int64_t)octets);
 	return 0;
 }
 
@@ -291,31 +332,19 @@ deferred_file_is(struct deferred *d, uint64_t id,
 
 /* One directory entry.  Return 0, or -1: go no further. */
 static int
-check_file(struct deferred *d, const char *name, struct spool_readbuf *buf)
+rebuild_file(struct deferred *d, const char *name, struct spool_readbuf *buf)
 {
 	uint64_t id;
 	int has;
 
-	if (spool_id_parse(name, strlen(name), &id) == -1) {
-		/* what spool_message_write() had not finished */
-		if (strlen(name) > 4 &&
-		    strcmp(name + strlen(name) - 4, ".tmp") == 0)
-			unlinkat(d->filesfd, name, 0);
+	if (spool_id_parse(name, strlen(name), &id) == -1)
 		return 0;
-	}
-	d->octets += octets_of(d->filesfd, name);
-	if ((has = deferred_has(d, id, DEFERRED_ANY)) == -1)
-		return -1;
-	if (has)
-		return 0;
-	if (d->is_rebuilding)
-		return restore_file(d, name, id, buf);
-	/* no row: it is still in its segment, or was done with */
-	return deferred_file_remove(d, id);
+	has = deferred_has(d, id, DEFERRED_ANY);
+	return has == 0 ? restore_file(d, name, id, buf) : has == 1 ? 0 : -1;
 }
 
 static int
-check_all(struct deferred *d, struct spool_readbuf *buf)
+rebuild_all(struct deferred *d, struct spool_readbuf *buf)
 {
 	struct dirent *de;
 	DIR *dir;
@@ -323,10 +352,9 @@ check_all(struct deferred *d, struct spool_readbuf *buf)
 
 	if ((dir = fileio_opendir(d->filesfd, ".")) == NULL)
 		return -1;
-	d->octets = 0;
 	d->nrestored = 0;
 	while (rc == 0 && (errno = 0, de = readdir(dir)) != NULL)
-		rc = check_file(d, de->d_name, buf);
+		rc = rebuild_file(d, de->d_name, buf);
 	/* after an error some files may not have been listed: do not take them
 	 * for missing */
 	if (rc == 0 && errno != 0)
@@ -338,7 +366,7 @@ check_all(struct deferred *d, struct spool_readbuf *buf)
 }
 
 int
-deferred_files_check(struct deferred *d)
+deferred_files_rebuild(struct deferred *d)
 {
 	struct spool_readbuf *buf;
 	int rc, saved;
@@ -347,7 +375,7 @@ deferred_files_check(struct deferred *d)
 		return -1;
 	rc = deferred_begin(d);
 	if (rc == 0) {
-		rc = check_all(d, buf);
+		rc = rebuild_all(d, buf);
 		saved = errno;
 		if (rc == 0)
 			rc = deferred_commit(d);

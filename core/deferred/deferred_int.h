@@ -3,6 +3,7 @@
 #ifndef CORE_DEFERRED_DEFERRED_INT_H
 #define CORE_DEFERRED_DEFERRED_INT_H
 
+#include <dirent.h>
 #include <sqlite3.h>
 
 #include "core/deferred/deferred.h"
@@ -20,14 +21,26 @@ enum deferred_statement {
 	ST_HOLDERS, ST_CAME_DROP, ST_CAME_GONE, ST_DUE, ST_PAGE, ST_PAGE_DOMAIN,
 	ST_OF, ST_WAITS, ST_WAITED_FOR, ST_NEXT, ST_HAS, ST_FIND, ST_LAST_OF,
 	ST_TLS_MORE, ST_TLS_SUMS, ST_TLS_ROOM, ST_TLS_OPEN, ST_TLS_PUT, ST_TLS_NEXT,
-	ST_TLS_ROWS, ST_TLS_DROP, ST_TLS_CLOSE,
+	ST_TLS_ROWS, ST_TLS_DROP, ST_TLS_CLOSE, ST_NEXT_ID,
 	DEFERRED_NSTATEMENTS
 };
+
+#define DEFERRED_CHECK_OPEN 256	/* files and rows that are looked at by deferred_open(): of most stores all */
 
 struct deferred {
 	int		 dirfd;		/* not owned */
 	int		 filesfd;	/* deferred/ */
-	uint64_t	 octets;	/* of the files */
+	uint64_t	 octets;	/* of the files that have been counted */
+	uint64_t	 assumed;	/* until all are: see deferred_assume() */
+	int64_t		 written;	/* octets since then, less those removed */
+	struct deferred_check {
+		enum {
+			DEFERRED_CHECK_NAMES, DEFERRED_CHECK_ROWS,
+			DEFERRED_CHECKED
+		} phase;
+		DIR	*dir;		/* of NAMES; NULL: not begun */
+		char	 id[SPOOL_ID_TEXT + 1];	/* of ROWS: the last that was counted */
+	} check;
 	bool		 is_rebuilding;	/* DEFERRED_REBUILD exists */
 	unsigned int	 nrestored;	/* files for which rows were made */
 	bool		 is_uncut;	/* deferred_shrink() has left the log as it was: somebody reads the database */
@@ -86,6 +99,10 @@ int deferred_run(struct deferred *d, enum deferred_statement which);
 int deferred_last(struct deferred *d, enum deferred_statement which, char *id,
     int64_t *rcpt_index);
 
+/* deferred_next_id(d, id): The next id that rows have behind ${id}, "": the first;
+ * into ${id}.  1, 0: there is none; -1 likewise. */
+int deferred_next_id(struct deferred *d, char id[SPOOL_ID_TEXT + 1]);
+
 /* core/deferred/deferred_file.c
  * deferred_files_folder(dirfd): Open deferred/, made if missing; -1 with
  * errno. */
@@ -95,9 +112,16 @@ int deferred_files_folder(int dirfd);
  * was accepted.  Return 1; 0: there is no file; -1 with errno. */
 int deferred_file_origin(struct deferred *d, uint64_t id,
     struct spool_origin *origin_r);
-/* deferred_files_check(d): Remove files without a row; while the database is
- * being rebuilt, make rows for all their recipients instead.  Return 0, or -1
- * with errno: EBADMSG, the database is damaged. */
-int deferred_files_check(struct deferred *d);
+/* deferred_files_rebuild(d): Make rows for all recipients of files without a row.
+ * Return 0, or -1 with errno: EBADMSG, the database is damaged.
+ * deferred_file_octets(d, name): What the file takes; 0: it is not there. */
+int deferred_files_rebuild(struct deferred *d);
+uint64_t deferred_file_octets(const struct deferred *d, const char *name);
+
+/* core/deferred/deferred_check.c
+ * deferred_check_some(d, limit): As deferred_check(), without the mark.
+ * deferred_check_end(d): Close what it has open; another begins at the start. */
+int deferred_check_some(struct deferred *d, unsigned int limit);
+void deferred_check_end(struct deferred *d);
 
 #endif

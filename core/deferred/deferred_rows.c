@@ -547,6 +547,19 @@ deferred_has(struct deferred *d, uint64_t id, uint32_t rcpt_index)
 }
 
 int
+deferred_next_id(struct deferred *d, char id[SPOOL_ID_TEXT + 1])
+{
+	sqlite3_stmt *st = d->st[ST_NEXT_ID];
+	int rc;
+
+	sqlite3_bind_text(st, 1, id, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int(st, 2, SPOOL_ID_TEXT);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		strlcpy(id, column_text(st, 0), SPOOL_ID_TEXT + 1);
+	return deferred_end(d, ST_NEXT_ID, rc);
+}
+
+int
 deferred_rows_find(struct deferred *d, const struct spool_origin *origin,
     uint64_t *id_r)
 {

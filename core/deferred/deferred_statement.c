@@ -202,6 +202,11 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	[ST_TLS_DROP] = "DELETE FROM tls_count WHERE day = ?1 AND domain = ?2",
 	[ST_TLS_CLOSE] = "DELETE FROM tls_domain"
 	    " WHERE day = ?1 AND domain = ?2",
+	/* what was edited in and is no id has no file */
+	[ST_NEXT_ID] = "SELECT id FROM deferred WHERE id > ?1"
+	    " AND typeof(id) = 'text' AND length(CAST(id AS BLOB)) <= ?2"
+	    " AND instr(CAST(id AS BLOB), x'00') = 0"
+	    " ORDER BY id LIMIT 1",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };

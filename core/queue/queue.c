@@ -154,7 +154,8 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	queue_dispatch(q);
 	queue_settle(q);
 	queue_held_look(q);
-	due = q->store_ops->end(q->store);
+	if ((due = q->store_ops->end(q->store)) == -1)
+		return -1;
 	if ((is_more && !q->is_blocked) || !TAILQ_EMPTY(&q->settle) ||
 	    queue_shift_may_run(q) || q->nloaded >= QUEUE_LOAD_ROWS ||
 	    (q->shift.has_next && !q->shift.is_running))

@@ -290,7 +290,7 @@ void queue_done(struct queue *q, unsigned int agent,
 /* queue_pass(q, now, ms): Do what there is to do: read segments, hand out
  * jobs, store failures, write the log, recycle.  Call it after a batch of the
  * calls above and when it is due.  Return milliseconds until it is due
- * again. */
+ * again; -1: the store is damaged, and queue_open() makes it again: close it. */
 int queue_pass(struct queue *q, const struct timeval *now, int64_t ms);
 
 /* queue_held_slot(q, writer, slot): The worker with the number ${writer} is the

@@ -130,7 +130,8 @@ struct queue_store_ops {
 
 	/* begin(store, now_ms): A pass of the queue begins: do what the time
 	 * demands.  end(store): It ends: write what was acknowledged.  Return
-	 * when the next pass is to be, in the time of begin(). */
+	 * when the next pass is to be, in the time of begin(); -1: the store
+	 * has to be opened again, and the log has why. */
 	void	 (*begin)(void *store, int64_t now_ms);
 	int64_t	 (*end)(void *store);
 

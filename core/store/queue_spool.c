@@ -17,6 +17,7 @@
 
 #include "core/process/log.h"
 #include "core/spool/spool_id.h"
+#include "core/spool/spool_reserve.h"
 #include "core/store/queue_spool_int.h"
 #include "core/util/fileio.h"
 
@@ -76,6 +77,8 @@ spool_open(const struct queue_config *config,
 		log_err("deferred-open", "folder=%s", config->folder);
 		goto err1;
 	}
+	deferred_assume(sp->deferred,
+	    spool_reserve_told(config->incoming_dirfd));
 	if (queue_segments_open(sp) == -1)
 		goto err1;
 	queue_sweep(sp);
@@ -119,19 +122,24 @@ spool_begin(void *store, int64_t now_ms)
 	}
 	if (sp->sweep_ms <= now_ms)
 		queue_sweep(sp);
+	if (sp->check_ms <= now_ms)
+		queue_check(sp);
 }
 
 static int64_t
 spool_end(void *store)
 {
 	struct queue_spool *sp = store;
-	int64_t due = MIN(MIN(sp->lock_ms, sp->scan_ms), sp->sweep_ms);
+	int64_t due = MIN(MIN(sp->lock_ms, sp->scan_ms),
+	    MIN(sp->sweep_ms, sp->check_ms));
 	int rc;
 
 	while ((rc = acklog_write(sp->acklog)) == -1 && queue_room_make(sp))
 		;
 	if (rc == -1)
 		queue_log_failed(sp, "acklog-write");
+	if (sp->is_damaged)
+		return -1;
 	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
 	    !acklog_is_synced(sp->acklog) || !TAILQ_EMPTY(&sp->ready))

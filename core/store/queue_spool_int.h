@@ -34,6 +34,9 @@
 #define QUEUE_SWEEP_MS		600000	/* between sweeps: bodies that no record names */
 #define QUEUE_SWEEP_STEP_MS	50	/* between the steps of a sweep */
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep does not touch younger files; less than QUEUE_DEATH_MS */
+#define QUEUE_CHECK_FILES	100	/* deferred messages of which the files are looked at in one step of the check after a start: some ms */
+#define QUEUE_CHECK_STEP_MS	10	/* between its steps */
+#define QUEUE_CHECK_AGAIN_MS	30000	/* the same after one that has failed */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
 #define QUEUE_RESERVE_MAX_MS	8000	/* the most, when it could not be made or was soon given up again */
@@ -165,6 +168,8 @@ struct queue_spool {
 	int64_t		 sweep_began_ms;
 	int64_t		 sweep_again_ms; /* from its end to the next one */
 	int64_t		 sweep_wanted_ms; /* a sweep must begin at that time or later */
+	int64_t		 check_ms;	/* of the files of deferred messages; INT64_MAX: it is over */
+	bool		 is_damaged;	/* the database is: it has to be made again */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;	/* next look */
 	int64_t		 reserve_wait_ms; /* to the look after it was given up */
@@ -334,6 +339,11 @@ void queue_body_put_back(struct queue_segment *seg, uint64_t id);
 void queue_body_rewind(struct queue_segment *seg);
 void queue_body_all_read(struct queue_segment *seg);
 void queue_body_keep(struct queue_spool *sp, uint64_t id);
+
+/* core/store/queue_check.c
+ * queue_check(sp): When check_ms has come: go on with the check of the files of
+ * deferred messages, deferred_check(); set check_ms, or is_damaged. */
+void queue_check(struct queue_spool *sp);
 
 /* core/store/queue_sweep.c
  * queue_sweep(sp): When sweep_ms has come: begin a sweep, or do the next step

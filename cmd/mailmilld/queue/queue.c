@@ -104,6 +104,17 @@ exit_if_done(struct queue_role *r)
 		child_exit(r->child);
 }
 
+/* The master starts another, which tries again. */
+static void
+fail(struct queue_role *r)
+{
+	char text[LOG_ERROR_MAX];
+
+	child_trouble(r->child, log_last_error(text, sizeof(text)));
+	r->has_failed = true;
+	child_exit(r->child);
+}
+
 static void
 pass(struct queue_role *r)
 {
@@ -119,21 +130,14 @@ pass(struct queue_role *r)
 	    (int64_t)monotonic_ms());
 	now = monotonic_ms();
 	r->passed_ms = now;
+	if (due == -1) {
+		fail(r);
+		return;
+	}
 	exit_if_done(r);
 	if (r->child->is_draining && due > QUEUE_LOCK_MS)
 		due = QUEUE_LOCK_MS;
 	set_timer(r, now + (uint64_t)due);
-}
-
-/* The master starts another, which tries again. */
-static void
-fail(struct queue_role *r)
-{
-	char text[LOG_ERROR_MAX];
-
-	child_trouble(r->child, log_last_error(text, sizeof(text)));
-	r->has_failed = true;
-	child_exit(r->child);
 }
 
 static void

@@ -2,7 +2,10 @@
 
 #include "test/unit/core/deferred/deferred_fixture.h"
 
+#include <sys/stat.h>
+
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,15 +127,48 @@ ds_put_file(uint64_t id)
 }
 
 int
-ds_exec(const char *sql)
+ds_exec_in(const char *folder, const char *sql)
 {
 	char path[128];
 	sqlite3 *db;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/deferred.db", ds.f.path);
+	snprintf(path, sizeof(path), "%s/deferred.db", folder);
 	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
 	rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	sqlite3_close(db);
 	return rc;
+}
+
+int
+ds_exec(const char *sql)
+{
+	return ds_exec_in(ds.f.path, sql);
+}
+
+void
+ds_damage_in(const char *folder)
+{
+	static const char junk[] = "junkjunkjunkjunkjunkjunkjunkjunk";
+	char path[128];
+	struct stat st;
+	off_t at;
+	int fd;
+
+	cr_assert_eq(ds_exec_in(folder, "PRAGMA wal_checkpoint(TRUNCATE)"),
+	    SQLITE_OK);
+	snprintf(path, sizeof(path), "%s/deferred.db", folder);
+	cr_assert_neq(fd = open(path, O_WRONLY), -1);
+	cr_assert_eq(fstat(fd, &st), 0);
+	for (at = 4096; at < st.st_size; at += 64)
+		cr_assert_eq(pwrite(fd, junk, 32, at), 32);
+	close(fd);
+	/* a change, or what others have read of it would still be good */
+	cr_assert_eq(ds_exec_in(folder, "PRAGMA user_version = 9"), SQLITE_OK);
+}
+
+void
+ds_damage(void)
+{
+	ds_damage_in(ds.f.path);
 }

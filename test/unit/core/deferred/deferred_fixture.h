@@ -57,7 +57,13 @@ void ds_put_file(uint64_t id);
 	"ALTER TABLE deferred DROP COLUMN on_hold;" \
 	"CREATE INDEX deferred_next ON deferred (next_attempt);"
 
-/* ds_exec(sql): Run it in the database.  Return SQLite's result. */
+/* ds_exec(sql): Run it in the database.  Return SQLite's result.
+ * ds_exec_in(folder, sql): The same in the one of another folder.
+ * ds_damage(): Damage all pages of the database but the first, while it is open.
+ * ds_damage_in(folder): The same of the one there. */
 int ds_exec(const char *sql);
+int ds_exec_in(const char *folder, const char *sql);
+void ds_damage(void);
+void ds_damage_in(const char *folder);
 
 #endif

@@ -1,0 +1,35 @@
+/* The check of the files of deferred messages, which begins when the store is opened:
+ * see deferred_check().
+ * Owns: how fast it goes on, what is done about what it finds.
+ * It is done between the other work of a pass: no file is about to get its row then. */
+
+#include <errno.h>
+
+#include "core/process/log.h"
+#include "core/store/queue_spool_int.h"
+
+void
+queue_check(struct queue_spool *sp)
+{
+	int rc = deferred_check(sp->deferred, QUEUE_CHECK_FILES);
+
+	if (rc == 1) {
+		sp->check_ms = sp->now_ms + QUEUE_CHECK_STEP_MS;
+	} else if (rc == 0) {
+		sp->check_ms = INT64_MAX;
+		queue_room_tell(sp);
+	} else if (errno == EBADMSG) {
+		sp->check_ms = INT64_MAX;
+		sp->is_damaged = true;
+		log_errx("deferred-damaged", "folder=%s effect=%s",
+		    sp->config.folder, "the queue process ends, and the next "
+		    "one makes the database again from the files in "
+		    "deferred/");
+	} else {
+		sp->check_ms = sp->now_ms + QUEUE_CHECK_AGAIN_MS;
+		log_warn("deferred-check", "folder=%s effect=%s",
+		    sp->config.folder, "files that a crash has left there may "
+		    "stay, and spool_quota goes by what was counted before; "
+		    "tried again in half a minute");
+	}
+}

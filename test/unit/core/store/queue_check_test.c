@@ -1,0 +1,139 @@
+/* The store on disk: the files of deferred messages are looked at after the start, while
+ * mail is delivered and deferred. */
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/spool/spool_id.h"
+#include "core/store/queue_spool_int.h"
+#include "test/unit/core/deferred/deferred_fixture.h"
+#include "test/unit/core/queue/queue_fixture.h"
+
+#define MANY	3000
+
+QF_SUITE(queue_check);
+
+static int
+open_files(void)
+{
+	int fd = openat(f.folder, "deferred", O_RDONLY | O_DIRECTORY);
+
+	cr_assert_neq(fd, -1);
+	return fd;
+}
+
+/* MANY files that have no row; the queue is closed. */
+static void
+make_leftovers(void)
+{
+	int files = open_files(), fd, i;
+	char name[SPOOL_ID_TEXT + 1];
+
+	cr_assert_neq(fd = openat(files, "x", O_WRONLY | O_CREAT, 0600), -1);
+	close(fd);
+	for (i = 0; i < MANY; i++) {
+		spool_id_text(QF_ID(100000 + i), name);
+		cr_assert_eq(linkat(files, "x", files, name, 0), 0);
+	}
+	close(files);
+}
+
+static int
+nleft(void)
+{
+	int files = open_files(), i, n = 0;
+	char name[SPOOL_ID_TEXT + 1];
+
+	for (i = 0; i < MANY; i++) {
+		spool_id_text(QF_ID(100000 + i), name);
+		n += faccessat(files, name, F_OK, 0) == 0;
+	}
+	close(files);
+	return n;
+}
+
+Test(queue_check, new_mail_does_not_wait_for_it)
+{
+	int before, i;
+
+	qf_close(&f);
+	make_leftovers();
+	qf_open(&f);
+	cr_expect_geq(nleft(), MANY - 256);
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_eq(f.njobs, 1);
+	for (i = 0; (before = nleft()) > 0; i++) {
+		cr_assert_lt(i, 2 * MANY / QUEUE_CHECK_FILES);
+		qf_pass(&f, QUEUE_CHECK_STEP_MS);
+		cr_expect_leq(before - nleft(), 2 * QUEUE_CHECK_FILES);
+	}
+	cr_expect_gt(i, MANY / QUEUE_CHECK_FILES / 4);
+	qf_finish(&f, 0);
+	/* and that was all */
+	qf_pass(&f, 1000);
+	cr_expect_geq(queue_pass(f.q, &f.now, f.ms), 100);
+}
+
+/* What a crash has made between the copy of a message and its row is a leftover, and
+ * the message is tried again from its segment: it may fail before the check has come
+ * to that file. */
+Test(queue_check, a_copy_that_a_crash_has_left_is_used_again)
+{
+	static const char sql[] = "DELETE FROM deferred";
+	char name[SPOOL_ID_TEXT + 1], cmd[256];
+	int files;
+
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	qf_close(&f);
+	cr_assert_eq(ds_exec_in(f.path, sql), 0);
+	snprintf(cmd, sizeof(cmd), "rm -f %s/ack.*", f.path);
+	cr_assert_eq(system(cmd), 0);
+	make_leftovers();
+	qf_open(&f);
+	qf_committed(&f, &s, false);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_assert_eq(f.njobs, 1, "it is new again");
+	qf_finish(&f, EACCES);
+	queue_pass(f.q, &f.now, f.ms);
+	cr_expect_gt(nleft(), 0, "the check goes on");
+	qf_pass(&f, 2000);
+	cr_expect_eq(nleft(), 0);
+	files = open_files();
+	spool_id_text(QF_ID(1), name);
+	cr_expect_eq(faccessat(files, name, F_OK, 0), 0);
+	close(files);
+	qf_pass(&f, 60000);
+	cr_expect_eq(f.njobs, 1, "once");
+	qf_finish(&f, 0);
+	qf_pass(&f, 100);
+	cr_expect_eq(qf_listed(&f), 0);
+}
+
+/* The next process makes the database again. */
+Test(queue_check, a_database_that_is_damaged_ends_the_queue)
+{
+	qf_close(&f);
+	make_leftovers();
+	qf_open(&f);
+	ds_damage_in(f.path);
+	cr_expect_eq(queue_pass(f.q, &f.now, f.ms), -1);
+	cr_expect_eq(queue_pass(f.q, &f.now, f.ms), -1);
+	cr_expect(qf_exists(&f, f.folder, "deferred.rebuild"));
+	qf_close(&f);
+	qf_open(&f);
+	cr_expect_not(qf_exists(&f, f.folder, "deferred.rebuild"));
+	qf_pass(&f, 100);
+}
