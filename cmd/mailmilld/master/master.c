@@ -16,6 +16,7 @@
 #include "cmd/mailmilld/master/needs/listen.h"
 #include "cmd/mailmilld/master/needs/needs.h"
 #include "cmd/mailmilld/master/needs/own_account.h"
+#include "cmd/mailmilld/master/needs/owners.h"
 #include "cmd/mailmilld/master/needs/spooldir.h"
 #include "cmd/mailmilld/master/procs/log_output.h"
 #include "cmd/mailmilld/master/procs/output.h"
@@ -219,6 +220,7 @@ close_parts(struct master *m)
 	listeners_close(m);
 	respawns_free(m);
 	numbers_free(m);
+	owners_end();
 	certs_close(m);
 	output_close();
 	log_output_close();

@@ -366,7 +366,8 @@ const struct role role_queue = {
 	    ROLE_BIT(ROLE_STS),
 	.asks = queue_asks,
 	.is_replaced = true,		/* the spool can have only one */
-	.folders = { { "queue", 0700 }, { "queue/deferred", 0700 } },
+	.folders = { { "queue", 0700, false },
+	    { "queue/deferred", 0700, true } },
 	.profile = {
 		.calls = /* the spool, and the lock of another server's */
 		    "fallocate fcntl:locks fdatasync flock fstatfs fsync "

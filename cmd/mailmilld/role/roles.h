@@ -25,6 +25,7 @@ struct child;
 struct role_folder {
 	const char	*name;
 	mode_t		 mode;
+	bool		 has_many;	/* files, perhaps a million: a start does not wait until all have been looked at */
 };
 
 /* A file, or a folder with all that is below it. */

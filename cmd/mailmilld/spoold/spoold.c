@@ -133,7 +133,7 @@ const struct role role_spoold = {
 	.main = spoold_main,
 	.is_replaced = true,
 	.root = "incoming",
-	.folders = { { "incoming", 0700 } },
+	.folders = { { "incoming", 0700, false } },
 	.profile = {
 		.calls = "fallocate fchmod fcntl:locks fdatasync flock fstatfs "
 		    "fsync ftruncate getdents64 openat pread64 pwrite64 "

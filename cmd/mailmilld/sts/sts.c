@@ -349,7 +349,7 @@ const struct role role_sts = {
 	.peers = ROLE_BIT(ROLE_RESOLVER),
 	.is_replaced = true,
 	.root = STS_FOLDER,
-	.folders = { { STS_FOLDER, 0700 } },
+	.folders = { { STS_FOLDER, 0700, false } },
 	.profile = {
 		/* no call opens a file: it has its files open when it is bound.
 		 * libcurl's connections; the addresses are in memory, where the

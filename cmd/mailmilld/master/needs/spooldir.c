@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/mailmilld/master/needs/owners.h"
 #include "cmd/mailmilld/role/roles.h"
 #include "cmd/mailmilld/role/spoollock.h"
 #include "core/lim.h"
@@ -27,53 +28,13 @@
 #include "core/spool/spool_segment.h"
 #include "core/util/fileio.h"
 
-/* Make ${a} the owner of ${name} in ${dirfd}, if that is a plain file.  One with
- * a second name is left alone: the folder's owner could have linked a file of
- * somebody else into it. */
-static void
-own_file(int dirfd, const char *name, const struct account *a)
-{
-	struct stat st;
-	int fd;
-
-	/* as a rule there is nothing to be done */
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    !S_ISREG(st.st_mode) || (st.st_uid == a->uid &&
-	    st.st_gid == a->gid))
-		return;
-	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-	    O_CLOEXEC);
-	if (fd == -1)
-		return;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-	    fchown(fd, a->uid, a->gid) == -1)
-		log_warn("spool-owner", "file=%s", name);
-	close(fd);
-}
-
-/* The same for all files in ${dirfd}.  Return 0, or -1 with errno: they could
- * not be listed to the end, and a role would not be able to read the others. */
+/* Make ${f} in ${at}, where it has the name ${name}, or correct it.  Return its
+ * descriptor, or -1. */
 static int
-own_files(int dirfd, const struct account *a)
+make_dir(int at, const char *name, const struct role_folder *f,
+    const struct account *a)
 {
-	struct dirent *de;
-	DIR *d;
-	int error;
-
-	if ((d = fileio_opendir(dirfd, ".")) == NULL)
-		return -1;
-	while (errno = 0, (de = readdir(d)) != NULL)
-		own_file(dirfd, de->d_name, a);
-	error = errno;
-	closedir(d);
-	errno = error;
-	return error == 0 ? 0 : -1;
-}
-
-/* Make ${name} in ${at}, or correct it.  Return its descriptor, or -1. */
-static int
-make_dir(int at, const char *name, mode_t mode, const struct account *a)
-{
+	bool is_owned = true;
 	struct stat st;
 	int fd;
 
@@ -84,14 +45,14 @@ make_dir(int at, const char *name, mode_t mode, const struct account *a)
 		goto err1;
 	/* without root the accounts are not known, and our own is the owner */
 	if (geteuid() == 0) {
-		if ((st.st_uid != a->uid || st.st_gid != a->gid) &&
-		    fchown(fd, a->uid, a->gid) == -1)
+		is_owned = st.st_uid == a->uid && st.st_gid == a->gid;
+		if (!is_owned && fchown(fd, a->uid, a->gid) == -1)
 			goto err1;
 		/* each time: a start before may not have got to the end */
-		if (own_files(fd, a) == -1)
+		if (owners_put_right(fd, a, f->has_many && is_owned) == -1)
 			goto err1;
 	}
-	if ((st.st_mode & 07777) != mode && fchmod(fd, mode) == -1)
+	if ((st.st_mode & 07777) != f->mode && fchmod(fd, f->mode) == -1)
 		goto err1;
 	return fd;
 err1:
@@ -155,10 +116,11 @@ check_empty(int top, const char *name)
 static int
 make_empty(int top, const char *name)
 {
+	const struct role_folder empty = { .name = name, .mode = 0755 };
 	const struct account root = { 0, 0 };
 	int fd;
 
-	if ((fd = make_dir(top, name, 0755, &root)) == -1)
+	if ((fd = make_dir(top, name, &empty, &root)) == -1)
 		return -1;
 	close(fd);
 	return check_empty(top, name);
@@ -174,14 +136,14 @@ make_below(int top, const struct role_folder *f, const struct account *a)
 	int at, fd;
 
 	if (slash == NULL)
-		return make_dir(top, f->name, f->mode, a);
+		return make_dir(top, f->name, f, a);
 	snprintf(outer, sizeof(outer), "%.*s", (int)(slash - f->name),
 	    f->name);
 	at = openat(top, outer, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
 	if (at == -1)
 		return -1;
-	fd = make_dir(at, slash + 1, f->mode, a);
+	fd = make_dir(at, slash + 1, f, a);
 	if (fd != -1 && fsync(at) == -1) {
 		close(fd);
 		fd = -1;
