@@ -346,10 +346,16 @@ note_folder(const char *path, const char *name,
 }
 
 int
+spooldir_numbers_incoming(const char *path, struct spooldir_numbers *numbers)
+{
+	return note_folder(path, "incoming", note_incoming, numbers);
+}
+
+int
 spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r)
 {
 	memset(numbers_r, 0, sizeof(*numbers_r));
-	if (note_folder(path, "incoming", note_incoming, numbers_r) == -1)
+	if (spooldir_numbers_incoming(path, numbers_r) == -1)
 		return -1;
 	return note_folder(path, "queue/deferred", note_deferred, numbers_r);
 }

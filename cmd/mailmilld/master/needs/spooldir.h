@@ -34,8 +34,11 @@ struct spooldir_numbers {
 };
 
 /* spooldir_numbers(path, numbers_r): Those there are now; a folder that is missing
- * has none.  Return 0, or -1 with errno: there may be more. */
+ * has none.  Return 0, or -1 with errno: there may be more.
+ * spooldir_numbers_incoming(path, numbers): Add those of spool/incoming alone. */
 int spooldir_numbers(const char *path, struct spooldir_numbers *numbers_r);
+int spooldir_numbers_incoming(const char *path,
+    struct spooldir_numbers *numbers);
 
 static inline bool
 spooldir_has_number(const struct spooldir_numbers *numbers,

@@ -3,9 +3,9 @@
  * Owns: which numbers of files are in use: those that have been given, and those
  * that were in names when the folders were read last.  The folders of the spool
  * may have very many files, and the master serves nobody while it reads them.
- * So it reads them when the first worker starts, again when all numbers have
- * been given, and at each start of a worker until they could be read to the
- * end. */
+ * So it reads them when all numbers have been given, at a start that does not know
+ * what has been given before (numbers_file.h), and at each start of a worker until
+ * they could be read to the end. */
 
 #include "cmd/mailmilld/master/start/start.h"
 
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cmd/mailmilld/master/needs/spooldir.h"
+#include "cmd/mailmilld/master/start/numbers_file.h"
 #include "core/process/log.h"
 
 #define NUMBERS	(1 << SPOOL_NUMBER_BITS)
@@ -55,6 +56,19 @@ look(struct master *m, const char *spool)
 	use_living(m);
 }
 
+/* Of the first worker: the names of deferred messages need not be read if it is known
+ * which numbers have been given.  The others are few. */
+static void
+begin(struct master *m, const char *spool)
+{
+	struct numbers *n = m->numbers;
+
+	n->is_stale = numbers_file_load(spool, &n->used) == -1 ||
+	    spooldir_numbers_incoming(spool, &n->used) == -1;
+	if (!n->is_stale)
+		use_living(m);
+}
+
 /* Go on to the next number that is not in use.  Return whether there is one. */
 static bool
 next(struct master *m)
@@ -94,13 +108,17 @@ instance_next(struct master *m, enum role_id role, const char *spool,
 	if (m->numbers == NULL) {
 		if ((m->numbers = calloc(1, sizeof(*m->numbers))) == NULL)
 			return -1;
-		m->numbers->is_stale = true;
+		begin(m, spool);
 	}
 	if (m->numbers->is_stale || !next(m)) {
 		look(m, spool);
 		if (!next(m))
 			take_used(m);
 	}
+	if (m->numbers->is_stale)
+		numbers_file_forget(spool);
+	else
+		numbers_file_save(spool, &m->numbers->used);
 	*instance_r = m->instances;
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "cmd/mailmilld/master/start/start.h"
 #include "core/spool/spool_id.h"
+#include "core/spool/spool_segment.h"
 
 #define FIRST	1
 #define LAST	(SPOOL_NUMBER_QUEUE - 1)
@@ -173,4 +174,110 @@ Test(numbers, a_folder_that_cannot_be_read_is_looked_at_again)
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(rename(away, path), 0);
 	next_is(4);
+}
+
+/* --- the file "numbers" ---------------------------------------------------- */
+
+/* Another master begins. */
+static void
+restart(void)
+{
+	numbers_free(&m);
+	m.instances = 0;
+}
+
+static void
+path_in(const char *name, char path[128])
+{
+	snprintf(path, 128, "%s/%s", spool, name);
+}
+
+/* There may be a million. */
+Test(numbers, the_next_start_does_not_read_the_names_of_deferred_messages)
+{
+	leave(3);
+	next_is(1);
+	next_is(2);
+	leave(5);
+	restart();
+	next_is(4);
+	/* what nobody but an administrator can have brought back */
+	next_is(5);
+	restart();
+	next_is(6);
+}
+
+Test(numbers, when_all_have_been_given_the_names_are_read)
+{
+	unsigned int i;
+
+	leave(FIRST + 1);
+	next_is(FIRST);
+	for (i = FIRST + 2; i <= LAST; i++)
+		next_is(i);
+	restart();
+	next_is(FIRST);
+	restart();
+	next_is(FIRST + 2);
+}
+
+Test(numbers, those_of_segments_are_read_at_each_start)
+{
+	char path[128], name[SPOOL_NAME], in[200];
+
+	path_in("incoming", path);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	next_is(1);
+	spool_segment_name("seg", 7ULL << SPOOL_NUMBER_BITS | 2, name);
+	snprintf(in, sizeof(in), "%s/%s", path, name);
+	close(open(in, O_WRONLY | O_CREAT, 0600));
+	restart();
+	next_is(3);
+}
+
+/* An administrator who brings messages back makes it. */
+Test(numbers, with_the_mark_the_names_are_read)
+{
+	char path[128];
+
+	next_is(1);
+	leave(2);
+	path_in("queue/deferred.rebuild", path);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	restart();
+	/* nobody has the first any more */
+	next_is(1);
+	next_is(3);
+}
+
+/* What it says is believed of a whole file of ours alone. */
+Test(numbers, a_file_that_is_not_ours_is_not_believed)
+{
+	char path[128], cmd[400];
+	static const char *const changes[] = {
+		"truncate -s -1 $f", "printf x | dd of=$f conv=notrunc",
+		"chmod g+w $f", "rm $f", "ln $f $f.2",
+		"mv $f $f.3; ln -s $f.3 $f"
+	};
+	size_t i;
+
+	path_in("numbers", path);
+	for (i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		restart();
+		(void)unlink(path);
+		next_is(1);
+		leave(2);
+		snprintf(cmd, sizeof(cmd), "exec 2>/dev/null; f=%s; %s", path,
+		    changes[i]);
+		cr_assert_eq(system(cmd), 0, "%s", cmd);
+		restart();
+		next_is(1);
+		next_is(3);
+		/* it is a good one again */
+		take_away(2);
+		leave(4);
+		restart();
+		next_is(4);
+		take_away(4);
+	}
 }
