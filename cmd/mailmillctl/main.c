@@ -328,6 +328,14 @@ take_text(const char *option, const char *arg)
 	exit(EXIT_USAGE);
 }
 
+/* The last one counts. */
+static void
+put_text(json_t **at, json_t *text)
+{
+	json_decref(*at);
+	*at = text;
+}
+
 /* The option with the letter ${ch} */
 static void
 take_option(struct options *o, int ch, const char *arg)
@@ -359,10 +367,10 @@ take_option(struct options *o, int ch, const char *arg)
 		o->by = "target";
 		break;
 	case 'W':
-		o->reason = take_text("--reason", arg);
+		put_text(&o->reason, take_text("--reason", arg));
 		break;
 	case 't':
-		o->to = take_text("--to", arg);
+		put_text(&o->to, take_text("--to", arg));
 		break;
 	case 'D':
 		o->is_default = true;
@@ -443,6 +451,8 @@ main(int argc, char **argv)
 		status = run(c, path, build_request(c, argv, argc, &o), &o,
 		    argc > 2 ? argv[2] : NULL);
 	json_decref(o.filter);
+	json_decref(o.reason);
+	json_decref(o.to);
 	free(path);
 	return status;
 }
