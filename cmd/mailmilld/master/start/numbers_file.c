@@ -3,8 +3,7 @@
  * A deferred message has the number of its worker for as long as it is there, and there
  * may be a million of them: a start would wait until all names were read.  So it is
  * noted which numbers have been given: those that are free again are found when none
- * is left.  What was given is noted before the name of a deferred message is flushed,
- * which flushes this file, too.
+ * is left.  A number is flushed here before its worker starts, which is seldom.
  * Nobody but us writes it.  It is not believed when an administrator has made
  * deferred.rebuild, as one does who has brought messages back. */
 
@@ -108,8 +107,9 @@ numbers_file_save(const char *spool, const struct spooldir_numbers *numbers)
 		numbers_file_forget(spool);
 		fd = open_file(spool, O_WRONLY | O_CREAT | O_EXCL);
 	}
-	if (fd != -1)
-		rc = fileio_pwrite(fd, &content, sizeof(content), 0);
+	if (fd != -1 &&
+	    (rc = fileio_pwrite(fd, &content, sizeof(content), 0)) != -1)
+		rc = fsync(fd);
 	if (rc == -1) {
 		log_warn("spool", "folder=%s file=%s effect=%s", spool, NAME,
 		    "the next start reads the names of all deferred messages");
