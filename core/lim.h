@@ -54,6 +54,9 @@
 #define LIM_CLIENT_COMMAND	8192	/* octets of a command: an address of LIM_COMMAND_LINE, ORCPT in xtext three times as long as LIM_ORCPT */
 #define LIM_CLIENT_SECONDS	7200	/* for a transaction from MAIL to the end of its body, whatever each reply is allowed: a next hop that uses each timeout of RFC 5321 4.5.3.2 up would keep one for days */
 #define LIM_CLIENT_RATE		128	/* octets a second on average that a next hop has to take of a body beyond that time */
+#define LIM_MIME_DEPTH		100	/* multiparts inside each other that are looked into when a message is converted for a next hop; what is deeper passes if it need not be changed; RFC 2046 sets no bound */
+#define LIM_MIME_BOUNDARY	200	/* octets of a boundary; RFC 2046 5.1.1 permits 70, some programs put long host names in */
+#define LIM_MIME_HELD		131072	/* octets of a part that are kept until it is known how it is converted: its header, and the begin of its body if that is said to be 7-bit; the headers of most messages have 2,000 to 20,000 */
 #define LIM_TLS_CHAIN		10	/* certificates between that of a next hop and that of an authority; RFC 5280 6 sets no bound, the chains of public authorities have two */
 #define LIM_TLS_CHAIN_OCTETS	65536	/* of the certificates that a next hop sends; chains of public authorities have 3,000 to 8,000 */
 #define LIM_TLS_SESSIONS	1024	/* that a client's context keeps to be resumed, those used last */

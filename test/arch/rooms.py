@@ -36,6 +36,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
 
     'proto':            'core',
     'proto/parse':      CORE + ' proto',
+    'proto/mime':       CORE,
     'proto/options':    CORE + ' proto proto/parse',
     'proto/answers':    '',
     'proto/base':       CORE + ' proto',
@@ -49,7 +50,8 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                         ' proto/message',
     'proto/factory':    CORE + ' proto proto/parse proto/base proto/answers'
                         ' proto/server proto/message proto/command',
-    'proto/client':     CORE + ' proto proto/parse proto/base proto/auth',
+    'proto/client':     CORE + ' proto proto/parse proto/mime proto/base'
+                        ' proto/auth',
     'proto/report':     CORE + ' proto proto/parse',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
