@@ -20,6 +20,24 @@ smtp_body_begin(struct smtp_client *c)
 
 	smtp_set_state(c, SS_BODY);
 	t->dots = (struct smtp_dots) { .is_chunk = t->is_bdat };
+	if (t->is_converted && !t->is_void)
+		smtp_convert_begin(c);
+}
+
+/* The next octets of the message, as the server is to have it. */
+static ssize_t
+read_piece(struct smtp_client *c, char *buf)
+{
+	struct smtp_txn *t = &c->txn;
+	ssize_t n;
+
+	if (t->is_void)
+		return 0;
+	if (t->convert != NULL)
+		return smtp_convert_read(c, buf, PIECE);
+	n = c->ops->read(c->host, c, t->offset, buf, PIECE);
+	t->offset += n > 0 ? (uint64_t)n : 0;
+	return n;
 }
 
 /* The next octets, as they are sent.  Return their number; 0: that was the end,
@@ -28,24 +46,19 @@ static ssize_t
 fill(struct smtp_client *c, char *out)
 {
 	struct smtp_txn *t = &c->txn;
-	bool is_binary = (t->m.env->flags & SPOOL_ENV_BINARYMIME) != 0;
 	char piece[PIECE];
-	ssize_t n = 0;
+	ssize_t n = read_piece(c, t->is_binary ? out : piece);
 
-	if (!t->is_void)
-		n = c->ops->read(c->host, c, t->offset,
-		    is_binary ? out : piece, PIECE);
 	if (n == -1) {
-		if (errno != EAGAIN)
+		if (errno != EAGAIN && !c->is_ending)
 			smtp_end(c, SMTP_WHY_SOURCE, errno);
 		return -1;
 	}
-	t->offset += (uint64_t)n;
 	if (n == 0) {
 		t->is_whole = true;
 		return 0;
 	}
-	return is_binary ? n :
+	return t->is_binary ? n :
 	    (ssize_t)smtp_dots_next(&t->dots, piece, (size_t)n, out);
 }
 
@@ -62,7 +75,7 @@ fill_all(struct smtp_client *c, size_t at)
 		n = fill(c, c->out + at + len);
 		len += n > 0 ? (size_t)n : 0;
 	}
-	if (t->is_whole && (t->m.env->flags & SPOOL_ENV_BINARYMIME) == 0)
+	if (t->is_whole && !t->is_binary)
 		len += smtp_dots_end(&t->dots, c->out + at + len);
 	return len;
 }

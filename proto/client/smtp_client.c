@@ -192,6 +192,7 @@ finish(struct smtp_client *c)
 			smtp_result_why(c, c->end.last, c->end.errnum, &r);
 		smtp_tell_all(c, &r);
 		ops->done(c->host, c);
+		smtp_convert_end(c);
 		free(c->txn.of);
 		c->txn.of = NULL;
 	}
@@ -341,6 +342,12 @@ bool
 smtp_client_is_logged_in(const struct smtp_client *c)
 {
 	return c->is_logged_in;
+}
+
+const char *
+smtp_client_converts(const struct smtp_client *c)
+{
+	return !c->txn.is_converted ? "" : c->txn.is_8bit ? "8-bit" : "7-bit";
 }
 
 const char *

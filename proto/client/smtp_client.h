@@ -62,7 +62,8 @@ struct smtp_result {
 /* What is to be sent.  ${env} and what it points to are the host's, and stay as
  * they are until done() is called for it.  Of the envelope count: sender,
  * rcpts, flags (SPOOL_ENV_8BITMIME, BINARYMIME, SMTPUTF8: what the message
- * needs of each server; clear what it does not), envid, deliver_by, priority,
+ * needs of each server, or for the first two, with the option may_convert, what it is;
+ * clear what it does not), envid, deliver_by, priority,
  * notify, orcpts.  Addresses are as mailaddr_format() writes them. */
 struct smtp_message {
 	const struct spool_envelope	*env;
@@ -88,6 +89,7 @@ struct smtp_client_options {
 	const char		*helo;		/* who we are: a domain, or an address literal; copied */
 	bool			 is_lmtp;
 	bool			 is_bdat_preferred; /* BDAT also for messages that DATA could send, if the server has CHUNKING */
+	bool			 may_convert;	/* a message that needs 8BITMIME or BINARYMIME is converted for a server without them (proto/mime/mime_convert.h); else it is refused */
 	bool			 may_login_clear; /* passwords and tokens are told without TLS, too, and to a server that is not verified; else only mechanisms that do not show them are used there */
 	enum smtp_tls_use	 tls;
 	enum smtp_login_use	 login;
@@ -216,11 +218,14 @@ void smtp_client_stop(struct smtp_client *c);
  * smtp_client_is_tls(c), smtp_client_is_logged_in(c): Is the connection inside
  * TLS; is it logged in?
  * smtp_client_keeps_tls(c): Can it take messages with SPOOL_ENV_REQUIRETLS?
+ * smtp_client_converts(c): Into what is the message of this transaction converted?
+ * "": it is sent as it is; "7-bit", "8-bit".  In rcpt(), for the log.
  * smtp_client_state(c): What it waits for, for the log. */
 const struct smtp_ehlo *smtp_client_ehlo(const struct smtp_client *c);
 bool smtp_client_is_tls(const struct smtp_client *c);
 bool smtp_client_is_logged_in(const struct smtp_client *c);
 bool smtp_client_keeps_tls(const struct smtp_client *c);
+const char *smtp_client_converts(const struct smtp_client *c);
 const char *smtp_client_state(const struct smtp_client *c);
 
 #endif

@@ -39,9 +39,12 @@ struct smtp_txn {
 	int64_t			 since;		/* MAIL; in SS_DOT, the end of the body */
 	uint64_t		 offset;	/* of the message: what is read of it */
 	struct smtp_dots	 dots;
+	struct smtp_convert	*convert;	/* with is_converted, while the body is sent; else NULL */
 	bool			 is_mail_sent, is_mail_heard;
 	bool			 is_data_sent;
 	bool			 is_bdat;	/* the message goes in chunks */
+	bool			 is_converted;	/* since the server does not take it as it is */
+	bool			 is_8bit, is_binary; /* as it is sent */
 	bool			 is_failed;	/* no more is sent of it, replies that are due are awaited */
 	bool			 is_void;	/* 354 without a recipient: only the dot is sent */
 	bool			 is_whole;	/* all of the body, with its end, was put into the output ... */
@@ -178,6 +181,7 @@ smtp_is_flushed(const struct smtp_client *c)
  * smtp_lacks(c): What the message needs and the server does not have;
  * SMTP_NWHYS: nothing.
  * smtp_lacks_of_rcpt(c, i): The same of one recipient.
+ * smtp_lacks_of_body(c): The same of the octets of the message: it may be converted.
  * smtp_is_verified(c): Inside TLS with the server that it should be? */
 bool smtp_is_verified(const struct smtp_client *c);
 size_t smtp_mail(const struct smtp_client *c, char *buf, size_t size);
@@ -185,6 +189,7 @@ size_t smtp_rcpt(const struct smtp_client *c, size_t i, char *buf,
     size_t size);
 enum smtp_why smtp_lacks(const struct smtp_client *c);
 enum smtp_why smtp_lacks_of_rcpt(const struct smtp_client *c, size_t i);
+enum smtp_why smtp_lacks_of_body(const struct smtp_client *c);
 
 /* smtp_leave.c
  * smtp_quit(c): Say QUIT: all is done, or it is noted why not.
@@ -227,6 +232,17 @@ void smtp_txn_begin(struct smtp_client *c, const struct smtp_message *m);
 bool smtp_txn_send(struct smtp_client *c);
 bool smtp_txn_give_up(struct smtp_client *c);
 void smtp_on_421(struct smtp_client *c);
+
+/* smtp_convert.c
+ * smtp_convert_begin(c): The message is converted; its body is next.  Without memory
+ * for that the connection ends.
+ * smtp_convert_read(c, buf, size): As smtp_client_ops.read(), what it is converted to,
+ * from where the last call has ended on; ${size} is MIME_CONVERT_ROOM or more.  If it
+ * cannot be converted, all recipients are told, and the connection ends: -1.
+ * smtp_convert_end(c): The transaction is over. */
+void smtp_convert_begin(struct smtp_client *c);
+ssize_t smtp_convert_read(struct smtp_client *c, char *buf, size_t size);
+void smtp_convert_end(struct smtp_client *c);
 
 /* smtp_body.c
  * smtp_body_begin(c): Enter SS_BODY.

@@ -162,11 +162,12 @@ smtp_mail(const struct smtp_client *c, char *buf, size_t size)
 
 	add(&t, "MAIL FROM:");
 	add_path(&t, m->env->sender, MAILADDR_ALLOW_NULL);
-	if (has(c, SMTP_HAS(SIZE)) && m->octets > 0)
+	/* RFC 1870 6.3: not less than it will be, which nobody knows */
+	if (has(c, SMTP_HAS(SIZE)) && m->octets > 0 && !c->txn.is_converted)
 		add(&t, " SIZE=%llu", (unsigned long long)m->octets);
-	if (needs(c, SPOOL_ENV_BINARYMIME))
+	if (c->txn.is_binary)
 		add(&t, " BODY=BINARYMIME");
-	else if (needs(c, SPOOL_ENV_8BITMIME))
+	else if (c->txn.is_8bit)
 		add(&t, " BODY=8BITMIME");
 	if (needs(c, SPOOL_ENV_SMTPUTF8))
 		add(&t, " SMTPUTF8");
@@ -250,9 +251,21 @@ is_too_late(const struct smtp_client *c)
 }
 
 enum smtp_why
+smtp_lacks_of_body(const struct smtp_client *c)
+{
+	/* RFC 3030 3: binary messages are sent with BDAT alone */
+	if (needs(c, SPOOL_ENV_BINARYMIME))
+		return has(c, SMTP_HAS(BINARYMIME)) &&
+		    has(c, SMTP_HAS(CHUNKING)) ? SMTP_NWHYS : SMTP_WHY_BINARY;
+	return needs(c, SPOOL_ENV_8BITMIME) && !has(c, SMTP_HAS(8BITMIME)) ?
+	    SMTP_WHY_8BIT : SMTP_NWHYS;
+}
+
+enum smtp_why
 smtp_lacks(const struct smtp_client *c)
 {
 	const struct smtp_message *m = &c->txn.m;
+	enum smtp_why why = smtp_lacks_of_body(c);
 
 	/* RFC 8689 5: a report is not lost because the way back has no REQUIRETLS */
 	if (needs(c, SPOOL_ENV_REQUIRETLS) && !smtp_client_keeps_tls(c) &&
@@ -263,13 +276,8 @@ smtp_lacks(const struct smtp_client *c)
 	if (!needs(c, SPOOL_ENV_SMTPUTF8) &&
 	    !utf8_is_ascii(m->env->sender, strlen(m->env->sender)))
 		return SMTP_WHY_UTF8_ADDRESS;
-	/* RFC 3030 3: binary messages are sent with BDAT alone */
-	if (needs(c, SPOOL_ENV_BINARYMIME) && (!has(c, SMTP_HAS(BINARYMIME)) ||
-	    !has(c, SMTP_HAS(CHUNKING))))
-		return SMTP_WHY_BINARY;
-	if (needs(c, SPOOL_ENV_8BITMIME) &&
-	    !needs(c, SPOOL_ENV_BINARYMIME) && !has(c, SMTP_HAS(8BITMIME)))
-		return SMTP_WHY_8BIT;
+	if (why != SMTP_NWHYS && !c->options.may_convert)
+		return why;
 	/* RFC 1870 6.1 */
 	if (c->ehlo.size_max > 0 && m->octets > c->ehlo.size_max)
 		return SMTP_WHY_SIZE;

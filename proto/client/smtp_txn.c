@@ -54,6 +54,7 @@ static void
 txn_over(struct smtp_client *c)
 {
 	c->ops->done(c->host, c);
+	smtp_convert_end(c);
 	free(c->txn.of);
 	memset(&c->txn, 0, sizeof(c->txn));
 	c->owed = 0;
@@ -96,6 +97,24 @@ left_out(struct smtp_client *c, size_t i, size_t n)
 	    SMTP_WHY_DOMAIN_MAX : SMTP_NWHYS;
 }
 
+/* How the message is sent: as it is, or converted for this server. */
+static void
+choose_body(struct smtp_client *c)
+{
+	struct smtp_txn *t = &c->txn;
+	unsigned int flags = t->m.env->flags;
+
+	t->is_converted = smtp_lacks_of_body(c) != SMTP_NWHYS;
+	t->is_binary = (flags & SPOOL_ENV_BINARYMIME) != 0 && !t->is_converted;
+	t->is_8bit = (flags & SPOOL_ENV_8BITMIME) != 0 && !t->is_converted;
+	/* a binary message is 8-bit text where that is enough */
+	if (t->is_converted && smtp_ehlo_has(&c->ehlo, SMTP_HAS(8BITMIME)))
+		t->is_8bit = true;
+	/* RFC 3030 3: a binary message has no other way */
+	t->is_bdat = t->is_binary || (c->options.is_bdat_preferred &&
+	    smtp_ehlo_has(&c->ehlo, SMTP_HAS(CHUNKING)));
+}
+
 void
 smtp_txn_begin(struct smtp_client *c, const struct smtp_message *m)
 {
@@ -133,10 +152,7 @@ smtp_txn_begin(struct smtp_client *c, const struct smtp_message *m)
 		txn_over(c);
 		return;
 	}
-	/* RFC 3030 3: a binary message has no other way */
-	t->is_bdat = (m->env->flags & SPOOL_ENV_BINARYMIME) != 0 ||
-	    (c->options.is_bdat_preferred &&
-	    smtp_ehlo_has(&c->ehlo, SMTP_HAS(CHUNKING)));
+	choose_body(c);
 	if (c->is_open) {
 		smtp_set_state(c, SS_RSET);
 		c->owed = 1;

@@ -168,6 +168,8 @@ set_word(struct run *r, char *w)
 		o->is_lmtp = true;
 	else if (strcmp(w, "bdat") == 0)
 		o->is_bdat_preferred = true;
+	else if (strcmp(w, "convert") == 0)
+		o->may_convert = true;
 	else if (strcmp(w, "clear") == 0)
 		o->may_login_clear = true;
 	else if (strcmp(w, "verified") == 0)

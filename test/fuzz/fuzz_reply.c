@@ -71,6 +71,7 @@ choose(struct fuzz_input *in)
 	o->is_lmtp = a & 1;
 	o->is_bdat_preferred = a & 2;
 	o->may_login_clear = a & 4;
+	o->may_convert = b & 8;
 	o->tls = (enum smtp_tls_use)(a >> 3 & 3);
 	o->login = (enum smtp_login_use)((a >> 5) % 3);
 	hop.has_tls = o->tls != SMTP_TLS_NEVER;

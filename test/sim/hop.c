@@ -301,6 +301,7 @@ choose_client(struct hop_sim *s)
 	s->hop.is_last = true;
 	s->hop.options.is_lmtp = s->host.options.kind == ESMTP_KIND_LMTP;
 	s->hop.options.is_bdat_preferred = simrand_chance(r, 500);
+	s->hop.options.may_convert = simrand_chance(r, 500);
 	if (simrand_chance(r, 300))
 		s->hop.read_max = 1 + simrand_below(r, 100);
 	for (i = 0; i < n; i++)
