@@ -70,7 +70,8 @@ enum mailmill_client_option {
 	MAILMILL_CLIENT_LOGIN_CLEAR,	/* 1: passwords and tokens are told without TLS, and to a server that is not verified; 0 */
 	MAILMILL_CLIENT_CONNECT_SECONDS, /* how long to wait for the connection; 30 */
 	MAILMILL_CLIENT_REPLY_SECONDS,	/* the most that is waited for a reply; 0: what RFC 5321 4.5.3.2 has, which also bounds it */
-	MAILMILL_CLIENT_IDLE_SECONDS	/* without a message for so long: QUIT; 0: 240, which also bounds it */
+	MAILMILL_CLIENT_IDLE_SECONDS,	/* without a message for so long: QUIT; 0: 240, which also bounds it */
+	MAILMILL_CLIENT_CONVERT		/* 1: a message with SPOOL_ENV_8BITMIME or SPOOL_ENV_BINARYMIME is converted for a server without these, RFC 6152 3, 3030 3; 0: it is refused */
 };
 
 enum mailmill_client_tls {
@@ -191,7 +192,8 @@ void mailmill_message_source(struct mailmill_message *message,
     mailmill_message_read read, uint64_t octets);
 void mailmill_message_ready(struct mailmill_message *message);
 
-/* What the message needs of each server, and asks of it.
+/* What the message needs of each server, or with MAILMILL_CLIENT_CONVERT is, and
+ * asks of it.
  * mailmill_message_flags(message, flags): SPOOL_ENV_8BITMIME, _BINARYMIME,
  * _SMTPUTF8, _REQUIRETLS, _RET_FULL, _RET_HDRS, _BY_RETURN, _BY_TRACE.
  * mailmill_message_envid(message, envid): ENVID; copied.  Return 0, or -1 with

@@ -421,7 +421,8 @@ mailmill_client_set(struct mailmill_client *client,
 		[MAILMILL_CLIENT_LOGIN_CLEAR] = 1,
 		[MAILMILL_CLIENT_CONNECT_SECONDS] = SECONDS_MAX,
 		[MAILMILL_CLIENT_REPLY_SECONDS] = SECONDS_MAX,
-		[MAILMILL_CLIENT_IDLE_SECONDS] = SECONDS_MAX
+		[MAILMILL_CLIENT_IDLE_SECONDS] = SECONDS_MAX,
+		[MAILMILL_CLIENT_CONVERT] = 1
 	};
 
 	if (client->engine != NULL)
@@ -454,6 +455,9 @@ mailmill_client_set(struct mailmill_client *client,
 		break;
 	case MAILMILL_CLIENT_IDLE_SECONDS:
 		o->idle_seconds = (unsigned int)value;
+		break;
+	case MAILMILL_CLIENT_CONVERT:
+		o->may_convert = value != 0;
 		break;
 	}
 	return 0;

@@ -245,6 +245,45 @@ Test(mailmill_client, messages_wait_for_the_connection_and_quit_for_them)
 	told("b@x.example accepted 250  said;done;");
 }
 
+/* A message that the server does not take as it is, refused or converted. */
+static void
+send_8bit(void)
+{
+	static const char body[] = "Subject: a\r\n\r\n\xe4\r\n";
+	struct mailmill_message *m = message("b@x.example", NULL);
+
+	mailmill_message_body(m, body, strlen(body));
+	mailmill_message_flags(m, SPOOL_ENV_8BITMIME);
+	open_wire();
+	talk("220 mx.example\r\n", "EHLO client.example\r\n");
+	talk("250 mx.example\r\n", "");
+	give(m);
+}
+
+Test(mailmill_client, eight_bit_text_is_refused_if_the_server_has_no_8bitmime)
+{
+	send_8bit();
+	told("b@x.example refused 554 5.6.3;done;");
+}
+
+Test(mailmill_client, eight_bit_text_is_converted_if_the_program_wants_that)
+{
+	cr_assert_eq(mailmill_client_set(client, MAILMILL_CLIENT_CONVERT, 1),
+	    0);
+	cr_expect_eq(mailmill_client_set(client, MAILMILL_CLIENT_CONVERT, 2),
+	    -1);
+	send_8bit();
+	said[0] = '\0';
+	talk("250 ok\r\n", "RCPT TO:<b@x.example>\r\n");
+	talk("250 ok\r\n", "DATA\r\n");
+	talk("354 go\r\n", "Subject: a\r\nMIME-Version: 1.0\r\n"
+	    "Content-Type: text/plain; charset=unknown-8bit\r\n"
+	    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+	    "=E4\r\n.\r\n");
+	talk("250 ok\r\n", "");
+	told("b@x.example accepted 250  said;done;");
+}
+
 Test(mailmill_client, lmtp_tells_each_recipient_its_own)
 {
 	cr_assert_eq(mailmill_client_set(client, MAILMILL_CLIENT_LMTP, 1), 0);
