@@ -30,8 +30,8 @@ hops_cmp(const struct settings_domain *a, const struct settings_domain *b)
 	return list_cmp(&a->route, &b->route);
 }
 
-/* Who this host is to them, and what it demands: with another one of these, a
- * connection may be taken that is refused without. */
+/* Who this host is to them, what it demands and what it converts: with another one
+ * of these, a connection or a message may be taken that is refused without. */
 static int
 way_cmp(const struct settings *s, const struct settings_domain *a,
     const struct settings_domain *b)
@@ -41,6 +41,8 @@ way_cmp(const struct settings *s, const struct settings_domain *a,
 
 	if (a->tls_level != b->tls_level)
 		return a->tls_level < b->tls_level ? -1 : 1;
+	if (a->mime_conversion != b->mime_conversion)
+		return a->mime_conversion - b->mime_conversion;
 	if (is_mx && a->mta_sts != b->mta_sts)
 		return a->mta_sts - b->mta_sts;
 	if (is_mx && a->mx_port != b->mx_port)

@@ -9,6 +9,8 @@ import ssl
 import subprocess
 import threading
 import time
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 
 from dovecot import DovecotLmtp
 from harness import (POSTFIX, ROOT, SLOW, Client, Server, Skip,
@@ -141,7 +143,8 @@ def test_smtp_says_what_the_envelope_has(d):
 
 def test_a_server_without_what_a_message_needs_does_not_get_it(d):
     hop = NextHop(ehlo=('PIPELINING',))
-    with hop, server(d, domain('next.test', hop)) as s:
+    with hop, server(d, domain('next.test', hop,
+                               'MIME_Conversion = false')) as s:
         send(s, 'eight@next.test', params=' BODY=8BITMIME')
         send(s, '<grün@next.test>'.encode().decode('latin1'),
              params=' SMTPUTF8')
@@ -150,6 +153,40 @@ def test_a_server_without_what_a_message_needs_does_not_get_it(d):
         assert 'UTF-8' in why['grün@next.test'], why
         send(s, 'seven@next.test')
         hop.wait(1)
+        assert len(hop.messages) == 1
+
+
+def test_a_message_is_converted_for_a_server_without_8bitmime(d):
+    m = EmailMessage()
+    m['Subject'], m['From'] = 'Grüße', 'a@client.test'
+    m.set_content('Grüße = 日本\n-- \nzwei \n' + 'ä' * 300 + '\n', cte='8bit')
+    m.add_attachment('<p>ß</p>\n', subtype='html', cte='8bit')
+    inner = EmailMessage()
+    inner['Subject'] = 'inside'
+    inner.set_content('ö\n', cte='8bit')
+    m.add_attachment(inner, cte='8bit')
+    text = m.as_bytes(policy=policy.SMTP)
+    assert any(c > 127 for c in text)
+    signed = text.replace(b'multipart/mixed', b'multipart/signed')
+    hop = NextHop(ehlo=('PIPELINING', 'SIZE 100000000'))
+    with hop, server(d, domain('next.test', hop)) as s:
+        send(s, 'a@next.test', message=text, params=' BODY=8BITMIME')
+        [got] = hop.wait(1)
+        assert 'BODY' not in got.mail and 'SIZE' not in got.mail, got.mail
+        assert max(got.body) < 128 and max(map(len, got.body.split(
+            b'\r\n'))) <= 300
+        was, now = (list(message_from_bytes(b, policy=policy.default).walk())
+                    for b in (text, received(got.body)))
+        assert [p.get_content_type() for p in was] == [
+            p.get_content_type() for p in now]
+        assert [p.get_content() for p in was if not p.is_multipart()] == [
+            p.get_content() for p in now if not p.is_multipart()]
+        [line] = wait_for('the log', lambda: events(s, 'delivered'))
+        assert line['with'] == 'ESMTP (converted to 7-bit)', line
+        # what is signed comes back
+        send(s, 'b@next.test', message=signed, params=' BODY=8BITMIME')
+        why = wait_bounced(s)
+        assert 'cannot be converted' in why['b@next.test'], why
         assert len(hop.messages) == 1
 
 

@@ -174,6 +174,7 @@ target_of(const struct relay_hop *hop, const struct relay_place *place)
 		.options = {
 			.helo = hop->helo,
 			.is_lmtp = d->delivery == DELIVERY_LMTP,
+			.may_convert = d->mime_conversion,
 			.tls = is_clear ? SMTP_TLS_NEVER : uses[level],
 			.login = *d->login == '\0' ? SMTP_LOGIN_NEVER :
 			    SMTP_LOGIN_MUST,

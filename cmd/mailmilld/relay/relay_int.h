@@ -110,6 +110,7 @@ void relay_said_failure(int errnum, const char *words, const char *remote,
 /* relay_said_with(conn, is_utf8, with_r): How ${conn} has reached its server, as in a
  * Received field (RFC 5321 4.4, RFC 3848, RFC 6531 4.3): "ESMTPSA (TLSv1.3
  * TLS_AES_128_GCM_SHA256, verified)"; ${is_utf8}: the message was sent with SMTPUTF8.
+ * In rcpt(), with "converted to 7-bit" if it was.
  * relay_said_ready(conn): Log that, what the server offers, and who this host is to
  * it: once, when the server is ready for mail. */
 struct relay_conn;

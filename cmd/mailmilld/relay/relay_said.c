@@ -134,17 +134,27 @@ void
 relay_said_with(const struct relay_conn *conn, bool is_utf8,
     char with_r[JOB_WITH])
 {
+	const char *form = smtp_client_converts(conn->client);
+	const char *before = " (", *after = "";
 	const struct tls_client_facts *f;
-	char name[16];
+	size_t n;
 
-	put_protocol(conn, is_utf8, name, sizeof(name));
-	if (!smtp_client_is_tls(conn->client)) {
-		strlcpy(with_r, name, JOB_WITH);
-		return;
+	put_protocol(conn, is_utf8, with_r, JOB_WITH);
+	n = strlen(with_r);
+	if (smtp_client_is_tls(conn->client)) {
+		f = tls_client_facts(conn->tls);
+		snprintf(with_r + n, JOB_WITH - n, " (%s %s%s", f->protocol,
+		    f->cipher, f->is_verified ? ", verified" : "");
+		before = ", ";
+		after = ")";
 	}
-	f = tls_client_facts(conn->tls);
-	snprintf(with_r, JOB_WITH, "%s (%s %s%s)", name, f->protocol,
-	    f->cipher, f->is_verified ? ", verified" : "");
+	if (*form != '\0') {
+		n = strlen(with_r);
+		snprintf(with_r + n, JOB_WITH - n, "%sconverted to %s", before,
+		    form);
+		after = ")";
+	}
+	strlcat(with_r, after, JOB_WITH);
 }
 
 void
