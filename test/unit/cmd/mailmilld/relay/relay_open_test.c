@@ -9,14 +9,17 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/scheduler.h"
 #include "test/unit/cmd/settings/load.h"
 #include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/tls/tls_client_fixture.h"
 
 enum { SEGMENT = 1 };
 #define CA "TLS_CA_File = \"/nonexistent/ca.pem\" "	/* what is not there is read soon */
@@ -35,6 +38,8 @@ static struct relay_hops *hops;
 static int listener = -1, session = -1;
 static in_port_t port;
 static const char *banner, *ehlo, *starttls;
+static const char *ehlo_inside;	/* TLS; NULL: the handshake stalls */
+static SSL *ssl;		/* NULL: there is no TLS */
 static char line[512];
 static size_t line_len;
 static bool is_data;
@@ -61,10 +66,11 @@ clock_now(void *, struct timeval *now_r)
 	now_r->tv_usec = now_ms % 1000 * 1000;
 }
 
+/* What is on its way between two sockets may need some real time. */
 static int
 clock_wait(void *, struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-	int rc = poll(fds, n, 0);
+	int rc = poll(fds, n, timeout_ms > 0);
 
 	if (rc == 0 && timeout_ms > 0)
 		now_ms += timeout_ms;
@@ -106,6 +112,7 @@ answer_search(void)
 
 	if (searched == NULL)
 		return;
+	hop.is_mx_authentic = true;
 	hop.addr.in = (struct sockaddr_in){ .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons(port) };
@@ -117,9 +124,47 @@ answer_search(void)
 static void
 say(const char *text)
 {
-	if (text != NULL)
+	if (text != NULL && ssl != NULL)
+		cr_assert_eq(SSL_write(ssl, text, (int)strlen(text)),
+		    (int)strlen(text));
+	else if (text != NULL)
 		cr_assert_eq(send(session, text, strlen(text), MSG_NOSIGNAL),
 		    (ssize_t)strlen(text));
+}
+
+static void
+begin_tls(void)
+{
+	say(starttls);
+	if (ehlo_inside == NULL)
+		return;
+	cr_assert_not_null(ssl = SSL_new(shop_server));
+	cr_assert_eq(SSL_set_fd(ssl, session), 1);
+	SSL_set_accept_state(ssl);
+}
+
+static void
+end_session(void)
+{
+	SSL_free(ssl);
+	ssl = NULL;
+	close(session);
+	session = -1;
+}
+
+/* An octet: 1; 0: the end; -1: not now */
+static int
+hear(char *c)
+{
+	int n;
+
+	if (ssl == NULL)
+		return (int)recv(session, c, 1, 0);
+	ERR_clear_error();	/* of the client */
+	if ((n = SSL_read(ssl, c, 1)) == 1)
+		return 1;
+	n = SSL_get_error(ssl, n);
+	return n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE ? -1 : 0;
 }
 
 static void
@@ -135,15 +180,14 @@ hear_line(void)
 		ntaken++;
 		say("250 Taken\r\n");
 	} else if (strncmp(line, "EHLO ", 5) == 0)
-		say(ehlo);
+		say(ssl != NULL ? ehlo_inside : ehlo);
 	else if (strcmp(line, "STARTTLS") == 0)
-		say(starttls);
+		begin_tls();
 	else if ((is_data = strcmp(line, "DATA") == 0))
 		say("354 Go ahead\r\n");
 	else if (strcmp(line, "QUIT") == 0) {
 		say("221 Bye\r\n");
-		close(session);
-		session = -1;
+		end_session();
 	}
 	for (i = 0; i < 3; i++)
 		if (strncmp(line, verbs[i], 4) == 0)
@@ -154,7 +198,7 @@ static void
 serve(void)
 {
 	char c;
-	ssize_t n;
+	int n;
 
 	if (session == -1) {
 		session = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -163,11 +207,10 @@ serve(void)
 		line_len = 0;
 		say(banner);
 	}
-	while (session != -1 && (n = recv(session, &c, 1, 0)) != -1) {
-		if (n == 0) {
-			close(session);
-			session = -1;
-		} else if (c == '\n') {
+	while (session != -1 && (n = hear(&c)) != -1) {
+		if (n == 0)
+			end_session();
+		else if (c == '\n') {
 			line[line_len] = '\0';
 			line_len = 0;
 			hear_line();
@@ -258,7 +301,8 @@ setup(void)
 	hops->ways.close = search_close;
 	banner = "220 mx.test\r\n";
 	ehlo = "250-mx.test\r\n250 STARTTLS\r\n";
-	starttls = NULL;
+	starttls = ehlo_inside = NULL;
+	shop_setup();
 }
 
 static void
@@ -274,7 +318,8 @@ teardown(void)
 	scheduler_destroy(sched);
 	close(listener);
 	if (session != -1)
-		close(session);
+		end_session();
+	shop_teardown();
 }
 
 TestSuite(relay_open, .init = setup, .fini = teardown);
@@ -305,7 +350,7 @@ pass(void)
 {
 	answer_search();
 	serve();
-	(void)scheduler_pass(sched, 1);
+	(void)scheduler_pass(sched, 20);
 }
 
 static void
@@ -445,4 +490,57 @@ Test(relay_open, a_connection_to_a_name_takes_mail_for_some_minutes_alone)
 	conn = conn_of(send_mail("a@addr.test", 0));
 	cr_expect_eq(conn->end_ms, UINT64_MAX);
 	pass_until_done(2);
+}
+
+/* Without authorities this server cannot say which server that is. */
+Test(relay_open, a_message_that_needs_tls_waits_where_nobody_can_be_verified)
+{
+	starttls = "220 Go ahead\r\n";
+	ehlo_inside = "250-mx.test\r\n250 REQUIRETLS\r\n";
+	(void)send_mail("a@b.test", SPOOL_ENV_REQUIRETLS);
+	pass_until_done(1);
+	cr_expect_neq(result.errnum, 0);
+	cr_expect_eq(result.flags & JOB_REFUSED, 0);
+	cr_expect_str_eq(error.enhanced, "4.7.5");
+	cr_expect_not_null(strstr(error.text, "cannot be checked"));
+}
+
+Test(relay_open, but_not_for_a_server_that_does_not_promise_it)
+{
+	starttls = "220 Go ahead\r\n";
+	ehlo_inside = "250 mx.test\r\n";
+	(void)send_mail("a@b.test", SPOOL_ENV_REQUIRETLS);
+	pass_until_done(1);
+	cr_expect_eq(result.flags, JOB_REFUSED);
+	cr_expect_str_eq(error.enhanced, "5.7.30");
+}
+
+/* The mode of the domain's policy of MTA-STS is "testing". */
+Test(relay_open, what_nobody_can_verify_is_not_told_of_the_domain)
+{
+	const struct sts_policy tested = { .mode = STS_TESTING,
+		.max_age_s = 86400, .len = sizeof("mx.test"), .mx = "mx.test" };
+	struct relay_hop *hop;
+	unsigned int i;
+
+	starttls = "220 Go ahead\r\n";
+	ehlo_inside = "250 mx.test\r\n";
+	for (i = 0; i < 2; i++) {
+		hop = send_mail("a@b.test", 0);
+		if (i == 0) {
+			cr_assert_not_null(hop->way.sts =
+			    malloc(sizeof(tested)));
+			*hop->way.sts = tested;
+		}
+		/* with authorities that are others, it is */
+		conn_of(hop)->is_blind = i == 0;
+		pass_until_done(i + 1);
+		cr_expect_eq(result.errnum, 0);
+		relay_tell_now(env.tell);
+		cr_assert_eq(nsaid, i);
+		while (hop->nconns > 0)
+			pass();
+	}
+	cr_expect_eq(said.type, TLSRPT_STS);
+	cr_expect_eq(said.result, TLSRPT_RESULT_NOT_TRUSTED);
 }
