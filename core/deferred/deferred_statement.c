@@ -207,6 +207,14 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	    " AND typeof(id) = 'text' AND length(CAST(id AS BLOB)) <= ?2"
 	    " AND instr(CAST(id AS BLOB), x'00') = 0"
 	    " ORDER BY id LIMIT 1",
+	[ST_TLS_TRY] = "INSERT OR IGNORE INTO tls_tried"
+	    " SELECT day, domain, ?3 FROM tls_domain"
+	    " WHERE day = ?1 AND domain = ?2",
+	[ST_TLS_TRIED] = "SELECT since FROM tls_tried"
+	    " WHERE day = ?1 AND domain = ?2",
+	/* and what a version that does not know this table has left in it */
+	[ST_TLS_UNTRY] = "DELETE FROM tls_tried"
+	    " WHERE day = ?1 AND domain = ?2 OR day < ?1 - 2592000",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };

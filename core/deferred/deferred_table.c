@@ -100,6 +100,11 @@ static const char schema[] =
     " sessions INTEGER NOT NULL,"
     " PRIMARY KEY (day, domain, policy_type, policy_domain, policy,"
     " result, mx_host, sending_ip, receiving_ip, reason)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS tls_tried ("
+    " day INTEGER NOT NULL,"
+    " domain TEXT NOT NULL,"
+    " since INTEGER NOT NULL,"
+    " PRIMARY KEY (day, domain)) WITHOUT ROWID;"
     /* of an earlier version, and read by nobody */
     "DROP INDEX IF EXISTS held_most;";
 

@@ -192,6 +192,27 @@ deferred_tls_drop(struct deferred *d, int64_t day, const char *domain)
 	bind_domain(d->st[ST_TLS_DROP], day, domain);
 	if (deferred_run(d, ST_TLS_DROP) == -1)
 		return -1;
+	bind_domain(d->st[ST_TLS_UNTRY], day, domain);
+	if (deferred_run(d, ST_TLS_UNTRY) == -1)
+		return -1;
 	bind_domain(d->st[ST_TLS_CLOSE], day, domain);
 	return deferred_run(d, ST_TLS_CLOSE);
+}
+
+int
+deferred_tls_tried(struct deferred *d, int64_t day, const char *domain,
+    int64_t now, int64_t *since_r)
+{
+	sqlite3_stmt *st = d->st[ST_TLS_TRIED];
+	int rc;
+
+	*since_r = now;
+	bind_domain(st, day, domain);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		*since_r = sqlite3_column_int64(st, 0);
+	if ((rc = deferred_end(d, ST_TLS_TRIED, rc)) != 0)
+		return rc == 1 ? 0 : -1;
+	bind_domain(d->st[ST_TLS_TRY], day, domain);
+	sqlite3_bind_int64(d->st[ST_TLS_TRY], 3, now);
+	return deferred_run(d, ST_TLS_TRY);
 }

@@ -1,7 +1,7 @@
 /* Counts for reports of TLS (RFC 8460), by day and domain, in the database of the
  * deferred store: so the message of a report is put, and what it tells of is
  * dropped, in one transaction, and it is sent once.
- * Owns: the tables tls_domain and tls_count, and that they are bounded.
+ * Owns: the tables tls_domain, tls_count and tls_tried, and that they are bounded.
  * Knows nothing of what the texts say. */
 
 #ifndef CORE_DEFERRED_DEFERRED_TLS_H
@@ -56,7 +56,12 @@ int deferred_tls_rows(struct deferred *d, int64_t day, const char *domain,
     deferred_tls_func each, void *closure);
 
 /* deferred_tls_drop(d, day, domain): They are reported, or not wanted.  Return 0,
- * or -1 with errno. */
+ * or -1 with errno.
+ * deferred_tls_tried(d, day, domain, now, since_r): The report has been tried in vain:
+ * *${since_r} is when that was the first time, ${now} if it is this one, seconds since
+ * 1970.  Return 0, or -1 with errno. */
 int deferred_tls_drop(struct deferred *d, int64_t day, const char *domain);
+int deferred_tls_tried(struct deferred *d, int64_t day, const char *domain,
+    int64_t now, int64_t *since_r);
 
 #endif

@@ -256,6 +256,8 @@ struct queue_store_ops {
 	 * and what is left is for mail. */
 	int	 (*tls_add)(void *store, const struct deferred_tls *rows,
 		    size_t n, uint64_t *nlost_r);
+	int	 (*tls_tried)(void *store, int64_t day, const char *domain,
+		    int64_t now, int64_t *since_r);
 
 	/* --- look --- */
 

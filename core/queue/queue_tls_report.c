@@ -34,6 +34,18 @@ queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
 	return q->store_ops->tls_rows(q->store, day, domain, each, closure);
 }
 
+int64_t
+queue_tls_report_tried(struct queue *q, int64_t day, const char *domain,
+    int64_t now_s)
+{
+	int64_t since = now_s;
+
+	if (queue_tls_report_is_ready(q) && q->store_ops->tls_tried(q->store,
+	    day, domain, now_s, &since) == -1)
+		q->tls_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	return since;
+}
+
 bool
 queue_tls_report_is_ready(const struct queue *q)
 {

@@ -39,6 +39,12 @@ int queue_tls_report_next(struct queue *q, int64_t *day,
 int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
     deferred_tls_func each, void *closure);
 
+/* queue_tls_report_tried(q, day, domain, now_s): The report could not be made, at
+ * ${now_s} by the wall clock: since when is that so?  It is kept on disk, for the
+ * processes after this one; ${now_s}: it is the first time, or cannot be kept. */
+int64_t queue_tls_report_tried(struct queue *q, int64_t day,
+    const char *domain, int64_t now_s);
+
 /* queue_tls_report_end(q, report, now): Put its messages into the queue and drop the
  * counts, all or nothing, on disk.  One to whom there is no way is logged and gets
  * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and

@@ -525,6 +525,15 @@ spool_tls_add(void *store, const struct deferred_tls *rows, size_t n,
 }
 
 static int
+spool_tls_tried(void *store, int64_t day, const char *domain, int64_t now,
+    int64_t *since_r)
+{
+	struct queue_spool *sp = store;
+
+	return deferred_tls_tried(sp->deferred, day, domain, now, since_r);
+}
+
+static int
 spool_find(void *store, struct queue_place *place)
 {
 	return queue_find_rows(store, place);
@@ -570,6 +579,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.tls_next = spool_tls_next,
 	.tls_rows = spool_tls_rows,
 	.tls_add = spool_tls_add,
+	.tls_tried = spool_tls_tried,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 	.read_body = queue_read_body,

@@ -214,6 +214,17 @@ wants(const struct question *q, enum tlsrpt_scheme scheme)
 	return false;
 }
 
+/* The last try has failed: since a queue process has tried it the first time, which need
+ * not be this one. */
+static bool
+is_over(const struct question *q)
+{
+	int64_t now = scheduler_now()->tv_sec;
+
+	return now - queue_tls_report_tried(q->t->role->queue, q->day,
+	    q->domain, now) >= TLSRPT_TRY_S || q->is_last;
+}
+
 /* RFC 8460 3: each of the URIs may be tried, and one of them has to take the report.  A
  * message that is in the queue counts as taken.  What this server could not ask is no
  * reason to drop the report, but for its age. */
@@ -221,16 +232,17 @@ static void
 on_posted(void *closure, size_t ntaken, bool is_unknown, const char *why)
 {
 	struct question *q = closure;
+	bool is_last = ntaken == 0 && is_over(q);
 
 	q->post = NULL;
 	if (ntaken == 0 && is_unknown &&
-	    !(q->is_last && wants(q, TLSRPT_MAILTO)))
+	    !(is_last && wants(q, TLSRPT_MAILTO)))
 		log_warnx("tls-report-later", "domain=%s day=%lld reason=%s",
 		    q->domain, (long long)q->day, why);
 	else if (ntaken > 0 || wants(q, TLSRPT_MAILTO))
 		/* it is not to be posted again because the store fails */
 		q->is_posted = !report_by_mail(q) && ntaken > 0;
-	else if (q->is_last)
+	else if (is_last)
 		give_up(q->t, q->day, q->domain, why);
 	if (!q->is_posted)
 		question_free(q);
@@ -284,7 +296,7 @@ on_answer(void *closure, const struct lookup_answer *a)
 
 	q->ask = NULL;
 	if (a->status == LOOKUP_TEMPORARY) {
-		if (q->is_last)
+		if (is_over(q))
 			give_up(q->t, q->day, q->domain,
 			    "its TXT record could not be looked up for a day");
 	} else if (a->status == LOOKUP_FOUND &&

@@ -163,6 +163,30 @@ Test(deferred_tls, what_is_dropped_in_a_transaction_that_fails_is_there)
 	cr_expect_eq(rows(DAY, "b.test"), 1);
 }
 
+/* Whoever has tried it the first time, and when: also before a restart */
+Test(deferred_tls, it_is_known_since_when_a_report_was_tried_in_vain)
+{
+	int64_t since;
+
+	cr_assert_eq(add(DAY, "a.test", "", "mx"), 1);
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "a.test", 7, &since), 0);
+	cr_expect_eq(since, 7);
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "a.test", 9, &since), 0);
+	cr_expect_eq(since, 7);
+	ds_reopen();
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "a.test", 11, &since), 0);
+	cr_expect_eq(since, 7);
+	/* of one that nobody counts nothing is kept */
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "b.test", 11, &since), 0);
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "b.test", 12, &since), 0);
+	cr_expect_eq(since, 12);
+	/* and it goes with the counts */
+	cr_assert_eq(deferred_tls_drop(ds.d, DAY, "a.test"), 0);
+	cr_assert_eq(add(DAY, "a.test", "", "mx"), 1);
+	cr_assert_eq(deferred_tls_tried(ds.d, DAY, "a.test", 13, &since), 0);
+	cr_expect_eq(since, 13);
+}
+
 Test(deferred_tls, a_domain_with_too_many_rows_is_counted_without_names)
 {
 	char host[64];

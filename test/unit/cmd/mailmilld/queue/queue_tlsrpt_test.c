@@ -427,6 +427,30 @@ Test(queue_tlsrpt, without_an_answer_it_is_asked_for_a_day)
 	cr_expect_eq(nmessages(), 0);
 }
 
+/* A queue process that is started again, such as by a reload, does not begin the day
+ * anew. */
+Test(queue_tlsrpt, a_day_without_an_answer_is_one_also_with_restarts)
+{
+	int hour;
+
+	count("z.test");
+	begin();
+	for (hour = 0; hour < 30 && ncounted() == 1; hour++) {
+		pass_s(3600);
+		if (nasked == 1)
+			answer(LOOKUP_TEMPORARY, NULL);
+		if (hour % 7 != 6)
+			continue;
+		queue_tlsrpt_free(&r);
+		channel_free(resolver);
+		begin();
+	}
+	cr_expect_eq(ncounted(), 0);
+	/* the last try is the first one after TLSRPT_TRY_S */
+	cr_expect_geq(hour, 24);
+	cr_expect_leq(hour, 24 + TLSRPT_RETRY_MOST_S / 3600);
+}
+
 Test(queue_tlsrpt, the_answer_may_come_later)
 {
 	count("z.test");
