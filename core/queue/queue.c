@@ -52,6 +52,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	TAILQ_INIT(&q->files);
 	queue_targets_init(q);
 	TAILQ_INIT(&q->settle);
+	TAILQ_INIT(&q->unstored);
 	TAILQ_INIT(&q->starts);
 	q->store_ops = config->store;
 	q->store = q->store_ops->open(config, &store_user, q, q->now_ms);
@@ -163,6 +164,8 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	if (q->shift.is_running && !q->is_stopped)
 		due = MIN(due, q->store_ms);
 	due = MIN(due, load_due(q));
+	if (!TAILQ_EMPTY(&q->unstored))
+		due = MIN(due, q->store_ms);
 	due = MIN(due, queue_held_due(q));
 	due = MIN(due, queue_targets_due(q));
 	due = MIN(due, MAX(queue_starts_due(q), q->store_ms));

@@ -273,8 +273,19 @@ log_hold_lost(const struct queue_message *m, const struct queue_rcpt *r)
 	    "then put it on hold again");
 }
 
+/* Was ${r}, of a deferred message, delivered, but the store does not know? */
+static bool
+is_to_be_noted(const struct queue_message *m, const struct queue_rcpt *r)
+{
+	return m->place.file == NULL && !r->is_alias &&
+	    (queue_has_succeeded(r) || (r->state == RCPT_OK &&
+	    r->outcome == QUEUE_WAITS));
+}
+
 /* The store cannot be written.  A record stays where it is, and is tried again
- * from there; a row stays as it was, and is due soon. */
+ * from there; a row stays as it was, and is due soon.  But one of a recipient that
+ * has the message would bring it there again: that it is to go stays in memory until
+ * it can be noted. */
 static void
 not_stored(struct queue *q, struct queue_message *m)
 {
@@ -288,6 +299,10 @@ not_stored(struct queue *q, struct queue_message *m)
 		if (r->state == RCPT_FAILED && !r->is_held && !r->is_parked &&
 		    !queue_has_succeeded(r))
 			log_deferred(q, m, r, true);
+		if (is_to_be_noted(m, r)) {
+			m->is_unstored = true;
+			continue;
+		}
 		/* one that is delivered is not given to an agent again */
 		if (m->place.file != NULL && queue_has_succeeded(r))
 			log_unreported(m, r);
@@ -384,6 +399,8 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 	while ((m = TAILQ_FIRST(batch)) != NULL) {
 		TAILQ_REMOVE(batch, m, settle);
 		m->is_settling = false;
+		if (m->is_unstored)
+			TAILQ_INSERT_TAIL(&q->unstored, m, settle);
 		queue_message_check(q, m);
 	}
 }
@@ -446,14 +463,27 @@ settle(struct queue *q, bool is_all)
 	TAILQ_CONCAT(&q->settle, &later, settle);
 }
 
+/* Try again what could not be stored. */
+static void
+settle_again(struct queue *q)
+{
+	struct queue_message *m;
+
+	while (q->store_ms <= q->now_ms &&
+	    (m = TAILQ_FIRST(&q->unstored)) != NULL)
+		queue_message_settle(q, m);
+}
+
 void
 queue_settle(struct queue *q)
 {
+	settle_again(q);
 	settle(q, q->is_stopped);
 }
 
 void
 queue_settle_all(struct queue *q)
 {
+	settle_again(q);
 	settle(q, true);
 }

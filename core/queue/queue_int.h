@@ -88,7 +88,8 @@ struct queue_rcpt {
 struct queue_message {
 	LIST_ENTRY(queue_message) hash;
 	TAILQ_ENTRY(queue_message) settle;
-	bool		 is_settling;
+	bool		 is_settling;	/* in queue.settle */
+	bool		 is_unstored;	/* in queue.unstored */
 	struct queue_place place;
 	struct queue_file own;		/* of a deferred message, or of a body */
 	uint64_t	 received_us;
@@ -155,6 +156,7 @@ struct queue {
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
 	struct queue_targets targets;
 	struct queue_messages settle;
+	struct queue_messages unstored;	/* deferred ones of which something was delivered that the store could not note: they stay, or it would be delivered again */
 	struct {
 		size_t	 nmessages, nfiles, memory;
 	} held[QUEUE_CLASSES];

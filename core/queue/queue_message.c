@@ -336,6 +336,9 @@ queue_message_settle(struct queue *q, struct queue_message *m)
 {
 	if (m->is_settling)
 		return;
+	if (m->is_unstored)
+		TAILQ_REMOVE(&q->unstored, m, settle);
+	m->is_unstored = false;
 	TAILQ_INSERT_TAIL(&q->settle, m, settle);
 	m->is_settling = true;
 }
@@ -355,6 +358,8 @@ queue_message_free(struct queue *q, struct queue_message *m)
 	}
 	if (m->is_settling)
 		TAILQ_REMOVE(&q->settle, m, settle);
+	if (m->is_unstored)
+		TAILQ_REMOVE(&q->unstored, m, settle);
 	q->held[queue_class(m)].nmessages--;
 	q->held[queue_class(m)].memory -= m->memory;
 	q->held[queue_class(m)].nfiles -= queue_message_has_place(m);

@@ -296,6 +296,57 @@ Test(queue_store, a_backlog_drains_as_fast_beside_new_mail_as_without)
 	cr_assert_eq(passes[1], passes[0], "%u", passes[1]);
 }
 
+static unsigned int nstored;	/* reports that have a row */
+
+static void
+count_report(const char *)
+{
+	nstored++;
+}
+
+/* Of two that are due the first is delivered, and the other is to be tried again,
+ * when nothing can be stored; with ${notify} its sender wants a report. */
+static void
+deliver_to_full_store(unsigned int notify)
+{
+	unsigned int i;
+
+	put_rows(2, f.now.tv_sec - 60);
+	mem.rows[0].row.notify = mem.rows[1].row.notify = notify;
+	mem.told = count_report;
+	qf_close(&f);
+	qf_open(&f);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	mem.is_full = true;
+	qf_done_with(&f, f.agent, f.jobs[0].job.job, 0, JOB_FINAL);
+	qf_done(&f, f.agent, f.jobs[1].job.job, EAGAIN);
+	f.njobs = 0;
+	for (i = 0; i < 10; i++) {
+		cr_assert_gt(queue_pass(f.q, &f.now, f.ms), 0, "not at once");
+		qf_pass(&f, QUEUE_TROUBLE_MS);
+		cr_assert_leq(f.njobs, 1, "twice");
+		qf_finish(&f, EAGAIN);
+	}
+	cr_assert_eq(mem.nrows, 2);
+	mem.is_full = false;
+	qf_pass(&f, QUEUE_TROUBLE_MS);
+	/* that of the other, and that of the report */
+	cr_assert_eq(mem.nrows, 1 + nstored);
+}
+
+Test(queue_store, what_is_delivered_stays_so_while_its_row_cannot_go)
+{
+	deliver_to_full_store(0);
+	cr_assert_eq(nstored, 0);
+}
+
+Test(queue_store, so_does_what_is_delivered_and_cannot_be_reported)
+{
+	deliver_to_full_store(SPOOL_NOTIFY_SUCCESS);
+	cr_assert_eq(nstored, 1);
+}
+
 Test(queue_store, large_ones_that_are_due_do_not_fill_an_agent)
 {
 	size_t i;
