@@ -335,8 +335,9 @@ dispatch_class(struct queue *q, unsigned int transport, enum queue_class class)
 
 	while (has_turn(q, transport, class) &&
 	    (agent = choose_agent(q, transport, class)) != -1)
+		/* those of streams are in line again */
 		if (!dispatch_to(q, (unsigned int)agent, class) &&
-		    queue_target_has_turn(q, transport, class)) {
+		    has_turn(q, transport, class)) {
 			q->agents[agent].is_blocked = true;
 			q->is_blocked = true;
 		}

@@ -178,6 +178,31 @@ Test(queue_stream, what_is_not_sent_uses_up_nothing)
 	expect_between(n[0], 60, 61);
 }
 
+/* The same when it is not the message's source that the agent does not take: it is
+ * asked again in a later pass. */
+Test(queue_stream, an_agent_that_takes_no_jobs_ends_the_pass, .timeout = 60)
+{
+	size_t n = 0, i;
+
+	qt.stream_window = 5;
+	/* it is told of the source of all */
+	qt_mail(rcpts[0], 20);
+	qf_pass(&qt, 100);
+	n += qt_finish_all(rcpts[0], 0, 0);
+	cr_assert_gt(n, 0);
+	qt.is_deaf = true;
+	for (i = 0; i < 5; i++) {
+		qf_pass(&qt, 100);
+		cr_expect_eq(qt.njobs, 0);
+	}
+	qt.is_deaf = false;
+	for (i = 0; i < 100 && n < 20; i++) {
+		qf_pass(&qt, 100);
+		n += qt_finish_all(rcpts[0], 0, 0);
+	}
+	cr_expect_eq(n, 20);
+}
+
 /* ${n} messages for ${rcpt} are deferred, and due again. */
 static void
 defer(const char *rcpt, unsigned int n)
