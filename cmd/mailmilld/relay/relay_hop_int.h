@@ -162,10 +162,12 @@ struct relay_bound *relay_hop_early(struct relay_hop *hop,
  * ${is_beside}; NULL: none may, or ${place} is.
  * relay_hop_wait(hop, place): None may: put its mails off, if one of these may have one
  * later.  Return whether it was that.
+ * relay_hop_is_full(hop, place): Have ${place} and those beside it as many as there may
+ * be?
  * relay_hop_want(hop, b): ${hop} has no connection, and there is none for it: wait for
  * the end of one of those that count for ${b}.
- * relay_hop_want_place(hop, place): The same for ${place}, or for the address that
- * connections there come from.  Return false if it is not worth it: the place says
+ * relay_hop_want_place(hop, place): The same for ${place}, which is full, or for the
+ * address that connections there come from.  Return false if it is not worth it: the place says
  * nothing.
  * relay_hop_source(hop, place, source_r): Does it count from where connections to
  * ${place} come?
@@ -173,6 +175,8 @@ struct relay_bound *relay_hop_early(struct relay_hop *hop,
 const struct relay_place *relay_hop_with_room(struct relay_hop *hop,
     const struct relay_place *place, bool is_beside);
 bool relay_hop_wait(struct relay_hop *hop, const struct relay_place *place);
+bool relay_hop_is_full(const struct relay_hop *hop,
+    const struct relay_place *place);
 bool relay_hop_has_room(struct relay_hop *hop);
 void relay_hop_want(struct relay_hop *hop, struct relay_bound *b);
 bool relay_hop_want_place(struct relay_hop *hop,

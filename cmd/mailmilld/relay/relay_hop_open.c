@@ -331,7 +331,10 @@ open_one(struct relay_hop *hop)
 	    RELAY_WAY_PLACE) {
 		with_room = relay_hop_with_room(hop, place, false);
 		if (with_room == NULL) {
-			if (relay_hop_wait(hop, place) || wait_for_room(hop, place))
+			/* time goes on: if one may have it now, it is found */
+			if (relay_hop_wait(hop, place) ||
+			    (relay_hop_is_full(hop, place) &&
+			    wait_for_room(hop, place)))
 				return false;
 			continue;
 		}

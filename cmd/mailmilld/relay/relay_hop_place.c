@@ -75,6 +75,14 @@ relay_hop_with_room(struct relay_hop *hop, const struct relay_place *place,
 }
 
 bool
+relay_hop_is_full(const struct relay_hop *hop, const struct relay_place *place)
+{
+	while (place != NULL && full_of(hop, place) != NULL)
+		place = relay_way_beside(&hop->way, place->number);
+	return place == NULL;
+}
+
+bool
 relay_hop_wait(struct relay_hop *hop, const struct relay_place *place)
 {
 	struct relay_bound *b = NULL;

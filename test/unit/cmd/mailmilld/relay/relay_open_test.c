@@ -289,8 +289,10 @@ setup(void)
 	    "Route = \"127.0.0.1:%u\" " CA "}\n"
 	    "Domain \"name.test\" { Delivery = smtp "
 	    "Route = \"mx.test:%u\" " CA "}\n"
+	    "Domain \"rate.test\" { Delivery = smtp TLS = none MX_Port = %u "
+	    "MX_Rate_Limit = 60 }\n"
 	    "Domain \"*\" { Delivery = smtp TLS = may MX_Port = %u " CA
-	    "}\n", port, port, port);
+	    "}\n", port, port, port, port);
 	cr_assert_not_null(tls = relay_tls_load(settings));
 	env = (struct relay_env){ .settings = settings, .tls = tls,
 		.tell = relay_tell_new(take_said, NULL), .max = 10 };
@@ -543,4 +545,65 @@ Test(relay_open, what_nobody_can_verify_is_not_told_of_the_domain)
 	}
 	cr_expect_eq(said.type, TLSRPT_STS);
 	cr_expect_eq(said.result, TLSRPT_RESULT_NOT_TRUSTED);
+}
+
+/* --- a rate ------------------------------------------------------------------------ */
+
+static uint64_t tick_ms;
+
+static uint64_t
+tick(void)
+{
+	return ++tick_ms;
+}
+
+static union addr
+server_addr(void)
+{
+	return (union addr){ .in = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(port) } };
+}
+
+static void
+end_conns(struct relay_hop *hop)
+{
+	while (hop->nconns > 0)
+		relay_conn_kill(TAILQ_FIRST(&hop->conns));
+	while (session != -1)
+		pass();
+}
+
+/* It is seen more than once what time it is. */
+Test(relay_open, mail_whose_turn_comes_in_the_meantime_is_sent)
+{
+	const union addr addr = server_addr();
+	unsigned int i, nsent = 0;
+	struct relay_bound *b;
+	struct relay_hop *hop;
+
+	ehlo = "250 mx.test\r\n";
+	hop = send_mail("a@rate.test", 0);
+	pass_until_done(1);
+	end_conns(hop);
+	tick_ms = hops->ways.now_ms();
+	hops->ways.now_ms = tick;
+	for (i = 0; i < 20; i++) {
+		b = relay_bound_get(&hops->bounds, BOUND_HOST, &addr);
+		cr_assert_not_null(b);
+		b->rate.next_us = (tick_ms + i) * 1000;
+		hop->turn.n = 0;
+		(void)send_mail("a@rate.test", 0);
+		pass_until_done(i + 2);
+		if (result.errnum == 0)
+			nsent++;
+		else
+			cr_expect_eq(result.flags & JOB_FLAGS, JOB_LATER);
+		end_conns(hop);
+		relay_bound_put(&hops->bounds, relay_bound_find(&hops->bounds,
+		    BOUND_HOST, &addr));
+	}
+	cr_expect_gt(nsent, 0);
+	cr_expect_lt(nsent, 20);
+	cr_expect_eq(ntaken, nsent + 1);
 }
