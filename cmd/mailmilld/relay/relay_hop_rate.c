@@ -79,21 +79,28 @@ relay_hop_sent(struct relay_hop *hop, struct relay_bound *b)
 		relay_rate_sent(&b->rate, rate, now);
 }
 
-/* In how many milliseconds ${hop}, for which ${nmails} wait, has its turn */
+/* In how many milliseconds ${hop}, which keeps ${keep} of its mails, may send another
+ * one */
 static uint64_t
-book(struct relay_hop *hop, struct relay_bound *b, size_t nmails)
+book(struct relay_hop *hop, struct relay_bound *b, size_t keep)
 {
+	struct relay_rate later = b->rate;
 	unsigned int rate = rate_of(hop);
-	uint64_t now = hop->h->ways.now_ms();
+	uint64_t now = hop->h->ways.now_ms(), ms;
 
-	if (!has_turn(hop, b, now) || hop->turn.ms <= now) {
-		hop->turn.n = (unsigned int)MIN(nmails,
+	if (!has_turn(hop, b, now)) {
+		hop->turn.n = (unsigned int)MIN(hop->nwaiting - keep,
 		    MAX((uint64_t)rate * TURN_MS / 60000, 1));
 		hop->turn.ms = relay_rate_book(&b->rate, rate, hop->turn.n,
 		    now);
 		memcpy(hop->turn.octets, b->octets, sizeof(b->octets));
 	}
-	return hop->turn.ms > now ? hop->turn.ms - now : 1;
+	ms = hop->turn.ms;
+	/* the turn that it has now is for those that are kept: the next is booked
+	 * behind it */
+	if (ms <= now && keep >= hop->turn.n)
+		ms = relay_rate_book(&later, rate, 1, now);
+	return ms > now ? ms - now : 1;
 }
 
 void
@@ -106,7 +113,7 @@ relay_hop_put_off(struct relay_hop *hop, struct relay_bound *b, size_t keep)
 	hop->since_ms = 0;
 	if (hop->nwaiting <= keep)
 		return;
-	ms = book(hop, b, hop->nwaiting - keep);
+	ms = book(hop, b, keep);
 	/* the last first: the queue puts each in front of the others */
 	for (m = TAILQ_LAST(&hop->waiting, relay_mails);
 	    m != NULL && hop->nwaiting > keep; m = before) {

@@ -541,6 +541,30 @@ Test(relay_hop, what_is_left_of_a_message_is_sent_at_once)
 	conn_counted_end(hop, &conn);
 }
 
+/* One connection is being opened for the mail whose turn it is. */
+Test(relay_hop, what_is_put_off_leaves_the_turn_to_what_is_kept)
+{
+	struct relay_hop *hop = hop_with_mail("a@rate.test", 0);
+	struct relay_bound *b = bound_at(BOUND_HOST, "192.0.2.9:25");
+	struct relay_conn conn;
+
+	set_clock();
+	conn_counted(hop, &conn, b);
+	expect_sent(hop, &conn);
+	put_mail(hop);
+	expect_put_off(hop, &conn, 1000);
+	clock_ms += 1000;
+	put_mail(hop);
+	put_mail(hop);
+	relay_hop_put_off(hop, b, 1);
+	cr_expect_eq(hop->nwaiting, 1);
+	cr_expect_eq(JOB_MS(last_result.flags), 1000, "%u",
+	    JOB_MS(last_result.flags));
+	relay_hop_set_state(hop, &conn, CONN_WOKEN);
+	expect_sent(hop, &conn);
+	conn_counted_end(hop, &conn);
+}
+
 /* Without a limit nothing is counted. */
 Test(relay_hop, a_host_without_a_rate_gets_what_there_is)
 {
