@@ -375,6 +375,9 @@ relent(struct relay_hop *hop, struct relay_mail *m)
 		return false;
 	h->nmails--;		/* it is counted once more, with its jobs */
 	h->njobs -= m->njobs;
+	/* back in the queue it would come to ${hop} again, when it is the turn of
+	 * ${other} */
+	m->had_turn = hop->way.ntried > 0;
 	relay_hop_put(other, m, false);
 	return true;
 }

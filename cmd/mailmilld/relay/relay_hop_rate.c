@@ -35,12 +35,12 @@ has_turn(const struct relay_hop *hop, const struct relay_bound *b,
 	    memcmp(hop->turn.octets, b->octets, sizeof(b->octets)) == 0;
 }
 
-/* Some of it has been tried at once before, or is part of a message that has: it is
- * not put off again. */
+/* Some of it has been tried at once before, or is part of a message that has, or
+ * another next hop of the same target had its turn for it: it is not put off again. */
 static bool
 is_begun(const struct relay_mail *m)
 {
-	return m->ntries + m->nparts > 0;
+	return m->had_turn || m->ntries + m->nparts > 0;
 }
 
 bool

@@ -39,6 +39,7 @@ struct relay_mail {
 	size_t			 njobs, room;
 	unsigned int		 ntries, nparts;
 	bool			 is_for_new;	/* only a connection that has had no mail yet takes it */
+	bool			 had_turn;	/* another next hop was to send it, and has not been able to */
 	/* while it is loaded */
 	char			*octets;	/* of the envelope, which all below points into */
 	struct spool_envelope	 env;

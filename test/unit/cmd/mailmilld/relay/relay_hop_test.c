@@ -565,6 +565,31 @@ Test(relay_hop, what_is_put_off_leaves_the_turn_to_what_is_kept)
 	conn_counted_end(hop, &conn);
 }
 
+/* RFC 8689 4.2.2.  Else it would be put off for ever: its turns would be those of two
+ * next hops by turns. */
+Test(relay_hop, mail_for_which_another_next_hop_had_its_turn_is_not_put_off)
+{
+	struct relay_bound *b = bound_at(BOUND_HOST, "192.0.2.9:25");
+	struct relay_hop *hop, *other;
+	size_t i;
+
+	set_clock();
+	b->rate.next_us = (clock_ms + 5000) * 1000;
+	for (i = 0; i < 2; i++) {
+		hop = hop_with_mail("a@rate.test", SPOOL_ENV_TLS_OPTIONAL);
+		hop->way.has_demand = true;
+		/* or no connection was made, since its policy says so */
+		hop->way.ntried = i;
+		cr_expect(relay_hop_fail_waiting(hop));
+		other = relay_hop_of_kind(hop, HOP_OPTIONAL);
+		cr_assert_not_null(other);
+		cr_expect_eq(other->nwaiting, 1);
+		cr_expect_eq(relay_hop_may_send(other, b, 0), i == 1);
+		relay_hop_mail_end(hops, relay_hop_take(other, true));
+	}
+	relay_bound_put(&hops->bounds, b);
+}
+
 /* Without a limit nothing is counted. */
 Test(relay_hop, a_host_without_a_rate_gets_what_there_is)
 {
