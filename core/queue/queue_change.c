@@ -430,6 +430,20 @@ take_row(void *closure, const struct deferred_row *row)
 	return 0;
 }
 
+/* So is ${r} of ${m}, which is in memory. */
+static void
+follow_rcpt(struct queue_answer *a, struct queue_message *m, struct queue_rcpt *r)
+{
+	bool is_hold = a->action == ACTION_HOLD;
+
+	if (is_sent(r) && (is_hold || a->action == ACTION_RELEASE))
+		/* if its agent gives it back */
+		r->is_on_hold = is_hold;
+	else if (r->state == RCPT_WAITING && a->action != ACTION_RETRY &&
+	    a->action != ACTION_RELEASE)
+		queue_rcpt_done(a->q, m, r);
+}
+
 /* The rows are changed: so are the messages in memory. */
 static void
 follow(struct queue_answer *a)
@@ -448,14 +462,10 @@ follow(struct queue_answer *a)
 		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE ||
 		    a->action == ACTION_ROUTE)
 			queue_target_hurry_to(q, &to);
-		if (a->action == ACTION_RETRY || a->action == ACTION_RELEASE)
-			continue;
 		m = queue_message_deferred(q, a->changes.v[i].row.id);
 		for (k = 0; m != NULL && k < m->nrcpts; k++)
-			if (m->rcpts[k].index ==
-			    a->changes.v[i].row.rcpt_index &&
-			    m->rcpts[k].state == RCPT_WAITING)
-				queue_rcpt_done(q, m, &m->rcpts[k]);
+			if (m->rcpts[k].index == a->changes.v[i].row.rcpt_index)
+				follow_rcpt(a, m, &m->rcpts[k]);
 		if (m != NULL)
 			queue_message_check(q, m);
 	}

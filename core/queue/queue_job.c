@@ -211,6 +211,19 @@ fill(struct queue *q, struct queue_rcpt *r, unsigned int agent,
 	return n;
 }
 
+/* An administrator has put ${r} on hold while an agent had it; the row of a deferred
+ * message says so already. */
+static void
+hold(struct queue *q, struct queue_message *m, struct queue_rcpt *r)
+{
+	if (queue_class(m) == QUEUE_NEW) {
+		queue_rcpt_hold(q, m, r);
+		return;
+	}
+	queue_rcpt_done(q, m, r);
+	queue_message_check(q, m);
+}
+
 /* Back to where they were; ${is_repeated}: the agent may have begun. */
 static void
 take_back(struct queue *q, struct queue_job *job, bool is_repeated)
@@ -220,6 +233,10 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 
 	queue_target_back(q, r->target, job->ticket);
 	job_end(q, job);
+	if (r->is_on_hold) {
+		hold(q, m, r);
+		return;
+	}
 	if (!is_repeated) {
 		queue_rcpt_again(q, m, r);
 		return;

@@ -510,6 +510,39 @@ Test(queue_change, what_an_agent_has_is_on_hold_if_it_fails)
 	cr_expect_str_eq(listed(""), "1:b@y.test=hold 1:c@x.test=hold ");
 }
 
+/* New or deferred: it has not been tried. */
+Test(queue_change, what_an_agent_gives_back_is_on_hold)
+{
+	static const char all[] =
+	    "1:a@x.test=hold 1:b@y.test=hold 1:c@x.test=hold ";
+	int i;
+
+	qf_segment(&f, &s, 1);
+	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_committed(&f, &s, false);
+	for (i = 0; i < 2; i++) {
+		qf_pass(&f, 0);
+		cr_assert_eq(f.njobs, 3);
+		cr_expect_str_eq(asked("hold", "\"id\":\"all\""),
+		    "{\"held\":3,\"messages\":1}");
+		qf_finish(&f, ESTALE);
+		qf_pass(&f, 0);
+		qf_pass(&f, 1000000);
+		cr_expect_eq(f.njobs, 0);
+		cr_expect_str_eq(listed(""), all);
+		cr_expect_str_eq(asked("release", "\"id\":\"all\""),
+		    "{\"released\":3,\"messages\":1}");
+	}
+	/* and one that is released before it comes back is tried again */
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 3);
+	(void)asked("hold", "\"id\":\"all\"");
+	(void)asked("release", "\"id\":\"all\"");
+	qf_finish(&f, ESTALE);
+	qf_pass(&f, 0);
+	cr_expect_eq(f.njobs, 3);
+}
+
 Test(queue_change, a_filter_leaves_alone_what_an_agent_has)
 {
 	qf_segment(&f, &s, 1);
