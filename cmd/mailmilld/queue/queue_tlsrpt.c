@@ -362,18 +362,12 @@ walk_due(void *closure, int64_t day, const char *domain,
     enum tlsrpt_verdict verdict)
 {
 	struct queue_tlsrpt *t = closure;
-	struct question *q = find(t, day, domain);
 
-	if (q != NULL && !q->is_posted)
+	if (find(t, day, domain) != NULL)
 		return true;
 	/* it keeps its turn, and so do those behind it: see on_timer() */
 	if (!queue_tls_report_is_ready(t->role->queue))
 		return false;
-	if (q != NULL) {
-		if (report_by_mail(q))
-			question_free(q);
-		return true;
-	}
 	if (verdict == TLSRPT_OLD) {
 		give_up(t, day, domain, "it is too old");
 		return true;
@@ -391,6 +385,27 @@ static const struct tlsrpt_walk_ops walk_ops = {
 
 static void set_timer(struct queue_tlsrpt *t, unsigned int ms);
 
+/* The counts of some of what was posted while the store failed.  They wait for no walk:
+ * QUESTIONS_MAX of them would leave no question to a domain at which the walk stands,
+ * before it came to them.  Return whether the store works. */
+static bool
+end_posted(struct queue_tlsrpt *t)
+{
+	struct question *q, *next;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH_SAFE (q, &t->questions, link, next) {
+		if (!q->is_posted)
+			continue;
+		if (n++ == TLSRPT_STEP_DUE)
+			break;
+		if (!report_by_mail(q))
+			return false;
+		question_free(q);
+	}
+	return true;
+}
+
 /* While the disk is full, or the store fails otherwise, the walk stands still for a
  * minute after each failure. */
 static void
@@ -402,7 +417,7 @@ on_timer(void *closure)
 	t->timer = NULL;
 	if (t->role->child->is_draining)
 		return;
-	if (queue_tls_report_is_ready(t->role->queue))
+	if (queue_tls_report_is_ready(t->role->queue) && end_posted(t))
 		ms = tlsrpt_walk_step(&t->walk, scheduler_now()->tv_sec);
 	set_timer(t, ms);
 }

@@ -701,6 +701,42 @@ spy_on_store(void)
 	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
 }
 
+/* All questions are of reports that were posted, and a domain has none yet. */
+Test(queue_tlsrpt, reports_that_were_posted_while_the_store_failed_leave_room_for_others)
+{
+	char domain[32];
+	unsigned int i;
+
+	for (i = 0; i <= QUESTIONS; i++) {
+		snprintf(domain, sizeof(domain), "d%02u.test", i);
+		count(domain);
+	}
+	spy_on_store();
+	begin();
+	begin_sts();
+	pass_s(10);
+	cr_assert_eq(nasked, QUESTIONS);
+	for (i = 0; i < QUESTIONS; i++)
+		answer_one(HTTPS);
+	cr_assert_eq(nposted, QUESTIONS);
+	change_errnum = ENOSPC;
+	while (nposted > 0)
+		say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), QUESTIONS + 1);
+	change_errnum = 0;
+	for (i = 0; i < 10 && nasked == 0; i++) {
+		pass_s(60);
+		(void)nmessages();
+	}
+	cr_assert_eq(nasked, 1, "the store works again");
+	answer(LOOKUP_NO_NAME, NULL);
+	for (i = 0; i < 10 && ncounted() > 0; i++)
+		pass_s(60);
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nposts, QUESTIONS);
+	cr_expect_eq(ntotal, QUESTIONS + 1);
+}
+
 /* How many lines of the log have that */
 static unsigned int
 logged(const char *words)
