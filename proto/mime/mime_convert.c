@@ -37,6 +37,7 @@ enum state {
 struct level {
 	uint8_t		len;
 	bool		is_digest;
+	bool		has_parts;	/* one has begun */
 	bool		is_fixed;	/* its parts stay as they are; its boundary is known, since another one may be the begin of it */
 	char		boundary[LIM_MIME_BOUNDARY];
 };
@@ -54,6 +55,7 @@ struct mime_convert {
 	bool		 is_part;	/* the header is one of a part, not of a message */
 	bool		 is_message;	/* and the part is a message, if it does not say what it is */
 	bool		 is_ended;
+	bool		 is_doubtful;	/* octets were replaced before the first part of the innermost multipart */
 	/* lines */
 	bool		 has_cr;	/* of a text, read and not given on */
 	unsigned char	 last;		/* octet; 0 before the first */
@@ -235,6 +237,7 @@ enter_multipart(struct mime_convert *m, bool is_fixed)
 	struct level *l = &m->levels[m->depth++];
 
 	l->is_fixed = is_fixed;
+	l->has_parts = false;
 	l->len = m->header.boundary_len;
 	l->is_digest = m->header.is_digest;
 	memcpy(l->boundary, m->header.boundary, l->len);
@@ -347,9 +350,11 @@ in_ignored(struct mime_convert *m, unsigned char c)
 {
 	if (!is_bad(m, c))
 		give(m, c);
-	else if ((c >= 0x80 || c == 0) && m->last != '\r')
+	else if ((c >= 0x80 || c == 0) && m->last != '\r') {
+		m->is_doubtful = m->depth > 0 &&
+		    !m->levels[m->depth - 1].has_parts;
 		give(m, '?');
-	else
+	} else
 		fail(m, MIME_WHY_FIXED);
 }
 
@@ -404,6 +409,27 @@ find_level(const struct mime_convert *m)
 	return found;
 }
 
+/* What was before the first part of the innermost multipart is all that it has: readers
+ * show that, and it must not be replaced. */
+static void
+end_doubt(struct mime_convert *m)
+{
+	if (m->is_doubtful)
+		fail(m, MIME_WHY_FIXED);
+}
+
+/* A boundary of ${level}: the innermost multipart has a part, or has had all. */
+static void
+see_parts(struct mime_convert *m, size_t level, bool is_last)
+{
+	if (is_last || level + 1 < m->depth) {
+		end_doubt(m);
+		return;
+	}
+	m->levels[level].has_parts = true;
+	m->is_doubtful = false;
+}
+
 /* The part that a boundary follows is over. */
 static void
 leave_part(struct mime_convert *m)
@@ -448,6 +474,7 @@ decide(struct mime_convert *m)
 	}
 	end = 2u + m->levels[level].len;
 	is_last = n >= end + 2 && memcmp(m->head + end, "--", 2) == 0;
+	see_parts(m, (size_t)level, is_last);
 	leave_part(m);
 	enter_part(m, &m->levels[level], is_last);
 	m->depth = (size_t)level + !is_last;
@@ -506,6 +533,7 @@ end(struct mime_convert *m)
 	}
 	if (m->nhead > 0)
 		decide(m);
+	end_doubt(m);
 }
 
 /* ... and given out. */

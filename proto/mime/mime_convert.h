@@ -11,7 +11,7 @@
  *    such part is held back until that is known.  Text without the fields of MIME gets
  *    them, with the character set unknown-8bit (RFC 1428 3).
  *  - What is ignored, before the first and behind the last part of a multipart, has "?"
- *    for each octet that may not be sent.
+ *    for each octet that may not be sent; but not if there is no part.
  *  - What must not be changed (multipart/signed, message/partial), what is encoded
  *    already and what cannot be read stays as it is, to the octet.  If it has octets that
  *    may not be sent, the message cannot be converted; neither can one whose header

@@ -83,6 +83,22 @@ static const struct {
 	    "--b\r\n--b\r\n\r\n--b\r\n" E "base64\r\n" T "a/b\r\n\r\n--b\r\n"
 	    E "base64\r\n" T "a/b\r\n\r\n\r\n--b\r\n" E "quoted-printable\r\n"
 	    T "text/a\r\n\r\n--b--" },
+	{ "a multipart without a part", 0,
+	    V T "multipart/mixed; boundary=b\r\n\r\n\xe4\r\n--c\r\n", FIXED },
+	{ "the same, 7-bit", 0,
+	    V T "multipart/mixed; boundary=b\r\n\r\na\r\n--c\r\n", NULL },
+	{ "the end of a multipart without a part", 0,
+	    V T "multipart/mixed; boundary=b\r\n\r\n\xe4\r\n--b--\r\n", FIXED },
+	{ "a multipart without a part inside another", 0,
+	    V T "multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+	    T "multipart/mixed; boundary=b\r\n\r\n\xe4\r\n--o--\r\n", FIXED },
+	{ "octets before the parts of one multipart, and behind those of another", 0,
+	    V T "multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+	    T "multipart/mixed; boundary=b\r\n\r\n\xe4\r\n--b\r\n\r\na\r\n"
+	    "--b--\r\n\xe4\r\n--o--\r\n\xe4\r\n",
+	    V T "multipart/mixed; boundary=o\r\n\r\n--o\r\n"
+	    T "multipart/mixed; boundary=b\r\n\r\n?\r\n--b\r\n\r\na\r\n"
+	    "--b--\r\n?\r\n--o--\r\n?\r\n" },
 	{ "multiparts inside each other, one without an end", 0,
 	    V T "multipart/a; boundary=b\r\n\r\n--b\r\n"
 	    T "multipart/a; boundary=bb\r\n" E "8bit\r\n\r\n"
