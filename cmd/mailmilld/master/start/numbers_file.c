@@ -109,7 +109,7 @@ numbers_file_save(const char *spool, const struct spooldir_numbers *numbers)
 	}
 	if (fd != -1 &&
 	    (rc = fileio_pwrite(fd, &content, sizeof(content), 0)) != -1)
-		rc = fsync(fd);
+		rc = fdatasync(fd);
 	if (rc == -1) {
 		log_warn("spool", "folder=%s file=%s effect=%s", spool, NAME,
 		    "the next start reads the names of all deferred messages");
