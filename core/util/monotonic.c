@@ -2,6 +2,10 @@
 
 #include "core/util/monotonic.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+
 uint64_t
 monotonic_ns(void)
 {
@@ -45,4 +49,20 @@ monotonic_cond_init(pthread_cond_t *cond)
 	error = pthread_cond_init(cond, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	return error;
+}
+
+int
+monotonic_poll(int fd, short events, uint64_t end_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	uint64_t now, left;
+	int n;
+
+	while ((now = monotonic_ms()) < end_ms) {
+		left = end_ms - now;
+		n = poll(&pfd, 1, left < INT_MAX ? (int)left : INT_MAX);
+		if (n > 0 || (n == -1 && errno != EINTR))
+			return n;
+	}
+	return 0;
 }

@@ -21,4 +21,10 @@ struct timespec monotonic_in(uint64_t ns);
 struct timespec monotonic_at(uint64_t ms);
 int monotonic_cond_init(pthread_cond_t *cond);
 
+/* monotonic_poll(fd, events, end_ms): Wait until poll(2) tells of ${fd} one of
+ * ${events} or an end, however many signals arrive meanwhile, and no longer than
+ * until monotonic_ms() is ${end_ms}.  Return 1, or 0 when it is too late, or -1
+ * with errno. */
+int monotonic_poll(int fd, short events, uint64_t end_ms);
+
 #endif

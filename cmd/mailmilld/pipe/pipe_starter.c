@@ -149,11 +149,16 @@ make_request(const struct pipe_mail *m, char *buf)
 	return n <= PIPE_REQUEST_MAX ? n : 0;
 }
 
+static bool
+has_answered(int fd)
+{
+	return monotonic_poll(fd, POLLIN, monotonic_ms() + PIPE_STARTER_MS) == 1;
+}
+
 int
 pipe_starter_ask(int fd, const struct pipe_mail *m,
     struct pipe_answer *answer_r, int fds_r[PIPE_NFDS])
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 	char *buf = malloc(PIPE_REQUEST_MAX);
 	size_t len = buf == NULL ? 0 : make_request(m, buf);
 	ssize_t sent;
@@ -166,7 +171,7 @@ pipe_starter_ask(int fd, const struct pipe_mail *m,
 	}
 	sent = send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	free(buf);
-	if (sent != (ssize_t)len || poll(&pfd, 1, PIPE_STARTER_MS) != 1)
+	if (sent != (ssize_t)len || !has_answered(fd))
 		return -1;
 	return recv_answer(fd, answer_r, fds_r);
 }
@@ -599,7 +604,6 @@ int
 pipe_starter_fork(const struct settings *s, unsigned int slot, uid_t uid,
     gid_t gid)
 {
-	struct pollfd pfd = { .events = POLLIN };
 	char ready;
 	int fds[2];
 	pid_t pid;
@@ -613,8 +617,7 @@ pipe_starter_fork(const struct settings *s, unsigned int slot, uid_t uid,
 	if ((pid = fork()) == 0)
 		starter_main(s, slot, uid, gid, fds[1]);
 	fileio_close(fds[1]);
-	pfd.fd = fds[0];
-	if (pid != -1 && poll(&pfd, 1, PIPE_STARTER_MS) == 1 &&
+	if (pid != -1 && has_answered(fds[0]) &&
 	    recv(fds[0], &ready, 1, MSG_DONTWAIT) == 1)
 		return fds[0];
 	fileio_close(fds[0]);

@@ -267,17 +267,17 @@ chanev_is_behind(const struct chanev *ce)
 int
 chanev_flush_wait(struct chanev *ce, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = channel_fd(ce->ch), .events = POLLOUT };
-	uint64_t now_ms = monotonic_ms(), end_ms = now_ms + (uint64_t)timeout_ms;
+	uint64_t end_ms = monotonic_ms() + (uint64_t)timeout_ms;
 
-	for (; channel_wants_write(ce->ch); now_ms = monotonic_ms()) {
+	while (channel_wants_write(ce->ch)) {
 		if (channel_flush(ce->ch) == 0)
 			return 0;
-		if (errno != EAGAIN || now_ms >= end_ms)
+		if (errno != EAGAIN || monotonic_ms() >= end_ms)
 			return -1;
 		if (channel_is_short(ce->ch))
 			(void)poll(NULL, 0, RETRY_MS);
-		else if (poll(&pfd, 1, (int)(end_ms - now_ms)) <= 0)
+		else if (monotonic_poll(channel_fd(ce->ch), POLLOUT,
+		    end_ms) <= 0)
 			return -1;
 	}
 	return 0;

@@ -84,18 +84,11 @@ fail(struct auth_dovecot *d, const char *problem)
 static int
 await(struct auth_dovecot *d, short events)
 {
-	struct pollfd pfd = { .fd = d->fd, .events = events };
-	int64_t left;
-	int n;
+	int rc = monotonic_poll(d->fd, events, d->deadline_ms);
 
-	while ((left = (int64_t)(d->deadline_ms - monotonic_ms())) > 0) {
-		n = poll(&pfd, 1, left > 60000 ? 60000 : (int)left);
-		if (n > 0)
-			return 0;
-		if (n == -1 && errno != EINTR)
-			return fail(d, "poll(2) fails");
-	}
-	return fail(d, "no answer in time");
+	if (rc == -1)
+		return fail(d, "poll(2) fails");
+	return rc == 1 ? 0 : fail(d, "no answer in time");
 }
 
 /* Connect; retry while the socket's backlog is full. */

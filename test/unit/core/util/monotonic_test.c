@@ -1,5 +1,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "core/util/monotonic.h"
 
@@ -61,4 +65,61 @@ Test(monotonic, a_condition_waits_by_this_clock)
 	cr_expect_eq(rc, ETIMEDOUT);
 	cr_expect_geq(monotonic_ms(), end_ms);
 	pthread_cond_destroy(&cond);
+}
+
+static atomic_uint nsignals;
+
+static void
+on_signal(int)
+{
+	nsignals++;
+}
+
+/* Signals the waiting thread until it has had many; then makes the pipe ready. */
+struct nuisance { pthread_t waiting; int fd; };
+
+static void *
+annoy(void *closure)
+{
+	const struct nuisance *n = closure;
+
+	while (nsignals < 20) {
+		pthread_kill(n->waiting, SIGUSR1);
+		(void)poll(NULL, 0, 1);
+	}
+	cr_assert_eq(write(n->fd, "x", 1), 1);
+	return NULL;
+}
+
+Test(monotonic, a_wait_goes_on_after_a_signal, .timeout = 60)
+{
+	const struct sigaction sa = { .sa_handler = on_signal };
+	struct nuisance n = { .waiting = pthread_self() };
+	pthread_t thread;
+	int fds[2];
+
+	sigaction(SIGUSR1, &sa, NULL);
+	cr_assert_eq(pipe(fds), 0);
+	n.fd = fds[1];
+	cr_assert_eq(pthread_create(&thread, NULL, annoy, &n), 0);
+	cr_expect_eq(monotonic_poll(fds[0], POLLIN, UINT64_MAX), 1);
+	pthread_join(thread, NULL);
+	cr_expect_geq(nsignals, 20);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+Test(monotonic, a_wait_ends_in_time_and_tells_of_an_end)
+{
+	uint64_t end_ms = monotonic_ms() + 20;
+	int fds[2];
+
+	cr_assert_eq(pipe(fds), 0);
+	cr_expect_eq(monotonic_poll(fds[0], POLLIN, end_ms), 0);
+	cr_expect_geq(monotonic_ms(), end_ms);
+	close(fds[1]);
+	cr_expect_eq(monotonic_poll(fds[0], POLLIN, UINT64_MAX), 1);
+	/* too late, whatever there is */
+	cr_expect_eq(monotonic_poll(fds[0], POLLIN, monotonic_ms()), 0);
+	close(fds[0]);
 }
