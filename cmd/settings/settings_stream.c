@@ -85,19 +85,20 @@ share_limits(struct settings *s)
 {
 	struct settings_stream *first;
 	struct settings_domain *d;
+	size_t i;
 
-	for (d = s->domains; d < s->domains + s->ndomains; d++) {
+	for (i = 0; i < s->ndomains; i++) {
+		d = &s->domains[i];
 		if (d->source.n == 0)
 			continue;
-		first = &s->domains[first_of(s->domains,
-		    (size_t)(d - s->domains))].stream;
+		first = &s->domains[first_of(s->domains, i)].stream;
 		limit(&first->max_connections, d->source_max_connections);
 		limit(&first->max_rate, d->source_max_rate);
 	}
-	for (d = s->domains; d < s->domains + s->ndomains; d++)
-		if (d->source.n > 0)
-			d->stream = s->domains[first_of(s->domains,
-			    (size_t)(d - s->domains))].stream;
+	for (i = 0; i < s->ndomains; i++)
+		if (s->domains[i].source.n > 0)
+			s->domains[i].stream =
+			    s->domains[first_of(s->domains, i)].stream;
 }
 
 int

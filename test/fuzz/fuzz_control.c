@@ -313,7 +313,8 @@ answer(struct store *s, const char *request, size_t len,
 		if (queue_answer_wants(a)) {
 			n = step == 0 || step > in.left ? in.left : step;
 			queue_answer_feed(a, &now, (const char *)in.p, n);
-			in.p += n;
+			if (n > 0)	/* or there may be nothing to point to */
+				in.p += n;
 			in.left -= n;
 		} else if (queue_answer_next(a, &now, &piece, &n) != 1)
 			break;
