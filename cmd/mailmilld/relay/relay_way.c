@@ -617,12 +617,14 @@ relay_way_begin(struct relay_way *w)
 {
 	uint64_t now = w->ways->now_ms();
 	struct relay_place *p;
+	size_t i;
 
 	/* without an address the DNS is asked each time */
 	if (w->search == NULL && w->sts_ask == NULL && (w->n == 0 ||
 	    now >= w->end_ms))
 		forget(w);
-	for (p = w->v; p < w->v + w->n; p++) {
+	for (i = 0; i < w->n; i++) {
+		p = &w->v[i];
 		p->is_used = p->is_tried = false;
 		if (now - p->refused_ms >= RELAY_REFUSED_MS)
 			p->nrefused = 0;
