@@ -383,10 +383,13 @@ queue_reports_find(const struct queue_reports *reports,
     const struct queue_message *m, uint32_t i)
 {
 	const struct queue_report_made *made;
+	size_t at;
 
-	for (made = reports->v; made < reports->v + reports->n; made++)
+	for (at = 0; at < reports->n; at++) {
+		made = &reports->v[at];
 		if (made->m == m && i >= made->first && i < made->end)
 			return made->place.id;
+	}
 	return 0;
 }
 

@@ -168,8 +168,10 @@ open_tokens(struct hop_logins *t, const char *path, char *err_r, size_t errlen)
 {
 	const char *fault;
 	struct hop_login *l;
+	size_t i;
 
-	for (l = t->v; l < t->v + t->n; l++) {
+	for (i = 0; i < t->n; i++) {
+		l = &t->v[i];
 		if (l->path == NULL)
 			continue;
 		l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |

@@ -197,13 +197,14 @@ int
 lookup_record_next(const struct lookup_answer *a, size_t *at,
     struct lookup_record *r_r)
 {
-	const uint8_t *head = a->records + *at;
 	size_t left = a->len - *at, len;
+	const uint8_t *head;
 
 	if (left == 0)
 		return 0;
 	if (left < HEAD)
 		return -1;
+	head = a->records + *at;
 	len = (size_t)head[4] << 8 | head[5];
 	memset(r_r, 0, sizeof(*r_r));
 	if (left - HEAD < len || head[0] >= LOOKUP_NRECORDS ||

@@ -108,11 +108,14 @@ static struct held_login *
 most_left(const struct host_held *held)
 {
 	struct held_login *l, *most = NULL;
+	size_t i;
 
-	for (l = held->v; l < held->v + held->n; l++)
+	for (i = 0; i < held->n; i++) {
+		l = &held->v[i];
 		if (l->accepted == 0 && l->left >= LEAST &&
 		    (most == NULL || l->left > most->left))
 			most = l;
+	}
 	return most;
 }
 
@@ -175,11 +178,11 @@ host_held_open(struct worker *w)
 static void
 begin_anew(struct worker *w)
 {
-	struct held_login *l;
+	size_t i;
 
-	for (l = w->held.v; l < w->held.v + w->held.n; l++) {
-		l->is_told = false;
-		l->turned_ms = monotonic_ms();
+	for (i = 0; i < w->held.n; i++) {
+		w->held.v[i].is_told = false;
+		w->held.v[i].turned_ms = monotonic_ms();
 	}
 }
 
