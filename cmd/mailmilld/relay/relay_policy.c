@@ -110,6 +110,12 @@ find_usable(const struct mx_tlsa *t, struct usable *u)
 /* --- choosing ------------------------------------------------------------- */
 
 bool
+relay_policy_is_of_others(const struct relay_policy *p)
+{
+	return p->source == RELAY_BY_DANE || p->source == RELAY_BY_STS;
+}
+
+bool
 relay_policy_wants_tlsa(const struct settings_domain *d)
 {
 	return d->tls_level == SETTINGS_TLS_DANE ||

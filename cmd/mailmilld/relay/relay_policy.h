@@ -100,8 +100,11 @@ struct relay_policy {
 struct relay_policy *relay_policy_new(const struct relay_policy_facts *f);
 void relay_policy_free(struct relay_policy *p);
 
-/* relay_policy_wants_tlsa(d): Are TLSA records to be looked up for ${d}? */
+/* relay_policy_wants_tlsa(d): Are TLSA records to be looked up for ${d}?
+ * relay_policy_is_of_others(p): Is it the recipient's domain that demands it, by DANE
+ * or MTA-STS, and not the configuration? */
 bool relay_policy_wants_tlsa(const struct settings_domain *d);
+bool relay_policy_is_of_others(const struct relay_policy *p);
 
 /* relay_policy_result(verdict): What a handshake that must verify, and has come
  * to ${verdict}, is called.
