@@ -285,6 +285,7 @@ parse_include(struct parser *p, struct conf_section *section)
 	const struct conf_item *match;
 	struct conf_at at;
 	const char *path;
+	size_t i;
 
 	if (conf_lex_next(&p->lex) == -1)
 		return -1;
@@ -295,10 +296,11 @@ parse_include(struct parser *p, struct conf_section *section)
 	if (match == NULL)
 		return conf_error(p->c, &at, "include: \"%.500s\": %s",
 		    p->lex.text, strerror(errno));
-	for (path = match->text; path < match->text + match->len;
-	    path += strlen(path) + 1)
+	for (i = 0; i < match->len; i += strlen(path) + 1) {
+		path = match->text + i;
 		if (include_file(p, section, &at, path) == -1)
 			return -1;
+	}
 	return 0;
 }
 

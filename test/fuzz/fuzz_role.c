@@ -47,6 +47,7 @@ struct talk {
 	int			 conns[CONNECTIONS];	/* other ends of sockets */
 	unsigned int		 nconns;
 	enum role_id		 sender;	/* of the last message */
+	uint32_t		 senders;	/* ROLE_BIT() of those of all */
 	int			 last_fd;	/* of an answer; -1: none */
 	size_t			 nbase, nentries;	/* octets that are remembered */
 	unsigned int		 nforms;	/* requests for signatures that keyd may make */
@@ -285,6 +286,7 @@ message(struct talk *t)
 	int fd;
 
 	t->sender = t->r->links[link].role;
+	t->senders |= ROLE_BIT(t->sender);
 	type = type_of(t, t->sender, fuzz_octet(&t->in));
 	flags = fuzz_octet(&t->in);
 	if (type == NMSGS || t->r->links[link].fd == -1)
@@ -472,13 +474,15 @@ step(struct talk *t, uint8_t op)
 }
 
 /* Nobody ends a process but the master; and who gives it all its work, which it
- * could not do any more. */
+ * could not do any more.  What spoold says is heard by a thread of the worker: others
+ * may have sent something by the time it ends. */
 static bool
 may_end(const struct talk *t)
 {
 	if (t->r->child.is_draining || t->sender == ROLE_MASTER)
 		return true;
-	return t->r->role->id == ROLE_WORKER ? t->sender == ROLE_SPOOLD :
+	return t->r->role->id == ROLE_WORKER ?
+	    (t->senders & ROLE_BIT(ROLE_SPOOLD)) != 0 :
 	    (ROLE_BIT(t->r->role->id) & ROLES_DELIVERING) != 0 &&
 	    t->sender == ROLE_QUEUE;
 }
@@ -522,6 +526,7 @@ fuzz_role(const uint8_t *data, size_t len)
 	    "a role that is not run");
 	id = roles[fuzz_octet(&t.in) % (sizeof(roles) / sizeof(roles[0]))];
 	t.sender = id;		/* nobody */
+	t.senders = 0;
 	role_run(&r, id);
 	while (t.nconns > 0)
 		close(t.conns[--t.nconns]);

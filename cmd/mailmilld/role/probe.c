@@ -289,14 +289,16 @@ probe_judge(const struct probe *p,
     void (*notice)(void *closure, const char *text), void *closure,
     char *err_r, size_t errlen)
 {
-	const char *text = p->answer, *end = text + p->len;
+	const char *text;
+	size_t i;
 
 	if (p->end == TOO_LATE) {
 		snprintf(err_r, errlen, "%s takes longer than %u seconds",
 		    p->what, p->limit_ms / 1000);
 		return -1;
 	}
-	for (; p->end == ENDED && text < end; text += strlen(text) + 1) {
+	for (i = 0; p->end == ENDED && i < p->len; i += strlen(text) + 1) {
+		text = p->answer + i;
 		if (strcmp(text, PROBE_GOOD) == 0)
 			return 0;
 		if (strncmp(text, PROBE_BAD, strlen(PROBE_BAD)) == 0) {

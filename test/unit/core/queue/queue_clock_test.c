@@ -445,7 +445,8 @@ change_all(const char *action, const char *answer)
 		cr_expect_leq(mem.nmost, PIECE_ROWS, "%s: %zu", action,
 		    mem.nmost);
 		cr_assert_lt(total + len, sizeof(text));
-		memcpy(text + total, piece, len);
+		if (len > 0)
+			memcpy(text + total, piece, len);
 		total += len;
 		mem_arrive_for(QF_ID(10000 + ++n),
 		    (const char *const []){ "new@y.test" }, 1);

@@ -520,16 +520,19 @@ row_behind(const struct deferred_shift *at)
 	struct deferred_query from = { .what = DEFERRED_PAGE,
 		.rcpt_index = (uint32_t)at->rcpt_index };
 	struct mem_row *best = NULL, *r;
+	size_t i;
 
 	if (at->id[0] != '\0')
 		cr_assert_eq(spool_id_parse(at->id, strlen(at->id), &from.id),
 		    0);
-	for (r = mem.rows; r < mem.rows + mem.nrows; r++)
+	for (i = 0; i < mem.nrows; i++) {
+		r = &mem.rows[i];
 		if (is_behind(&r->row, &from) && (best == NULL ||
 		    is_behind(&best->row, &(struct deferred_query){
 		    .what = DEFERRED_PAGE, .id = r->row.id,
 		    .rcpt_index = r->row.rcpt_index })))
 			best = r;
+	}
 	return best;
 }
 
