@@ -147,6 +147,16 @@ struct deliver {
 	char		*convbuf;	/* the same, for LF */
 };
 
+/* core/maildir/deliver_place.c: deliver_locate(d, item, now, view_r): Find the record,
+ * the recipient and the Maildir of ${item}.  Return 0, or -1: it has failed.
+ * deliver_look(d, now): Locate the repeated jobs of the batch, and find the files that
+ * earlier attempts have left: is_found, is_alien.
+ * deliver_has_limit(item): Is there a quota? */
+int deliver_locate(struct deliver *d, struct deliver_item *item, time_t now,
+    struct spool_view *view_r);
+void deliver_look(struct deliver *d, time_t now);
+bool deliver_has_limit(const struct deliver_item *item);
+
 /* core/maildir/deliver_write.c: deliver_write(d, item, view): Write the tmp file of
  * ${item} and set its size.  Return 0, or -1 with errno and no file left. */
 int deliver_write(struct deliver *d, struct deliver_item *item,
