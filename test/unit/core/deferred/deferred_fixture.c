@@ -172,3 +172,23 @@ ds_damage(void)
 {
 	ds_damage_in(ds.f.path);
 }
+
+int
+ds_rows_due(int64_t now, unsigned int limit)
+{
+	const struct deferred_query q = { .what = DEFERRED_DUE, .now = now,
+		.limit = limit };
+
+	return ds_rows(&q);
+}
+
+void
+ds_put_held(uint64_t id, int64_t until)
+{
+	struct deferred_row row = { .id = id, .sender = "a@x", .rcpt = "b@y",
+		.transport = "", .next_attempt = until, .hold_until = until,
+		.deliver_by = until + 10, .priority = -9,
+		.flags = SPOOL_ENV_BY_RETURN | SPOOL_ENV_RET_FULL };
+
+	cr_assert_eq(deferred_put(ds.d, &row), 0);
+}

@@ -24,17 +24,21 @@ void ds_teardown(void);
 void ds_reopen(void);
 
 /* ds_rows(q): Add the rows that ${q} asks for to those that were seen.
- * ds_rows_of(id): Those of the message ${id}.  Both return their number. */
+ * ds_rows_of(id): Those of the message ${id}.
+ * ds_rows_due(now, limit): Those that are due then.  All return their number. */
 int ds_rows(const struct deferred_query *q);
 int ds_rows_of(uint64_t id);
+int ds_rows_due(int64_t now, unsigned int limit);
 
 /* ds_shift(seconds, latest, held): deferred_shift() until it is over, by pieces of
  * two rows.  Return rows changed.
  * ds_put(id, index, next): A row.
+ * ds_put_held(id, until): One that is held until then, with deliver_by 10 s later.
  * ds_put_file_of(id, origin): A file for the message ${id} with two recipients.
  * ds_put_file(id): The same, from the segment QF_SEGMENT(id). */
 int ds_shift(int64_t seconds, int64_t latest, int64_t held);
 void ds_put(uint64_t id, uint32_t index, int64_t next);
+void ds_put_held(uint64_t id, int64_t until);
 void ds_put_file_of(uint64_t id, const struct spool_origin *origin);
 void ds_put_file(uint64_t id);
 
@@ -56,6 +60,9 @@ void ds_put_file(uint64_t id);
 	"DROP INDEX deferred_next;" \
 	"ALTER TABLE deferred DROP COLUMN on_hold;" \
 	"CREATE INDEX deferred_next ON deferred (next_attempt);"
+
+#define DS_TO_VERSION4 DS_TO_VERSION5 \
+	"DROP INDEX deferred_domain; ALTER TABLE deferred DROP COLUMN domain;"
 
 /* ds_exec(sql): Run it in the database.  Return SQLite's result.
  * ds_exec_in(folder, sql): The same in the one of another folder.
