@@ -4,6 +4,7 @@ import email
 import email.policy
 import gzip
 import json
+import os
 import sqlite3
 import time
 
@@ -138,6 +139,36 @@ def test_the_report_of_a_day_is_posted_to_who_asks_for_that(d):
         m = email.message_from_bytes(mail, policy=email.policy.default)
         assert r == json.loads(gzip.decompress(
             m.get_payload()[1].get_payload(decode=True))), r
+
+
+def test_without_libcurl_reports_go_by_mail(d):
+    day = int(time.time()) // DAY * DAY - 2 * DAY
+    names = {x: POSTED[x] for x in ('web.test', 'both.test')}
+    os.mkdir(f'{d}/lib')
+    with open(f'{d}/lib/libcurl.so.4', 'w') as f:
+        f.write('no library\n')
+    os.environ['LD_LIBRARY_PATH'] = f'{d}/lib'
+    with Nsd(d, names) as nsd:
+        s = Server(d, conf=f'Resolver = "{nsd.address}"\nResolver_Timeout = 1\n'
+                           f'Resolver_Attempts = 1\nTLS_Reports = true\n'
+                           f'TLS_Report_Sender = "reports@example.test"\n')
+        start_counts(s, day, names)
+        before = s.log()
+        with s:
+            [mail] = s.wait_mail(1)
+            for x, path in (('web', 'x\\?y'), ('both', '')):
+                s.logged(rf'event=tls-report-none domain={x}\.test to=https://'
+                         rf'www\.{x}\.test/{path} reason=".*libcurl\.so\.4.*'
+                         rf'install', timeout=60 * SLOW)
+            # somebody may install it within the day
+            wait_for('the end of what was sent', lambda: counted(s) == [
+                (day, 'web.test')], 60 * SLOW)
+            assert s.pids('sts')
+            warned = s.log()[len(before):].split(' event=limited ')
+            assert len(warned) == 2 and 'TLS_Reports' in warned[1] and \
+                'libcurl.so.4' in warned[1], warned
+    m = email.message_from_bytes(mail, policy=email.policy.default)
+    assert m['TLS-Report-Domain'] == 'both.test', m
 
 
 def check(stored, day):

@@ -4,8 +4,9 @@
  * Owns: that process, its time, the pipe that it answers through.
  * Knows nothing of what is checked.
  *
- * An answer is strings, each with its NUL: what the check has noticed, and at
- * its end PROBE_GOOD, or PROBE_BAD and why. */
+ * An answer is strings, each with its NUL: what the check has noticed
+ * (PROBE_ABSENT, PROBE_LIMITED), and at its end PROBE_GOOD, or PROBE_BAD and
+ * why. */
 
 #ifndef CMD_MAILMILLD_ROLE_PROBE_H
 #define CMD_MAILMILLD_ROLE_PROBE_H
@@ -18,6 +19,7 @@
 #define PROBE_GOOD	"good"
 #define PROBE_BAD	"bad "	/* why follows */
 #define PROBE_ABSENT	"absent "	/* what, which may come later; not the end */
+#define PROBE_LIMITED	"limited "	/* what is missing, and what goes on without it; not the end */
 #define PROBE_TEXT_MAX	2048	/* octets of one string; less than PIPE_BUF */
 
 struct probe;

@@ -55,6 +55,7 @@ struct role_state {
 	bool			 is_writer;
 	bool			 is_unsaved;
 	struct log_bound	 failures;
+	char			 no_curl[ERROR_MAX];
 };
 
 /* --- the file ------------------------------------------------------------- */
@@ -179,6 +180,21 @@ static const struct child_ops child_ops = {
 
 /* --- start and end -------------------------------------------------------- */
 
+/* libcurl cannot be loaded.  Where only reports need it, the master has warned of that
+ * (sts_check.h), and the queue logs each one that is not posted. */
+static int
+do_without(struct role_state *s, const char *why)
+{
+	if (settings_wants_sts(s->child->settings)) {
+		log_errx("start", "role=%s step=%s reason=%s", "sts",
+		    "libcurl", why);
+		return -1;
+	}
+	snprintf(s->no_curl, sizeof(s->no_curl), "%s", why);
+	s->askers.no_curl = s->no_curl;
+	return 0;
+}
+
 /* What needs files: of all authorities, and of libraries. */
 static int
 open_library(struct role_state *s)
@@ -187,11 +203,8 @@ open_library(struct role_state *s)
 
 	if (child_load_crypto(s->child) == -1)
 		return -1;
-	if (sts_curl_load(err, sizeof(err)) == -1) {
-		log_errx("start", "role=%s step=%s reason=%s", "sts",
-		    "libcurl", err);
-		return -1;
-	}
+	if (sts_curl_load(err, sizeof(err)) == -1)
+		return do_without(s, err);
 	if (tls_authorities_read(s->child->settings->mta_sts_ca_file,
 	    &s->authorities, err, sizeof(err)) == -1)
 		log_warnx("sts-authorities", "reason=%s effect=%s", err,
@@ -227,6 +240,8 @@ open_fetches(struct role_state *s)
 		.is_wanted = sts_errand_is_wanted, .now_ms = monotonic_ms };
 	char err[ERROR_MAX];
 
+	if (s->askers.no_curl != NULL)
+		return 0;
 	if ((s->fetches = sts_fetches_new(&config, err, sizeof(err))) == NULL)
 		goto err1;
 	config.kind = STS_CURL_POSTS;

@@ -11,19 +11,26 @@
 
 #define CHECK_MS	20000	/* a file server may be slow */
 
+/* Without policies mail would go to whom they exclude.  Without posts, reports go to
+ * the addresses that domains have for them (RFC 8460 3: one way is enough). */
 static void
 check_library(int fd, const struct probe_spec *spec)
 {
-	bool is_for_policies = settings_wants_sts(spec->closure);
 	char err[PROBE_TEXT_MAX / 2];
 
-	if (sts_curl_load(err, sizeof(err)) == -1)
-		probe_say(fd, PROBE_BAD "option '%s' needs libcurl, which "
-		    "%s: %s", is_for_policies ? "MTA_STS" : "TLS_Reports",
-		    is_for_policies ? "fetches policies" : "posts reports",
-		    err);
-	else
+	if (sts_curl_load(err, sizeof(err)) == 0) {
 		probe_say(fd, PROBE_GOOD);
+		return;
+	}
+	if (settings_wants_sts(spec->closure)) {
+		probe_say(fd, PROBE_BAD "option 'MTA_STS' needs libcurl, which "
+		    "fetches policies: %s", err);
+		return;
+	}
+	probe_say(fd, PROBE_LIMITED "option 'TLS_Reports': reports are sent to "
+	    "mailto: URIs alone, since libcurl, which posts them to https: "
+	    "URIs, cannot be loaded: %s, and reload the server", err);
+	probe_say(fd, PROBE_GOOD);
 }
 
 void

@@ -7,7 +7,9 @@
 #include "cmd/settings/settings.h"
 
 /* sts_check(s, spec_r): The check that loads libcurl under the account of sts, in a
- * process of its own: no other one is to have it.  ${s} lives until it is started. */
+ * process of its own: no other one is to have it.  ${s} lives until it is started.
+ * Where it cannot be loaded, it says PROBE_BAD, since policies are wanted, or
+ * PROBE_LIMITED: reports of TLS go by mail. */
 void sts_check(const struct settings *s, struct probe_spec *spec_r);
 
 /* sts_check_authorities(s, err_r, errlen): If there will be a process sts, can the file

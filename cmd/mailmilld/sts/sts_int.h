@@ -32,6 +32,7 @@ struct sts_askers {
 	TAILQ_HEAD(, sts_asker)	 list;
 	struct sts_cache	*cache;
 	struct sts_fetches	*posts;		/* NULL: without authorities no server can be verified */
+	const char		*no_curl;	/* why nothing can be posted at all; NULL: it can */
 	bool			 is_open;	/* questions are read */
 	/* done(closure): the last of them has gone */
 	void			(*done)(void *closure);

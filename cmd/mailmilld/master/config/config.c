@@ -199,6 +199,9 @@ on_notice(void *closure, const char *text)
 {
 	if (strncmp(text, PROBE_ABSENT, strlen(PROBE_ABSENT)) == 0)
 		note_absent(closure, text + strlen(PROBE_ABSENT));
+	else if (strncmp(text, PROBE_LIMITED, strlen(PROBE_LIMITED)) == 0)
+		log_warnx("limited", "reason=%s", text +
+		    strlen(PROBE_LIMITED));
 }
 
 static int

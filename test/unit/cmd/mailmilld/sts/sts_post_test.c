@@ -310,3 +310,12 @@ Test(sts_post, without_authorities_nothing_is_posted)
 	post(1, "https://z.example/", make_file(6));
 	expect_posted(1, STS_UNKNOWN, "authorities");
 }
+
+/* Not STS_UNKNOWN, with which the queue waits before it sends the report by mail. */
+Test(sts_post, without_libcurl_no_server_is_one_that_takes_reports)
+{
+	askers.posts = NULL;
+	askers.no_curl = "there is no library";
+	post(1, "https://z.example/", make_file(6));
+	expect_posted(1, STS_FETCH_ERROR, "there is no library");
+}
