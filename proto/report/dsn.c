@@ -20,7 +20,15 @@ struct report {
 	struct dsn_text	 t;
 	char		 boundary[BOUNDARY_MAX];
 	bool		 is_8bit;	/* the way takes UTF-8: nothing need be encoded */
+	bool		 is_whole;	/* the message is returned, not its header */
 	unsigned int	 needs;
+};
+
+/* How what is not ASCII is encoded, unless the way takes it */
+enum coding {
+	CODING_NONE,		/* the type takes none, RFC 2046 5.2.1 */
+	CODING_BASE64,
+	CODING_QP		/* quoted-printable: text/rfc822-headers, RFC 6522 4 */
 };
 
 /* Are these lines of octets as "8bit" has them?  RFC 2045 2.8: CRLF alone ends a
@@ -109,30 +117,33 @@ put_boundary(struct report *r, const char *end)
 	dsn_put(&r->t, "\r\n");
 }
 
-/* A part with its type and its octets, which are lines.  What is not ASCII is
- * encoded, unless the way takes it or (RFC 2046 5.2.1) the type, with
- * ${is_fixed}, takes no encoding. */
+/* A part with its type and its octets, which are lines. */
 static void
 put_part(struct report *r, const char *type, const char *description,
-    const char *s, size_t len, bool is_fixed)
+    const char *s, size_t len, enum coding coding)
 {
+	static const char *const names[] = { [CODING_NONE] = "8bit",
+		[CODING_BASE64] = "base64", [CODING_QP] = "quoted-printable" };
 	bool is_ascii = utf8_is_ascii(s, len);
-	bool is_base64 = !is_ascii && !is_fixed && !r->is_8bit;
 
-	if (!is_ascii && !is_base64)
+	if (is_ascii || r->is_8bit)
+		coding = CODING_NONE;
+	if (!is_ascii && coding == CODING_NONE)
 		r->needs |= DSN_NEEDS_8BITMIME;
 	put_boundary(r, "");
 	dsn_put(&r->t, "Content-Type: ");
 	dsn_put(&r->t, type);
 	dsn_put(&r->t, "\r\nContent-Description: ");
 	dsn_put(&r->t, description);
-	if (!is_ascii)
-		dsn_put(&r->t, is_base64 ?
-		    "\r\nContent-Transfer-Encoding: base64" :
-		    "\r\nContent-Transfer-Encoding: 8bit");
+	if (!is_ascii) {
+		dsn_put(&r->t, "\r\nContent-Transfer-Encoding: ");
+		dsn_put(&r->t, names[coding]);
+	}
 	dsn_put(&r->t, "\r\n\r\n");
-	if (is_base64)
+	if (coding == CODING_BASE64)
 		dsn_put_base64(&r->t, s, len);
+	else if (coding == CODING_QP)
+		dsn_put_qp(&r->t, s, len);
 	else
 		dsn_put_octets(&r->t, s, len);
 }
@@ -144,7 +155,8 @@ put_words(struct report *r)
 
 	dsn_words(&t, r->d);
 	put_part(r, utf8_is_ascii(t.p, t.n) ? "text/plain; charset=us-ascii" :
-	    "text/plain; charset=utf-8", "What has happened", t.p, t.n, false);
+	    "text/plain; charset=utf-8", "What has happened", t.p, t.n,
+	    CODING_BASE64);
 	r->t.has_failed = r->t.has_failed || t.has_failed;
 	free(t.p);
 }
@@ -159,7 +171,8 @@ put_status(struct report *r)
 	/* RFC 6533 4.4: the old type, if nothing needs the new one */
 	is_utf8 = !utf8_is_ascii(t.p, t.n);
 	put_part(r, is_utf8 ? "message/global-delivery-status" :
-	    "message/delivery-status", "Delivery report", t.p, t.n, false);
+	    "message/delivery-status", "Delivery report", t.p, t.n,
+	    CODING_BASE64);
 	r->t.has_failed = r->t.has_failed || t.has_failed;
 	free(t.p);
 }
@@ -208,11 +221,11 @@ put_original(struct report *r)
 	struct dsn_text t = { .n = 0 };
 	bool is_utf8;
 
-	if (d->is_whole && d->len > 0 && is_lines(d->text, d->len)) {
+	if (r->is_whole) {
 		is_utf8 = d->is_utf8 && !utf8_is_ascii(d->text, d->len);
 		put_part(r, is_utf8 ? "message/global" : "message/rfc822",
 		    dsn_is_for_sender(d) ? "Your message" : "The message",
-		    d->text, d->len, !is_utf8);
+		    d->text, d->len, is_utf8 ? CODING_BASE64 : CODING_NONE);
 		return;
 	}
 	take_header(&t, d);
@@ -221,10 +234,43 @@ put_original(struct report *r)
 		put_part(r, is_utf8 ? "message/global-headers" :
 		    "text/rfc822-headers", dsn_is_for_sender(d) ?
 		    "The header of your message" : "The header of the message",
-		    t.p, t.n, false);
+		    t.p, t.n, is_utf8 ? CODING_BASE64 : CODING_QP);
 	}
 	r->t.has_failed = r->t.has_failed || t.has_failed;
 	free(t.p);
+}
+
+static void
+put_report(struct report *r)
+{
+	r->needs = r->is_8bit ? DSN_NEEDS_SMTPUTF8 | DSN_NEEDS_8BITMIME : 0;
+	r->t.n = 0;
+	put_header(r);
+	put_words(r);
+	put_status(r);
+	put_original(r);
+	put_boundary(r, "--");
+}
+
+/* RFC 6522 3: what is returned can be encoded for a way that takes 7 bits alone, or is
+ * the header, as text/rfc822-headers.  No message/rfc822 can be encoded whose header,
+ * or that of a part, is not ASCII, as RFC 2046 5.2.1 wants it to be; nor can what is
+ * signed.  A server that had to convert such a report would have to drop it: nobody is
+ * told of a report that has failed. */
+static void
+make_sendable(struct report *r)
+{
+	int rc;
+
+	if (!r->is_whole || r->is_8bit || r->t.has_failed ||
+	    (r->needs & DSN_NEEDS_8BITMIME) == 0)
+		return;
+	rc = dsn_can_be_7bit(r->t.p, r->t.n);
+	r->t.has_failed = rc == -1;
+	if (rc != 0)
+		return;
+	r->is_whole = false;
+	put_report(r);
 }
 
 char *
@@ -235,14 +281,10 @@ dsn_compose(const struct dsn *d, size_t *len_r, unsigned int *needs_r)
 	/* RFC 6533 4.5: whether the way back takes UTF-8 is not known, unless it
 	 * has to, for its address */
 	r.is_8bit = d->is_utf8 && !utf8_is_ascii(d->to, strlen(d->to));
-	if (r.is_8bit)
-		r.needs = DSN_NEEDS_SMTPUTF8 | DSN_NEEDS_8BITMIME;
+	r.is_whole = d->is_whole && d->len > 0 && is_lines(d->text, d->len);
 	choose_boundary(&r);
-	put_header(&r);
-	put_words(&r);
-	put_status(&r);
-	put_original(&r);
-	put_boundary(&r, "--");
+	put_report(&r);
+	make_sendable(&r);
 	*needs_r = r.needs;
 	*len_r = r.t.n;
 	if (!r.t.has_failed)

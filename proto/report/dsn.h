@@ -67,7 +67,8 @@ struct dsn {
 /* dsn_compose(d, len_r, needs_r): The report, header and body, with lines of at
  * most 998 octets that end in CRLF.  Its envelope has the null sender.  A whole
  * message of which a line is longer, or that has other octets than such a body may
- * have, is returned as its header.  Return the text, to be freed, with DSN_NEEDS_*
+ * have, is returned as its header; so is one that could not be converted for a next hop
+ * without 8BITMIME.  Return the text, to be freed, with DSN_NEEDS_*
  * in *needs_r; NULL: ENOMEM. */
 char *dsn_compose(const struct dsn *d, size_t *len_r, unsigned int *needs_r);
 

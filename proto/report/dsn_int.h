@@ -24,7 +24,8 @@ struct dsn_text {
  * At most DSN_TEXT octets of it.
  * dsn_put_words(t, s, is_utf8, indent): The same, and begin a new line with
  * ${indent} at a space behind which the word does not fit.
- * dsn_put_base64(t, s, len): In lines. */
+ * dsn_put_base64(t, s, len), dsn_put_qp(t, s, len): Encoded, in lines.  No line of
+ * quoted-printable begins with "-". */
 void dsn_put(struct dsn_text *t, const char *s);
 void dsn_put_octets(struct dsn_text *t, const char *s, size_t len);
 void dsn_put_number(struct dsn_text *t, int64_t n);
@@ -34,6 +35,12 @@ void dsn_put_clean_octets(struct dsn_text *t, const char *s, size_t len,
 void dsn_put_words(struct dsn_text *t, const char *s, bool is_utf8,
     const char *indent);
 void dsn_put_base64(struct dsn_text *t, const char *s, size_t len);
+void dsn_put_qp(struct dsn_text *t, const char *s, size_t len);
+
+/* proto/report/dsn_7bit.c: dsn_can_be_7bit(s, len): Could our client send the message
+ * ${s} to a next hop without 8BITMIME?  1: yes; 0: no, it would be refused; -1:
+ * ENOMEM. */
+int dsn_can_be_7bit(const char *s, size_t len);
 
 /* proto/report/dsn_words.c: dsn_words(t, d): The part for people.
  * dsn_is_for_sender(d): Else the postmaster is told, since the sender cannot be. */

@@ -10,6 +10,7 @@
 #include "core/util/array.h"
 #include "core/util/base64.h"
 #include "core/util/utf8.h"
+#include "proto/mime/mime_encode.h"
 
 #define BASE64_LINE	57	/* octets in a line of 76; RFC 2045 6.8 */
 
@@ -122,4 +123,17 @@ dsn_put_base64(struct dsn_text *t, const char *s, size_t len)
 		dsn_put(t, line);
 		dsn_put(t, "\r\n");
 	}
+}
+
+void
+dsn_put_qp(struct dsn_text *t, const char *s, size_t len)
+{
+	struct mime_encoder e = { .is_base64 = false };
+	char out[MIME_ENCODE_MORE];
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		dsn_put_octets(t, out, mime_encode(&e, (unsigned char)s[i],
+		    out));
+	dsn_put_octets(t, out, mime_encode_end(&e, false, out));
 }

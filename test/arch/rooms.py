@@ -52,7 +52,7 @@ MAY = {room: set(may.split()) | {room} for room, may in {
                         ' proto/server proto/message proto/command',
     'proto/client':     CORE + ' proto proto/parse proto/mime proto/base'
                         ' proto/auth',
-    'proto/report':     CORE + ' proto proto/parse',
+    'proto/report':     CORE + ' proto proto/parse proto/mime',
     'proto/ext':        CORE + ' proto proto/parse proto/server',
     'proto/embed':      CORE + ' proto proto/options proto/answers'
                         ' proto/server proto/factory',

@@ -128,6 +128,48 @@ def test_the_whole_message_is_returned_if_that_was_asked_for(d):
         assert parts(got)[4][0] == 'text/rfc822-headers'
 
 
+def test_a_report_goes_to_a_server_that_takes_7_bits_alone(d):
+    """Also of a message that cannot be converted: its header is not ASCII, or what is
+    signed is not.  One that can be is returned as a whole."""
+    hop = NextHop(ehlo=('PIPELINING',))
+    plain = 'From: a@next.test\r\nMIME-Version: 1.0\r\n' \
+        'Content-Type: text/plain; charset=utf-8\r\n' \
+        'Content-Transfer-Encoding: 8bit\r\n'
+    signed = 'Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n' \
+        'grüße\r\n--b\r\n\r\nX\r\n--b--\r\n'
+    messages = {'latin': b'Subject: gr\xfc\xdfe\r\n\r\nbody\r\n',
+                'utf8': f'Subject: grüße\r\n{plain}\r\ngrüße\r\n'.encode(),
+                'signed': f'MIME-Version: 1.0\r\n{signed}'.encode(),
+                'plain': f'Subject: hello\r\n{plain}\r\ngrüße\r\n'.encode()}
+    with hop, Server(d, conf=SHORT, listener=EXTENSIONS,
+                     extra=domain('next.test', hop)) as s:
+        block(s, 'gone')
+        with Client(s.port) as c:
+            c.hello()
+            for name, text in messages.items():
+                send(c, f'<{name}@next.test> BODY=8BITMIME RET=FULL',
+                     ['<gone@example.test>'], text)
+        got = {m.rcpts[0]: m.body for m in hop.wait(4)}
+        s.wait_empty()
+        assert 'event=report-none' not in s.log()
+    for name, text in messages.items():
+        [body] = [b for r, b in got.items() if f'<{name}@' in r]
+        assert body.isascii(), body
+        m = email.message_from_bytes(body, policy=email.policy.default)
+        assert m.get_content_type() == 'multipart/report' and not m.defects
+        _, status, original = m.get_payload()
+        assert status.get_payload()[1]['Action'] == 'failed', status
+        if name == 'plain':
+            assert original.get_content_type() == 'message/rfc822'
+            [inner] = original.get_payload()
+            assert inner['Subject'] == 'hello', inner
+            assert inner.get_content().strip() == 'grüße', inner
+            continue
+        assert original.get_content_type() == 'text/rfc822-headers', original
+        head = text.partition(b'\r\n\r\n')[0] + b'\r\n'
+        assert original.get_payload(decode=True).endswith(head), original
+
+
 def test_a_delivery_is_reported_if_that_was_asked_for(d):
     with Server(d, listener=EXTENSIONS) as s:
         with Client(s.port) as c:

@@ -243,6 +243,62 @@ Test(dsn, the_whole_message_is_returned_if_its_octets_allow_it)
 	cr_assert_eq(needs, DSN_NEEDS_8BITMIME);
 }
 
+/* RFC 6522 3.  No part of such a message has an encoding, so a server that had to
+ * convert the report would drop it. */
+Test(dsn, what_cannot_be_converted_to_7_bits_is_returned_as_its_header)
+{
+	static const struct {
+		const char	*text;
+		bool		 is_whole;
+	} cases[] = {
+		/* RFC 2046 5.2.1: a header is ASCII */
+		{ "Subject: caf\xe9\r\n\r\ntext\r\n", false },
+		{ "Subject: gr\xc3\xbcn\r\n\r\ntext\r\n", false },
+		{ "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+		    "--b\r\nContent-Description: caf\xe9\r\n\r\ntext\r\n--b--\r\n",
+		    false },
+		{ "Subject: x\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n"
+		    "--b\r\n\r\ncaf\xe9\r\n--b--\r\n", false },
+		{ "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+		    "--b\r\n\r\ncaf\xe9\r\n--b--\r\n", true },
+	};
+	unsigned int eight;
+	size_t i, k;
+
+	d.is_whole = true;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		d.text = cases[i].text;
+		d.len = strlen(d.text);
+		compose();
+		for (eight = 0, k = 0; k < len; k++)
+			eight |= text[k] & 0x80;
+		cr_expect_eq(eight != 0, cases[i].is_whole, "%zu", i);
+		cr_expect_eq(needs, cases[i].is_whole ? DSN_NEEDS_8BITMIME : 0,
+		    "%zu", i);
+		cr_expect_eq(has("Content-Type: message/rfc822\r\n"),
+		    cases[i].is_whole, "%zu", i);
+		cr_expect_eq(has("Content-Type: text/rfc822-headers\r\n"),
+		    !cases[i].is_whole, "%zu", i);
+		cr_expect(has("Action: failed\r\n"), "%zu", i);
+	}
+	d.text = cases[0].text;
+	d.len = strlen(d.text);
+	compose();
+	cr_expect(has("\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+	    "Subject: caf=E9\r\n\r\n--06JP0ZDGQ9R47.0--\r\n"));
+}
+
+Test(dsn, a_header_that_is_returned_alone_is_encoded_line_by_line)
+{
+	d.text = "Subject: caf\xe9 = x \r\nX: --06JP0ZDGQ9R47.0\r\n"
+	    "--06JP0ZDGQ9R47.0\r\n\r\nbody";
+	d.len = strlen(d.text);
+	compose();
+	cr_expect(has("Subject: caf=E9 =3D x=20\r\nX: --06JP"));
+	cr_expect(has("\r\n=2D-06JP0ZDGQ9R47.0\r\n\r\n--06JP0ZDGQ9R47.1--\r\n"));
+	cr_expect_eq(needs, 0);
+}
+
 Test(dsn, the_boundary_is_one_that_the_message_does_not_have)
 {
 	d.is_whole = true;
