@@ -56,7 +56,7 @@ cannot_convert(struct smtp_client *c)
 {
 	enum mime_why mime = mime_convert_why(c->txn.convert->mime);
 	enum smtp_why why = mime == MIME_WHY_HEADER ? SMTP_WHY_FIXED_HEADER :
-	    SMTP_WHY_FIXED_PART;
+	    mime == MIME_WHY_LATE ? SMTP_WHY_FIXED_LATE : SMTP_WHY_FIXED_PART;
 	struct smtp_result r;
 
 	if (mime == MIME_WHY_MEMORY) {

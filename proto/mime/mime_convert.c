@@ -55,6 +55,7 @@ struct mime_convert {
 	bool		 is_part;	/* the header is one of a part, not of a message */
 	bool		 is_message;	/* and the part is a message, if it does not say what it is */
 	bool		 is_ended;
+	bool		 is_late;	/* with IN_FIXED: the part is said to be 7bit, and was, as far as it was held back */
 	bool		 is_doubtful;	/* octets were replaced before the first part of the innermost multipart */
 	/* lines */
 	bool		 has_cr;	/* of a text, read and not given on */
@@ -327,6 +328,7 @@ in_7bit(struct mime_convert *m, unsigned char c)
 			encode(m);
 		else {
 			m->state = IN_FIXED;
+			m->is_late = true;
 			start_drain(m, false);
 		}
 	}
@@ -374,7 +376,7 @@ sink(struct mime_convert *m, unsigned char c)
 	case IN_FIXED:
 	case IN_BOUNDARY:
 		if (is_bad(m, c))
-			fail(m, MIME_WHY_FIXED);
+			fail(m, m->is_late ? MIME_WHY_LATE : MIME_WHY_FIXED);
 		/* FALLTHROUGH */
 	case IN_ENCODED:
 		give(m, c);
@@ -434,6 +436,7 @@ see_parts(struct mime_convert *m, size_t level, bool is_last)
 static void
 leave_part(struct mime_convert *m)
 {
+	m->is_late = false;
 	if (m->state == IN_ENCODED)
 		m->n += mime_encode_end(&m->encoder, true, m->out + m->n);
 	else if (m->state == IN_HEADER || m->state == IN_7BIT)

@@ -8,7 +8,9 @@
  *    is added.  A multipart or message that was declared as 8bit or binary is declared as
  *    what it has become.
  *  - What is declared as 7bit, or not at all, is changed if it is not: the begin of each
- *    such part is held back until that is known.  Text without the fields of MIME gets
+ *    such part is held back until that is known, up to a bound.  Behind that, what is
+ *    declared as 7bit stays as it is: most of it is so, and has a signature perhaps; what
+ *    is not declared is encoded.  Text without the fields of MIME gets
  *    them, with the character set unknown-8bit (RFC 1428 3).
  *  - What is ignored, before the first and behind the last part of a multipart, has "?"
  *    for each octet that may not be sent; but not if there is no part.
@@ -41,6 +43,7 @@ enum mime_why {
 	MIME_WHY_NOT,		/* it can, so far */
 	MIME_WHY_HEADER,	/* a header field has octets that may not be sent */
 	MIME_WHY_FIXED,		/* ... or a part that has to stay as it is */
+	MIME_WHY_LATE,		/* ... or one that is said to be 7bit, behind so many that may be that its header has been given out */
 	MIME_WHY_MEMORY
 };
 

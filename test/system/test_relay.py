@@ -187,6 +187,14 @@ def test_a_message_is_converted_for_a_server_without_8bitmime(d):
         send(s, 'b@next.test', message=signed, params=' BODY=8BITMIME')
         why = wait_bounced(s)
         assert 'cannot be converted' in why['b@next.test'], why
+        # so does what is not what it says, if that shows late
+        send(s, 'c@next.test', params=' BODY=8BITMIME', message=(
+            b'Content-Transfer-Encoding: 7bit\r\n\r\n' + b'a\r\n' * 50000 +
+            b'\xe4\r\n'))
+        why = wait_for('the other reason', lambda: {
+            k: v for k, v in wait_bounced(s).items() if k == 'c@next.test'})
+        assert 'said to be 7bit has some behind its first' in \
+            why['c@next.test'], why
         assert len(hop.messages) == 1
 
 

@@ -322,7 +322,29 @@ Test(mime_convert, a_long_7bit_part_is_encoded_unless_it_says_what_it_is)
 	free(out);
 	n = convert_long(E "7bit\r\n\r\n", 'x', 2 * LIM_MIME_HELD, "\xe4", &out,
 	    &why);
-	cr_assert(n == -1 && why == MIME_WHY_FIXED);
+	cr_assert(n == -1 && why == MIME_WHY_LATE);
+	free(out);
+}
+
+/* The reason is the one of the part in which the octet is. */
+Test(mime_convert, a_part_behind_a_long_one_is_refused_for_its_own_reason)
+{
+	static const char before[] = V T "multipart/a; boundary=b\r\n\r\n--b\r\n"
+	    E "7bit\r\n\r\n";
+	enum mime_why why;
+	char *out;
+
+	cr_assert_eq(convert_long(before, 'x', 2 * LIM_MIME_HELD,
+	    "\r\n--b\r\n" E "base64\r\n\r\n\xe4\r\n", &out, &why), -1);
+	cr_expect_eq(why, MIME_WHY_FIXED);
+	free(out);
+	cr_assert_eq(convert_long(before, 'x', 2 * LIM_MIME_HELD,
+	    "\xe4\r\n--b--\r\n", &out, &why), -1);
+	cr_expect_eq(why, MIME_WHY_LATE);
+	free(out);
+	cr_expect_gt(convert_long(before, 'x', 2 * LIM_MIME_HELD,
+	    "\r\n--b\r\n" E "8bit\r\n\r\n\xe4\r\n--b--\r\n", &out, &why),
+	    0);
 	free(out);
 }
 
