@@ -215,6 +215,14 @@ static const char *const statements[DEFERRED_NSTATEMENTS] = {
 	/* and what a version that does not know this table has left in it */
 	[ST_TLS_UNTRY] = "DELETE FROM tls_tried"
 	    " WHERE day = ?1 AND domain = ?2 OR day < ?1 - 2592000",
+	[ST_TLS_TAKE] = "INSERT OR IGNORE INTO tls_taken"
+	    " SELECT day, domain, ?3 FROM tls_domain"
+	    " WHERE day = ?1 AND domain = ?2 AND ?4 > (SELECT count(*)"
+	    " FROM tls_taken WHERE day = ?1 AND domain = ?2)",
+	[ST_TLS_TAKEN] = "SELECT uri FROM tls_taken"
+	    " WHERE day = ?1 AND domain = ?2 ORDER BY uri LIMIT ?3",
+	[ST_TLS_UNTAKE] = "DELETE FROM tls_taken"
+	    " WHERE day = ?1 AND domain = ?2 OR day < ?1 - 2592000",
 	[ST_HAS] = "SELECT 1 FROM deferred WHERE id = ?1"
 	    " AND rcpt_index BETWEEN ?2 AND ?3 LIMIT 1",
 };

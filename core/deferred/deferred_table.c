@@ -105,6 +105,11 @@ static const char schema[] =
     " domain TEXT NOT NULL,"
     " since INTEGER NOT NULL,"
     " PRIMARY KEY (day, domain)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS tls_taken ("
+    " day INTEGER NOT NULL,"
+    " domain TEXT NOT NULL,"
+    " uri INTEGER NOT NULL,"
+    " PRIMARY KEY (day, domain, uri)) WITHOUT ROWID;"
     /* of an earlier version, and read by nobody */
     "DROP INDEX IF EXISTS held_most;";
 

@@ -195,6 +195,9 @@ deferred_tls_drop(struct deferred *d, int64_t day, const char *domain)
 	bind_domain(d->st[ST_TLS_UNTRY], day, domain);
 	if (deferred_run(d, ST_TLS_UNTRY) == -1)
 		return -1;
+	bind_domain(d->st[ST_TLS_UNTAKE], day, domain);
+	if (deferred_run(d, ST_TLS_UNTAKE) == -1)
+		return -1;
 	bind_domain(d->st[ST_TLS_CLOSE], day, domain);
 	return deferred_run(d, ST_TLS_CLOSE);
 }
@@ -215,4 +218,30 @@ deferred_tls_tried(struct deferred *d, int64_t day, const char *domain,
 	bind_domain(d->st[ST_TLS_TRY], day, domain);
 	sqlite3_bind_int64(d->st[ST_TLS_TRY], 3, now);
 	return deferred_run(d, ST_TLS_TRY);
+}
+
+int
+deferred_tls_take(struct deferred *d, int64_t day, const char *domain,
+    uint64_t uri)
+{
+	sqlite3_stmt *st = d->st[ST_TLS_TAKE];
+
+	bind_domain(st, day, domain);
+	sqlite3_bind_int64(st, 3, (int64_t)uri);
+	sqlite3_bind_int64(st, 4, LIM_TLSRPT_TAKEN);
+	return deferred_run(d, ST_TLS_TAKE);
+}
+
+int
+deferred_tls_taken(struct deferred *d, int64_t day, const char *domain,
+    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+{
+	sqlite3_stmt *st = d->st[ST_TLS_TAKEN];
+	int n = 0, rc;
+
+	bind_domain(st, day, domain);
+	sqlite3_bind_int64(st, 3, LIM_TLSRPT_TAKEN);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		uris_r[n++] = (uint64_t)sqlite3_column_int64(st, 0);
+	return deferred_end(d, ST_TLS_TAKEN, rc) == -1 ? -1 : n;
 }

@@ -1,7 +1,8 @@
 /* Counts for reports of TLS (RFC 8460), by day and domain, in the database of the
  * deferred store: so the message of a report is put, and what it tells of is
  * dropped, in one transaction, and it is sent once.
- * Owns: the tables tls_domain, tls_count and tls_tried, and that they are bounded.
+ * Owns: the tables tls_domain, tls_count, tls_tried and tls_taken, and that they are
+ * bounded.
  * Knows nothing of what the texts say. */
 
 #ifndef CORE_DEFERRED_DEFERRED_TLS_H
@@ -63,5 +64,16 @@ int deferred_tls_rows(struct deferred *d, int64_t day, const char *domain,
 int deferred_tls_drop(struct deferred *d, int64_t day, const char *domain);
 int deferred_tls_tried(struct deferred *d, int64_t day, const char *domain,
     int64_t now, int64_t *since_r);
+
+/* deferred_tls_take(d, day, domain, uri): What the caller knows by the number ${uri}
+ * has had the report, others of the domain have not.  It is remembered until
+ * deferred_tls_drop(); nothing is of a domain that has no counts, or has
+ * LIM_TLSRPT_TAKEN already.  Return 0, or -1 with errno.
+ * deferred_tls_taken(d, day, domain, uris_r): Which have.  Return how many, or -1
+ * with errno. */
+int deferred_tls_take(struct deferred *d, int64_t day, const char *domain,
+    uint64_t uri);
+int deferred_tls_taken(struct deferred *d, int64_t day, const char *domain,
+    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
 
 #endif

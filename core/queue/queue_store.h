@@ -87,7 +87,7 @@ struct queue_change {
 	enum {
 		CHANGE_PUT, CHANGE_TOUCH, CHANGE_DROP,
 		CHANGE_HURRY, CHANGE_HOLD, CHANGE_RELEASE, CHANGE_GIVE_UP,
-		CHANGE_ROUTE, CHANGE_TLS_DROP
+		CHANGE_ROUTE, CHANGE_TLS_DROP, CHANGE_TLS_TAKE
 	} kind;
 	/* DROP and those after it: only id, and rcpt_index or QUEUE_RCPT_ALL;
 	 * HURRY, RELEASE and ROUTE: and next_attempt, which is now; ROUTE: and
@@ -96,10 +96,12 @@ struct queue_change {
 	 * origin */
 	struct deferred_row row;
 	const struct queue_place *place;	/* of PUT */
-	/* of TLS_DROP, which has no row: see deferred_tls_drop(); it is the last
-	 * of the changes, and for none of them is room given up: ENOSPC */
+	/* of TLS_DROP and TLS_TAKE, which have no row: see deferred_tls_drop()
+	 * and deferred_tls_take(); one is the last of the changes, and for none
+	 * of them is room given up: ENOSPC */
 	int64_t		 tls_day;
 	const char	*tls_domain;
+	uint64_t	 tls_uri;	/* of TLS_TAKE */
 };
 
 /* The body of a message, to be read piece by piece */
@@ -258,6 +260,8 @@ struct queue_store_ops {
 		    size_t n, uint64_t *nlost_r);
 	int	 (*tls_tried)(void *store, int64_t day, const char *domain,
 		    int64_t now, int64_t *since_r);
+	int	 (*tls_taken)(void *store, int64_t day, const char *domain,
+		    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
 
 	/* --- look --- */
 

@@ -15,6 +15,7 @@
 struct made {
 	struct queue_place place;
 	const char	*to;
+	uint64_t	 uri;		/* with is_kept */
 	size_t		 octets;
 };
 
@@ -44,6 +45,13 @@ queue_tls_report_tried(struct queue *q, int64_t day, const char *domain,
 	    day, domain, now_s, &since) == -1)
 		q->tls_ms = q->now_ms + QUEUE_TROUBLE_MS;
 	return since;
+}
+
+int
+queue_tls_report_taken(struct queue *q, int64_t day, const char *domain,
+    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+{
+	return q->store_ops->tls_taken(q->store, day, domain, uris_r);
 }
 
 bool
@@ -128,11 +136,39 @@ make(struct queue *q, const struct queue_tls_report *report, const char *to,
 
 /* --- the transaction -------------------------------------------------------- */
 
+static void
+take(const struct queue_tls_report *report, uint64_t uri,
+    struct queue_change *change)
+{
+	*change = (struct queue_change){ .kind = CHANGE_TLS_TAKE,
+		.tls_day = report->day, .tls_domain = report->domain,
+		.tls_uri = uri };
+}
+
+/* What becomes of the counts.  Return how many ${changes} that are. */
+static size_t
+end_counts(const struct queue_tls_report *report, const struct made *made,
+    size_t nmade, struct queue_change *changes)
+{
+	size_t i, n = 0;
+
+	if (!report->is_kept) {
+		*changes = (struct queue_change){ .kind = CHANGE_TLS_DROP,
+			.tls_day = report->day, .tls_domain = report->domain };
+		return 1;
+	}
+	for (i = 0; i < nmade; i++)
+		take(report, made[i].uri, &changes[n++]);
+	for (i = 0; i < report->ntaken; i++)
+		take(report, report->taken[i], &changes[n++]);
+	return n;
+}
+
 static int
 store(struct queue *q, const struct queue_tls_report *report,
     const struct made *made, size_t n)
 {
-	struct queue_change changes[LIM_TLSRPT_URIS + 1];
+	struct queue_change changes[3 * LIM_TLSRPT_URIS];
 	int64_t now_s = q->wall_ms / 1000;
 	size_t i;
 
@@ -147,9 +183,9 @@ store(struct queue *q, const struct queue_tls_report *report,
 			.since = now_s, .flags = FLAGS,
 			.notify = SPOOL_NOTIFY_NEVER };
 	}
-	changes[n] = (struct queue_change){ .kind = CHANGE_TLS_DROP,
-		.tls_day = report->day, .tls_domain = report->domain };
-	return q->store_ops->change(q->store, changes, n + 1);
+	n += end_counts(report, made, n, changes + n);
+	/* no message could be made, and nobody else is served */
+	return n == 0 ? 0 : q->store_ops->change(q->store, changes, n);
 }
 
 /* They are in the queue, or are not to be. */
@@ -194,7 +230,8 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	size_t i, n = 0;
 	int rc = 0, errnum;
 
-	assert(report->nto <= LIM_TLSRPT_URIS);
+	assert(report->nto <= LIM_TLSRPT_URIS &&
+	    report->ntaken <= LIM_TLSRPT_URIS);
 	if (!queue_tls_report_is_ready(q)) {
 		errno = EAGAIN;
 		return -1;
@@ -203,7 +240,8 @@ queue_tls_report_end(struct queue *q, const struct queue_tls_report *report,
 	for (i = 0; i < report->nto && rc != -1; i++)
 		if (!is_twice(report, i) && (rc = make(q, report,
 		    report->to[i], &made[n])) == 1)
-			n++;
+			made[n++].uri = report->is_kept ?
+			    report->to_uris[i] : 0;
 	if (rc != -1)
 		rc = store(q, report, made, n);
 	errnum = errno;

@@ -23,6 +23,14 @@ struct queue_tls_report {
 	const char	*sender;	/* of the messages */
 	const char	*const *to;	/* a message for each of them, as mailaddr_format() writes them; one for those that are the same */
 	size_t		 nto;		/* at most LIM_TLSRPT_URIS; 0: the counts go unreported */
+	/* with is_kept the counts stay, for others that are to have the report:
+	 * what is remembered as served (deferred_tls_take()), besides those of
+	 * ${to} that get a message, which are known by ${to_uris}; at least one
+	 * of them all */
+	bool		 is_kept;
+	const uint64_t	*taken;
+	size_t		 ntaken;	/* at most LIM_TLSRPT_URIS */
+	const uint64_t	*to_uris;	/* of each of ${to} */
 	/* compose(closure, id, to, text_r, len_r): The message ${id} to ${to}: *text_r,
 	 * to be freed, ${len_r} octets.  Return 0, or -1 with errno: EINVAL, there is
 	 * none to this one; any other, not now */
@@ -45,8 +53,12 @@ int queue_tls_report_rows(struct queue *q, int64_t day, const char *domain,
 int64_t queue_tls_report_tried(struct queue *q, int64_t day,
     const char *domain, int64_t now_s);
 
+/* queue_tls_report_taken(q, day, domain, uris_r): As deferred_tls_taken(). */
+int queue_tls_report_taken(struct queue *q, int64_t day, const char *domain,
+    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
+
 /* queue_tls_report_end(q, report, now): Put its messages into the queue and drop the
- * counts, all or nothing, on disk.  One to whom there is no way is logged and gets
+ * counts, or with is_kept remember who is served, all or nothing, on disk.  One to whom there is no way is logged and gets
  * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and
  * are sent whatever their domain demands of TLS; their own connections are not
  * counted (RFC 8460 3).  Return how many there

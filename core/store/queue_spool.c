@@ -308,6 +308,9 @@ change_row(struct deferred *d, const struct queue_change *change)
 	case CHANGE_TLS_DROP:
 		return deferred_tls_drop(d, change->tls_day,
 		    change->tls_domain);
+	case CHANGE_TLS_TAKE:
+		return deferred_tls_take(d, change->tls_day,
+		    change->tls_domain, change->tls_uri);
 	}
 	return 0;
 }
@@ -374,7 +377,8 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 {
 	struct queue_spool *sp = store;
 	bool has_files = false;
-	bool is_spare = n > 0 && changes[n - 1].kind == CHANGE_TLS_DROP;
+	bool is_spare = n > 0 && (changes[n - 1].kind == CHANGE_TLS_DROP ||
+	    changes[n - 1].kind == CHANGE_TLS_TAKE);
 	size_t i;
 	int rc = 0;
 
@@ -534,6 +538,15 @@ spool_tls_tried(void *store, int64_t day, const char *domain, int64_t now,
 }
 
 static int
+spool_tls_taken(void *store, int64_t day, const char *domain,
+    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+{
+	struct queue_spool *sp = store;
+
+	return deferred_tls_taken(sp->deferred, day, domain, uris_r);
+}
+
+static int
 spool_find(void *store, struct queue_place *place)
 {
 	return queue_find_rows(store, place);
@@ -580,6 +593,7 @@ const struct queue_store_ops queue_spool_ops = {
 	.tls_rows = spool_tls_rows,
 	.tls_add = spool_tls_add,
 	.tls_tried = spool_tls_tried,
+	.tls_taken = spool_tls_taken,
 	.search = queue_read_search,
 	.read_deferred = spool_read_deferred,
 	.read_body = queue_read_body,

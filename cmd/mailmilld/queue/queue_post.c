@@ -22,12 +22,13 @@ struct part {
 };
 
 struct queue_post {
+	queue_post_taken_fn *taken;
 	queue_post_fn	*done;
 	void		*closure;
 	int64_t		 day;
 	size_t		 octets;
 	struct part	 parts[LIM_TLSRPT_URIS];
-	size_t		 n, nleft, ntaken;
+	size_t		 n, nleft, nfailed;
 	bool		 is_unknown;
 	char		 why[MSG_POSTED_WHY + 1];
 	char		 domain[LIM_DOMAIN + 1];
@@ -51,6 +52,7 @@ take_failure(struct part *part, enum sts_failure failure, const char *why)
 {
 	struct queue_post *p = part->p;
 
+	p->nfailed++;
 	p->is_unknown = p->is_unknown || failure == STS_UNKNOWN;
 	strlcpy(p->why, why, sizeof(p->why));
 	log_warnx("tls-report-none", "domain=%s to=%s reason=%s", p->domain,
@@ -67,7 +69,7 @@ on_posted(void *closure, enum sts_failure failure, const char *why)
 	if (failure != STS_FETCHED)
 		take_failure(part, failure, why);
 	else {
-		p->ntaken++;
+		p->taken(p->closure, part->uri);
 		stats_inc(STATS_TLS_REPORTS);
 		log_event(LOG_LEVEL_INFO, "tls-report",
 		    "domain=%s day=%lld to=%s size=%zu", p->domain,
@@ -75,7 +77,7 @@ on_posted(void *closure, enum sts_failure failure, const char *why)
 	}
 	if (--p->nleft > 0)
 		return;
-	p->done(p->closure, p->ntaken, p->is_unknown, p->why);
+	p->done(p->closure, p->nfailed, p->is_unknown, p->why);
 	free(p);
 }
 
@@ -128,6 +130,7 @@ queue_post_begin(struct sts *sts, const struct queue_post_spec *spec)
 
 	if (p == NULL)
 		return NULL;
+	p->taken = spec->taken;
 	p->done = spec->done;
 	p->closure = spec->closure;
 	p->day = spec->day;

@@ -15,12 +15,14 @@
 
 struct queue_post;
 
-/* queue_post_fn(closure, ntaken, is_unknown, why): All is over: ${ntaken} of the URIs
- * have taken it.  is_unknown: of one of the others that is not known, or it was not
- * posted there, for a reason of this server.  ${why}: of the last that has not taken
- * it, in words; valid until it returns. */
-typedef void queue_post_fn(void *closure, size_t ntaken, bool is_unknown,
+/* queue_post_fn(closure, nfailed, is_unknown, why): All is over: ${nfailed} of the URIs
+ * have not taken it.  is_unknown: of one of these that is not known, or it was not
+ * posted there, for a reason of this server.  ${why}: of the last of them, in words;
+ * valid until it returns.
+ * queue_post_taken_fn(closure, uri): That one has.  It may not cancel the post. */
+typedef void queue_post_fn(void *closure, size_t nfailed, bool is_unknown,
     const char *why);
+typedef void queue_post_taken_fn(void *closure, const char *uri);
 
 struct queue_post_spec {
 	int64_t		 day;
@@ -28,12 +30,13 @@ struct queue_post_spec {
 	const struct tlsrpt_record *record;	/* those of TLSRPT_HTTPS count */
 	const char	*json;
 	size_t		 len;
+	queue_post_taken_fn *taken;
 	queue_post_fn	*done;
 	void		*closure;
 };
 
-/* queue_post_begin(sts, spec): Nothing of ${spec} is kept but the last two.  done() is
- * called once, never from within this call.  NULL with errno.
+/* queue_post_begin(sts, spec): Nothing of ${spec} is kept but the last three.  done()
+ * is called once, never from within this call, and taken() before it.  NULL with errno.
  * queue_post_cancel(&p): Forget it; *p is NULL afterwards; NULL there does
  * nothing. */
 struct queue_post *queue_post_begin(struct sts *sts,

@@ -5,6 +5,10 @@
  * When reports are due: tlsrpt_walk.h; what is in them: tlsrpt_day.h and
  * tlsrpt_message.h; that each message is sent once: core/queue/queue_tls_report.h.
  *
+ * Each URI of the record is to have the report (RFC 8460 3).  Those that have not
+ * taken it get it at one of the next tries, for a day (RFC 8460 5.5), those that have
+ * do not: the store remembers them until the counts are dropped.
+ *
  * What is posted comes before the messages and the end of the counts.  It may be
  * posted twice, with the same id, if a process is killed between, and is not lost. */
 
@@ -36,9 +40,13 @@ struct question {
 	TAILQ_ENTRY(question)	 link;
 	struct queue_tlsrpt	*t;
 	struct lookup_ask	*ask;
-	struct tlsrpt_record	 record;	/* the answer */
+	struct tlsrpt_record	 record;	/* the answer, without those that have had the report */
+	size_t			 nhad;		/* those */
 	struct queue_post	*post;		/* to URIs there, under way */
-	bool			 is_posted;	/* but the counts are still there */
+	uint64_t		 taken[LIM_TLSRPT_URIS]; /* that have taken it */
+	size_t			 ntaken;
+	bool			 is_kept;	/* others are tried again */
+	bool			 is_posted;	/* but the store does not know that yet */
 	int64_t			 day;
 	bool			 is_last;
 	char			 domain[LIM_DOMAIN + 1];
@@ -128,22 +136,17 @@ fill(struct composing *c, const struct settings *s, int64_t day,
 
 /* --- the end of the counts of a day ------------------------------------------ */
 
-/* Put a message to each of ${to} into the queue, and drop the counts.  What fails is
- * tried again: return false. */
+/* Put a message to each of report->to into the queue, and drop the counts, unless they
+ * are kept.  What fails is tried again: return false. */
 static bool
-end(struct queue_tlsrpt *t, struct composing *c, int64_t day,
-    const char *domain, const char *const *to, size_t nto)
+end(struct queue_tlsrpt *t, const struct queue_tls_report *report)
 {
-	const struct queue_tls_report report = { .day = day, .domain = domain,
-		.sender = nto > 0 ? c->from : "", .to = to, .nto = nto,
-		.compose = compose, .closure = c };
-
 	int rc;
 
-	if ((rc = queue_tls_report_end(t->role->queue, &report,
+	if ((rc = queue_tls_report_end(t->role->queue, report,
 	    scheduler_now())) == -1)
-		log_warn("tls-report-later", "domain=%s day=%lld", domain,
-		    (long long)day);
+		log_warn("tls-report-later", "domain=%s day=%lld",
+		    report->domain, (long long)report->day);
 	t->role->is_news = true;
 	return rc != -1;
 }
@@ -151,56 +154,111 @@ end(struct queue_tlsrpt *t, struct composing *c, int64_t day,
 static bool
 drop(struct queue_tlsrpt *t, int64_t day, const char *domain)
 {
-	return end(t, NULL, day, domain, NULL, 0);
+	const struct queue_tls_report report = { .day = day, .domain = domain,
+		.sender = "" };
+
+	return end(t, &report);
 }
 
-/* It goes unreported, though its domain may want the report. */
+/* It goes unreported, though its domain may want the report; but not if some URI has
+ * had it before (RFC 8460 3: that is enough). */
 static void
 give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
     const char *why)
 {
-	if (drop(t, day, domain))
+	uint64_t taken[LIM_TLSRPT_TAKEN];
+	bool is_reported = queue_tls_report_taken(t->role->queue, day, domain,
+	    taken) > 0;
+
+	if (drop(t, day, domain) && !is_reported)
 		log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s",
 		    domain, (long long)day, why);
 }
 
-/* Return whether the counts are gone. */
+/* Return whether that was possible. */
 static bool
-report_to(struct queue_tlsrpt *t, int64_t day, const char *domain,
-    const char *const *to, size_t nto)
+report_to(struct queue_tlsrpt *t, struct queue_tls_report *report)
 {
 	struct composing c;
 	char *json;
 	bool is_done;
 
-	fill(&c, t->role->child->settings, day, domain);
-	if ((json = make_json(t, &c, day, domain)) == NULL) {
+	fill(&c, t->role->child->settings, report->day, report->domain);
+	if ((json = make_json(t, &c, report->day, report->domain)) == NULL) {
 		if (errno == ENOENT)
-			return drop(t, day, domain);
-		log_warn("tls-report-later", "domain=%s day=%lld", domain,
-		    (long long)day);
+			return drop(t, report->day, report->domain);
+		log_warn("tls-report-later", "domain=%s day=%lld",
+		    report->domain, (long long)report->day);
 		return false;
 	}
 	c.m.json = json;
 	c.m.len = strlen(json);
-	is_done = end(t, &c, day, domain, to, nto);
+	report->sender = c.from;
+	report->compose = compose;
+	report->closure = &c;
+	is_done = end(t, report);
 	free(json);
 	return is_done;
 }
 
+/* What a URI is known by in the store: what it has is its domain's business alone. */
+static uint64_t
+number_of(enum tlsrpt_scheme scheme, const char *to)
+{
+	return XXH3_64bits_withSeed(to, strlen(to), scheme);
+}
+
 /* A message to each address of the record, so that each is delivered whatever becomes
- * of the others; the counts are dropped.  Return whether that was possible. */
+ * of the others.  The counts are dropped; or, with is_kept, the store learns who has
+ * the report.  Return whether that was possible. */
 static bool
-report_by_mail(struct question *q)
+settle(struct question *q)
 {
 	const char *to[LIM_TLSRPT_URIS];
-	size_t i, n = 0;
+	uint64_t uris[LIM_TLSRPT_URIS];
+	struct queue_tls_report report = { .day = q->day, .domain = q->domain,
+		.sender = "", .to = to, .to_uris = uris, .taken = q->taken,
+		.ntaken = q->ntaken, .is_kept = q->is_kept };
+	const struct tlsrpt_rua *rua;
+	size_t i;
 
-	for (i = 0; i < q->record.n; i++)
-		if (q->record.rua[i].scheme == TLSRPT_MAILTO)
-			to[n++] = q->record.rua[i].to;
-	return n > 0 ? report_to(q->t, q->day, q->domain, to, n) :
-	    drop(q->t, q->day, q->domain);
+	for (i = 0; i < q->record.n; i++) {
+		rua = &q->record.rua[i];
+		if (rua->scheme != TLSRPT_MAILTO)
+			continue;
+		uris[report.nto] = number_of(rua->scheme, rua->to);
+		to[report.nto++] = rua->to;
+	}
+	return report.nto > 0 ? report_to(q->t, &report) : end(q->t, &report);
+}
+
+/* Leave those in the record that have not had the report yet.  Return false: that is
+ * not known. */
+static bool
+leave_open(struct question *q)
+{
+	uint64_t had[LIM_TLSRPT_TAKEN];
+	struct tlsrpt_record *r = &q->record;
+	int k, n = queue_tls_report_taken(q->t->role->queue, q->day,
+	    q->domain, had);
+	size_t i, nopen = 0;
+
+	if (n == -1) {
+		log_warn("tls-report-later", "domain=%s day=%lld", q->domain,
+		    (long long)q->day);
+		return false;
+	}
+	for (i = 0; i < r->n; i++) {
+		for (k = 0; k < n; k++)
+			if (had[k] == number_of(r->rua[i].scheme,
+			    r->rua[i].to))
+				break;
+		if (k == n)
+			r->rua[nopen++] = r->rua[i];
+	}
+	r->n = nopen;
+	q->nhad = (size_t)n;
+	return true;
 }
 
 static bool
@@ -225,24 +283,34 @@ is_over(const struct question *q)
 	    q->domain, now) >= TLSRPT_TRY_S || q->is_last;
 }
 
-/* RFC 8460 3: each of the URIs may be tried, and one of them has to take the report.  A
- * message that is in the queue counts as taken.  What this server could not ask is no
- * reason to drop the report, but for its age. */
 static void
-on_posted(void *closure, size_t ntaken, bool is_unknown, const char *why)
+on_taken(void *closure, const char *uri)
 {
 	struct question *q = closure;
-	bool is_last = ntaken == 0 && is_over(q);
+
+	q->taken[q->ntaken++] = number_of(TLSRPT_HTTPS, uri);
+}
+
+/* All URIs have been tried.  A message that is in the queue counts as taken.  RFC 8460
+ * 3: a report that nobody has taken is not delivered.  What this server could not ask is
+ * no reason to drop it, but for its age. */
+static void
+on_posted(void *closure, size_t nfailed, bool is_unknown, const char *why)
+{
+	struct question *q = closure;
+	bool is_last = nfailed > 0 && is_over(q);
+	bool is_news = q->ntaken > 0 || wants(q, TLSRPT_MAILTO);
+	bool is_reported = is_news || q->nhad > 0;
 
 	q->post = NULL;
-	if (ntaken == 0 && is_unknown &&
-	    !(is_last && wants(q, TLSRPT_MAILTO)))
+	q->is_kept = nfailed > 0 && !is_last;
+	if (is_unknown && (q->is_kept || !is_reported))
 		log_warnx("tls-report-later", "domain=%s day=%lld reason=%s",
 		    q->domain, (long long)q->day, why);
-	else if (ntaken > 0 || wants(q, TLSRPT_MAILTO))
+	if (is_news || (is_reported && !q->is_kept))
 		/* it is not to be posted again because the store fails */
-		q->is_posted = !report_by_mail(q) && ntaken > 0;
-	else if (is_last)
+		q->is_posted = !settle(q) && q->ntaken > 0;
+	else if (is_last && !is_unknown)
 		give_up(q->t, q->day, q->domain, why);
 	if (!q->is_posted)
 		question_free(q);
@@ -253,7 +321,8 @@ static bool
 post(struct question *q)
 {
 	struct queue_post_spec spec = { .day = q->day, .domain = q->domain,
-		.record = &q->record, .done = on_posted, .closure = q };
+		.record = &q->record, .taken = on_taken, .done = on_posted,
+		.closure = q };
 	struct composing c;
 	char *json;
 
@@ -277,10 +346,12 @@ post(struct question *q)
 static bool
 report(struct question *q)
 {
+	if (!leave_open(q))
+		return false;
 	if (wants(q, TLSRPT_HTTPS))
 		return post(q);
-	if (wants(q, TLSRPT_MAILTO))
-		(void)report_by_mail(q);
+	if (wants(q, TLSRPT_MAILTO) || q->nhad > 0)
+		(void)settle(q);
 	else
 		give_up(q->t, q->day, q->domain, "no URI of its TXT record "
 		    "can be reported to");
@@ -399,7 +470,7 @@ end_posted(struct queue_tlsrpt *t)
 			continue;
 		if (n++ == TLSRPT_STEP_DUE)
 			break;
-		if (!report_by_mail(q))
+		if (!settle(q))
 			return false;
 		question_free(q);
 	}

@@ -84,18 +84,27 @@ compose(void *closure, const char *id, const char *to, char **text_r,
 	return 0;
 }
 
-/* Report the second of the counts. */
+/* Report the second of the counts, of which some are kept. */
 static int
-end(const char *const *to, size_t nto)
+end_kept(const char *const *to, size_t nto, bool is_kept,
+    const uint64_t *taken, size_t ntaken)
 {
+	static const uint64_t to_uris[LIM_TLSRPT_URIS] = { 1, 2, 3, 4 };
 	uint64_t total = 0;
 	struct queue_tls_report report = { .day = DAY, .domain = "z.test",
 		.sender = "tls@y.test", .to = to, .nto = nto,
-		.compose = compose, .closure = &total };
+		.is_kept = is_kept, .to_uris = to_uris, .taken = taken,
+		.ntaken = ntaken, .compose = compose, .closure = &total };
 
 	cr_expect_eq(queue_tls_report_rows(f.q, DAY, "z.test", see_row,
 	    &total), 1);
 	return queue_tls_report_end(f.q, &report, &f.now);
+}
+
+static int
+end(const char *const *to, size_t nto)
+{
+	return end_kept(to, nto, false, NULL, 0);
 }
 
 static void
@@ -215,6 +224,45 @@ expect_nothing(void)
 	cr_expect_eq(f.njobs, 0);
 }
 
+/* The numbers of those who have had the report of z.test */
+static const char *
+taken(void)
+{
+	static char buf[256];
+	uint64_t uris[LIM_TLSRPT_TAKEN];
+	size_t n = 0;
+	int i, nuris = queue_tls_report_taken(f.q, DAY, "z.test", uris);
+
+	buf[0] = '\0';
+	for (i = 0; i < nuris; i++)
+		n += (size_t)snprintf(buf + n, sizeof(buf) - n, "%llu;",
+		    (unsigned long long)uris[i]);
+	return buf;
+}
+
+Test(queue_tls_report, counts_that_are_kept_are_so_with_who_has_had_the_report)
+{
+	static const char *const to[] = { "a@x.test", "odd@x.test", "b@x.test" };
+	static const uint64_t posted[] = { 70, 80 };
+
+	refused = to[1];
+	refused_errnum = EINVAL;
+	count();
+	cr_assert_eq(end_kept(to, 3, true, posted, 2), 2);
+	cr_expect_str_eq(counts(), "0 w.test;0 z.test;1 z.test;");
+	cr_expect_str_eq(taken(), "1;3;70;80;");
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 2);
+	expect_job(1, "b@x.test", "To: b@x.test\r\n\r\n3\r\n");
+	qf_finish(&f, 0);
+	/* none of this is news */
+	cr_assert_eq(end_kept(to + 1, 1, true, NULL, 0), 0);
+	cr_expect_str_eq(taken(), "1;3;70;80;");
+	cr_assert_eq(end(NULL, 0), 0);
+	cr_expect_str_eq(counts(), "0 w.test;1 z.test;");
+	cr_expect_str_eq(taken(), "");
+}
+
 Test(queue_tls_report, without_memory_the_counts_stay_and_nobody_gets_one)
 {
 	static const char *const to[] = { "a@x.test", "b@x.test" };
@@ -253,8 +301,9 @@ Test(queue_tls_report, without_room_too_and_it_can_be_tried_again)
 	qf_open(&f);
 	count();
 	is_full = true;
-	cr_expect_eq(end(to, 2), -1);
+	cr_expect_eq(end_kept(to, 2, true, NULL, 0), -1);
 	cr_expect_eq(errno, ENOSPC);
+	cr_expect_str_eq(taken(), "");
 	/* not before the store may work again */
 	cr_expect_eq(end(to, 2), -1);
 	cr_expect_eq(errno, EAGAIN);

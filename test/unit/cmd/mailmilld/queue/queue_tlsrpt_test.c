@@ -501,6 +501,18 @@ ask_for(const char *record)
 	answer_one(record);
 }
 
+/* The process ends, and another one begins. */
+static void
+restart(void)
+{
+	queue_tlsrpt_free(&r);
+	channel_free(resolver);
+	nasked = nposted = 0;
+	begin();
+	begin_sts();
+	pass_s(2);
+}
+
 /* RFC 8460 3 */
 Test(queue_tlsrpt, a_report_is_posted_and_then_the_counts_are_dropped)
 {
@@ -525,8 +537,7 @@ Test(queue_tlsrpt, each_uri_of_the_record_gets_it)
 	say_posted(STS_FETCHED, "");
 	cr_expect_eq(ncounted(), 1);
 	cr_expect_eq(nmessages(), 0);
-	/* one of them that cannot be had is no reason to tell the others again */
-	say_posted(STS_FETCH_ERROR, "its status is 404");
+	say_posted(STS_FETCHED, "");
 	cr_expect_eq(ncounted(), 0);
 	cr_assert_eq(nmessages(), 1);
 	expect_message(0, "a@x.test");
@@ -534,12 +545,97 @@ Test(queue_tlsrpt, each_uri_of_the_record_gets_it)
 	cr_expect_eq(nposts, 2);
 }
 
-Test(queue_tlsrpt, mail_is_sent_though_nobody_takes_it_by_https)
+/* Until a report is posted again, to the URI ${record} asks for. */
+static void
+ask_again(const char *record)
 {
-	ask_for(HTTPS ",mailto:a@x.test");
-	say_posted(STS_WEBPKI_INVALID, "");
+	int i;
+
+	for (i = 0; i < 2 * DAY_S / 600 && nposted == 0 &&
+	    ncounted() > 0; i++) {
+		if (nasked > 0)
+			answer_one(record);
+		else
+			pass_s(600);
+	}
+}
+
+/* One of them that cannot be had is no reason to tell the others again, nor to forget
+ * that one.  RFC 8460 3, 5.5 */
+Test(queue_tlsrpt, what_one_uri_has_not_taken_it_gets_later_and_no_other_one)
+{
+	static const char all[] = HTTPS ",mailto:a@x.test,https://y.test/?b";
+	char id[128];
+
+	ask_for(all);
+	cr_assert_eq(nposted, 2);
+	strlcpy(id, posted[0].id, sizeof(id));
+	say_posted(STS_FETCHED, "");
+	say_posted(STS_FETCH_ERROR, "its status is 404");
+	cr_expect_eq(ncounted(), 1);
+	cr_assert_eq(nmessages(), 1);
+	expect_message(0, "a@x.test");
+	ask_again(all);
+	cr_assert_eq(nposted, 1);
+	cr_expect_str_eq(posted[0].uri, "https://y.test/?b");
+	cr_expect_str_eq(posted[0].id, id);
+	say_posted(STS_UNKNOWN, "out of memory");
+	/* nor does a process that follows this one know less */
+	restart();
+	ask_again(all);
+	cr_assert_eq(nposted, 1);
+	cr_expect_str_eq(posted[0].uri, "https://y.test/?b");
+	say_posted(STS_FETCHED, "");
 	cr_expect_eq(ncounted(), 0);
+	pass_s(DAY_S);
+	cr_expect_eq(nposts, 4);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, a_uri_that_never_takes_it_is_given_up_after_a_day)
+{
+	static const char all[] = HTTPS ",mailto:a@x.test,https://y.test/?b";
+
+	ask_for(all);
+	say_posted(STS_FETCHED, "");
+	say_posted(STS_FETCH_ERROR, "");
+	cr_assert_eq(nmessages(), 1);
+	while (ask_again(all), nposted > 0) {
+		cr_expect_str_eq(posted[0].uri, "https://y.test/?b");
+		say_posted(nposts % 2 == 0 ? STS_UNKNOWN : STS_FETCH_ERROR, "");
+	}
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_geq(nposts, 7);
+	cr_expect_leq(nposts, 10);
+	cr_expect_leq(now_ms / 1000, DAY_S + 2 * TLSRPT_RETRY_MOST_S);
+	cr_expect_eq(nmessages(), 0);
+}
+
+/* What the domain asks for may have changed. */
+Test(queue_tlsrpt, a_uri_that_is_not_wanted_any_more_is_not_waited_for)
+{
+	ask_for(HTTPS ",https://y.test/?b");
+	say_posted(STS_FETCHED, "");
+	say_posted(STS_FETCH_ERROR, "");
+	cr_expect_eq(ncounted(), 1);
+	ask_again(HTTPS);
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nposts, 2);
+	cr_expect_eq(nmessages(), 0);
+}
+
+Test(queue_tlsrpt, mail_is_sent_once_though_nobody_takes_it_by_https)
+{
+	static const char all[] = HTTPS ",mailto:a@x.test";
+
+	ask_for(all);
+	say_posted(STS_WEBPKI_INVALID, "");
 	cr_expect_eq(nmessages(), 1);
+	while (ask_again(all), nposted > 0)
+		say_posted(STS_WEBPKI_INVALID, "");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_geq(nposts, 6);
+	cr_expect_eq(nmessages(), 0);
 }
 
 /* RFC 8460 5.5 */
@@ -598,18 +694,6 @@ Test(queue_tlsrpt, without_a_process_sts_a_report_waits_for_one)
 	say_posted(STS_FETCHED, "");
 	cr_expect_eq(ncounted(), 0);
 	cr_expect_eq(nposts, 2);
-}
-
-/* The process ends, and another one begins. */
-static void
-restart(void)
-{
-	queue_tlsrpt_free(&r);
-	channel_free(resolver);
-	nasked = nposted = 0;
-	begin();
-	begin_sts();
-	pass_s(2);
 }
 
 /* Until the counts are gone, the report is posted again, as the same one. */
@@ -677,7 +761,8 @@ static int log_fd = -1;
 static int
 change(void *store, const struct queue_change *changes, size_t n)
 {
-	if (changes[n - 1].kind != CHANGE_TLS_DROP)
+	if (changes[n - 1].kind != CHANGE_TLS_DROP &&
+	    changes[n - 1].kind != CHANGE_TLS_TAKE)
 		return queue_spool_ops.change(store, changes, n);
 	nchanges++;
 	errno = change_errnum;
@@ -735,6 +820,34 @@ Test(queue_tlsrpt, reports_that_were_posted_while_the_store_failed_leave_room_fo
 	cr_expect_eq(ncounted(), 0);
 	cr_expect_eq(nposts, QUESTIONS);
 	cr_expect_eq(ntotal, QUESTIONS + 1);
+}
+
+/* The store fails when some URIs, not all, have taken it. */
+Test(queue_tlsrpt, who_has_taken_it_is_remembered_when_the_store_works_again)
+{
+	static const char all[] = HTTPS ",https://y.test/?b";
+	unsigned int i;
+
+	count("z.test");
+	spy_on_store();
+	begin();
+	begin_sts();
+	pass_s(2);
+	answer_one(all);
+	cr_assert_eq(nposted, 2);
+	change_errnum = ENOSPC;
+	say_posted(STS_FETCHED, "");
+	say_posted(STS_FETCH_ERROR, "");
+	cr_expect_eq(nchanges, 1);
+	change_errnum = 0;
+	for (i = 0; i < 10 && nchanges == 1; i++) {
+		pass_s(60);
+		(void)nmessages();
+	}
+	cr_expect_eq(nchanges, 2);
+	ask_again(all);
+	cr_assert_eq(nposted, 1);
+	cr_expect_str_eq(posted[0].uri, "https://y.test/?b");
 }
 
 /* How many lines of the log have that */
