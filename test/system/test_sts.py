@@ -191,6 +191,8 @@ BAD = {
               'it is longer than 64 KiB'),
     'endless': (GOOD.split(b'Content-Length')[0] + b'\r\n' + b'\r\n' * 32769,
                 'it is longer than 64 KiB'),
+    'long': (b'HTTP/1.1 200 OK\r\nX: ' + b'x' * (1 << 20),
+             'its header has a line that is too long'),
     'malformed': (answer('version: STSv2\r\n'), 'its version is not STSv1'),
     'closed': (b'', ''),
     'nonsense': (b'hello\r\n\r\n', ''),

@@ -4,9 +4,11 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct sts_curl sts_curl;
+static uint64_t lacked;
 
 static const struct {
 	const char	*name;
@@ -16,6 +18,47 @@ static const struct {
 #include "cmd/mailmilld/sts/sts_curl.def"
 #undef CURL_FN
 };
+
+/* --- its memory ------------------------------------------------------------- */
+
+static void *
+note(void *p, size_t size)
+{
+	lacked += p == NULL && size > 0;
+	return p;
+}
+
+static void *
+take(size_t size)
+{
+	return note(malloc(size), size);
+}
+
+static void *
+take_zeroed(size_t n, size_t size)
+{
+	return note(calloc(n, size), n * size);
+}
+
+static void *
+change(void *p, size_t size)
+{
+	return note(realloc(p, size), size);
+}
+
+static char *
+copy(const char *s)
+{
+	return note(strdup(s), 1);
+}
+
+uint64_t
+sts_curl_lacked(void)
+{
+	return lacked;
+}
+
+/* --- the library ------------------------------------------------------------ */
 
 /* It stays loaded: its libraries have functions that are called at exit. */
 int
@@ -39,7 +82,8 @@ sts_curl_load(char *err_r, size_t errlen)
 		}
 		memcpy((char *)&sts_curl + functions[i].offset, &f, sizeof(f));
 	}
-	if (sts_curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	if (sts_curl.global_init_mem(CURL_GLOBAL_DEFAULT, take, free, change,
+	    copy, take_zeroed) != CURLE_OK) {
 		snprintf(err_r, errlen, "%s cannot be set up", STS_CURL_SONAME);
 		return -1;
 	}

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define STS_CURL_SONAME	"libcurl.so.4"
 
@@ -23,6 +24,11 @@ extern struct sts_curl sts_curl;
 /* sts_curl_load(err_r, errlen): Load it, once, while files can be opened, and have it
  * set itself up.  Return 0, or -1 with a message. */
 int sts_curl_load(char *err_r, size_t errlen);
+
+/* sts_curl_lacked(): How often it has had no memory.  It says CURLE_OUT_OF_MEMORY also
+ * when a line of a server's header is longer than any that it takes, 100 KiB, of which
+ * CURLOPT_HEADERFUNCTION(3) learns nothing. */
+uint64_t sts_curl_lacked(void);
 
 enum sts_curl_kind { STS_CURL_FETCHES, STS_CURL_POSTS, STS_CURL_NKINDS };
 

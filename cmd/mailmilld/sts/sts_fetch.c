@@ -52,6 +52,7 @@ struct sts_fetch {
 	char			 error[CURL_ERROR_SIZE];
 	bool			 is_too_long;
 	bool			 is_own;	/* a failure of this process, not of the server */
+	uint64_t		 lacked;	/* sts_curl_lacked() before */
 	char			*text;		/* of the answer */
 	size_t			 len;
 	/* with OVER */
@@ -267,11 +268,28 @@ is_not_verified(CURLcode code)
 	    code == CURLE_SSL_INVALIDCERTSTATUS;
 }
 
+/* Is CURLE_OUT_OF_MEMORY what the server has made of it?  It has begun to answer, so
+ * that OpenSSL, whose memory is not libcurl's, has what it needs; and libcurl has had
+ * all that it asked for. */
+static bool
+is_header_too_long(const struct sts_fetch *f, CURLcode code)
+{
+	curl_off_t first_us = 0;
+
+	(void)sts_curl.easy_getinfo(f->easy, CURLINFO_STARTTRANSFER_TIME_T,
+	    &first_us);
+	return code == CURLE_OUT_OF_MEMORY && first_us > 0 &&
+	    sts_curl_lacked() == f->lacked;
+}
+
 /* The transfer has failed, or its answer is too long. */
 static void
 take_failure(struct sts_fetch *f, CURLcode code)
 {
-	if (f->is_own || code == CURLE_OUT_OF_MEMORY)
+	if (!f->is_own && is_header_too_long(f, code))
+		finish(f, STS_FETCH_ERROR, "its header has a line that is "
+		    "too long");
+	else if (f->is_own || code == CURLE_OUT_OF_MEMORY)
 		finish(f, STS_UNKNOWN, "out of memory or descriptors");
 	else if (f->is_too_long || code == CURLE_FILESIZE_EXCEEDED)
 		finish(f, STS_INVALID, "it is longer than 64 KiB");
@@ -464,6 +482,7 @@ start(struct sts_fetch *f)
 {
 	set_state(f, RUNNING);
 	f->since_ms = f->fs->now_ms();
+	f->lacked = sts_curl_lacked();
 	if (set_addresses(f) == -1 ||
 	    (f->easy = sts_curl.easy_init()) == NULL || !set_options(f) ||
 	    sts_curl.multi_add_handle(f->fs->loop.multi, f->easy) != CURLM_OK)

@@ -91,6 +91,8 @@ easy_getinfo(CURL *easy, CURLINFO info, ...)
 	va_start(ap, info);
 	if (info == CURLINFO_RESPONSE_CODE)
 		*va_arg(ap, long *) = c->status;
+	else if (info == CURLINFO_STARTTRANSFER_TIME_T)
+		*va_arg(ap, curl_off_t *) = c->has_begun;
 	va_end(ap);
 	return CURLE_OK;
 }

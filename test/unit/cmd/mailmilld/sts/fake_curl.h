@@ -9,7 +9,7 @@
 
 /* A transfer, and what was set of it */
 struct fake_curl {
-	bool		 is_used, has_ended;
+	bool		 is_used, has_ended, has_begun;	/* has_begun: the server has, to answer */
 	char		 url[2048];
 	char		 fields[256];		/* of the header, each with LF */
 	bool		 is_post, is_verified;

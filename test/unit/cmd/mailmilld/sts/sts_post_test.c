@@ -211,6 +211,17 @@ Test(sts_post, the_status_says_whether_it_was_taken)
 	}
 }
 
+/* libcurl says the same of a line of 100 KiB. */
+Test(sts_post, a_header_line_that_is_too_long_is_no_lack_of_memory)
+{
+	struct fake_curl *c = begin();
+
+	c->has_begun = true;
+	fake_curl_end(c, CURLE_OUT_OF_MEMORY, 0);
+	pass();
+	expect_posted(7, STS_FETCH_ERROR, "its header has a line");
+}
+
 Test(sts_post, an_endless_answer_ends_early)
 {
 	struct fake_curl *c = begin();
