@@ -25,8 +25,7 @@ struct queue_tls_report {
 	size_t		 nto;		/* at most LIM_TLSRPT_URIS; 0: the counts go unreported */
 	/* with is_kept the counts stay, for others that are to have the report:
 	 * what is remembered as served (deferred_tls_take()), besides those of
-	 * ${to} that get a message, which are known by ${to_uris}; at least one
-	 * of them all */
+	 * ${to} that get a message, which are known by ${to_uris} */
 	bool		 is_kept;
 	const uint64_t	*taken;
 	size_t		 ntaken;	/* at most LIM_TLSRPT_URIS */

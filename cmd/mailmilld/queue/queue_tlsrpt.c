@@ -12,6 +12,8 @@
  * What is posted comes before the messages and the end of the counts.  It may be
  * posted twice, with the same id, if a process is killed between, and is not lost. */
 
+#include <sys/param.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,8 +234,9 @@ settle(struct question *q)
 	return report.nto > 0 ? report_to(q->t, &report) : end(q->t, &report);
 }
 
-/* Leave those in the record that have not had the report yet.  Return false: that is
- * not known. */
+/* Leave those in the record that have not had the report yet, and may have it: of one
+ * that names others at each try, so that they get mail which they have not asked for, no
+ * more count than of any other.  Return false: that is not known. */
 static bool
 leave_open(struct question *q)
 {
@@ -256,7 +259,7 @@ leave_open(struct question *q)
 		if (k == n)
 			r->rua[nopen++] = r->rua[i];
 	}
-	r->n = nopen;
+	r->n = MIN(nopen, LIM_TLSRPT_TAKEN - (size_t)n);
 	q->nhad = (size_t)n;
 	return true;
 }

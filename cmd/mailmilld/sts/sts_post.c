@@ -103,8 +103,7 @@ sts_post_begin(struct sts_asker *k, uint64_t id, const char *text, int fd)
 		answer(k, id, STS_UNKNOWN, "out of descriptors, or too many "
 		    "reports at once");
 	else if (k->askers->no_curl != NULL)
-		/* not STS_UNKNOWN: the queue would wait for a better day before
-		 * it sends the report by mail */
+		/* not STS_UNKNOWN: it is no matter of this day */
 		answer(k, id, STS_FETCH_ERROR, k->askers->no_curl);
 	else if (k->askers->posts == NULL)
 		answer(k, id, STS_UNKNOWN, "the authorities could not be "

@@ -624,6 +624,30 @@ Test(queue_tlsrpt, a_uri_that_is_not_wanted_any_more_is_not_waited_for)
 	cr_expect_eq(nmessages(), 0);
 }
 
+/* Or it could have us send mail to many who have not asked for it. */
+Test(queue_tlsrpt, a_domain_that_names_others_at_each_try_has_no_more_reports)
+{
+	char all[128], one;
+	unsigned int i, n;
+
+	ask_for(HTTPS ",mailto:a@x.test,mailto:b@x.test");
+	say_posted(STS_FETCH_ERROR, "");
+	n = nmessages();
+	cr_expect_eq(n, 2);
+	for (i = 0, one = 'c'; i < 5; i++, one += 3) {
+		snprintf(all, sizeof(all), i < 3 ? HTTPS ",mailto:%c@x.test,"
+		    "mailto:%c@x.test,mailto:%c@x.test" :
+		    "v=TLSRPTv1; rua=mailto:%c@x.test,mailto:%c@x.test,"
+		    "mailto:%c@x.test", one, one + 1, one + 2);
+		ask_again(all);
+		if (nposted > 0)
+			say_posted(STS_FETCH_ERROR, "");
+		n += nmessages();
+	}
+	cr_expect_eq(n, LIM_TLSRPT_URIS, "%u", n);
+	cr_expect_eq(ncounted(), 0);
+}
+
 Test(queue_tlsrpt, mail_is_sent_once_though_nobody_takes_it_by_https)
 {
 	static const char all[] = HTTPS ",mailto:a@x.test";

@@ -322,7 +322,7 @@ Test(sts_post, without_authorities_nothing_is_posted)
 	expect_posted(1, STS_UNKNOWN, "authorities");
 }
 
-/* Not STS_UNKNOWN, with which the queue waits before it sends the report by mail. */
+/* Not STS_UNKNOWN, with which the queue would keep the report for a week. */
 Test(sts_post, without_libcurl_no_server_is_one_that_takes_reports)
 {
 	askers.posts = NULL;
