@@ -57,6 +57,7 @@ default-jdk-headless cmd:javac
 nodejs		cmd:node
 node-nodemailer	file:/usr/share/nodejs/nodemailer/package.json
 mutt		cmd:mutt
+procmail	cmd:procmail
 libsasl2-modules file:/usr/lib/*/sasl2/libscram.so
 g++		cmd:c++
 clang		cmd:clang++
