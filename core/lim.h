@@ -74,8 +74,7 @@
 #define LIM_STS_DOMAINS		20000	/* whose policies are kept; some 500 octets each with a usual policy */
 #define LIM_STS_OCTETS		(16 << 20) /* of these together: a policy with all its patterns has LIM_STS_MX */
 #define LIM_STS_SECONDS		200	/* for the answer about one domain: two look-ups of LIM_LOOKUP_SECONDS each, a transfer of a minute */
-#define LIM_TLSRPT_URIS		4	/* to which a report of TLS is sent, of those that a domain names (RFC 8460 3); most name one */
-#define LIM_TLSRPT_TAKEN	LIM_TLSRPT_URIS	/* URIs of which is remembered that they have had the report of a day: no other ones get it, if the domain names other ones at each try */
+#define LIM_TLSRPT_URIS		4	/* to which a report of TLS is sent, of those that a domain names (RFC 8460 3), also if it names others at each try; most name one */
 #define LIM_TLSRPT_URI		1024	/* octets of one; an address of the greatest length with each octet encoded fits */
 #define LIM_TLSRPT_REPORT	(1 << 20) /* octets of a report, compressed, that is posted: LIM_TLSRPT_ROWS of the largest that does not shrink have half of it */
 #define LIM_TLSRPT_DOMAINS	10000	/* of which a day's connections are counted: those that come first */

@@ -228,19 +228,19 @@ deferred_tls_take(struct deferred *d, int64_t day, const char *domain,
 
 	bind_domain(st, day, domain);
 	sqlite3_bind_int64(st, 3, (int64_t)uri);
-	sqlite3_bind_int64(st, 4, LIM_TLSRPT_TAKEN);
+	sqlite3_bind_int64(st, 4, LIM_TLSRPT_URIS);
 	return deferred_run(d, ST_TLS_TAKE);
 }
 
 int
 deferred_tls_taken(struct deferred *d, int64_t day, const char *domain,
-    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+    uint64_t uris_r[LIM_TLSRPT_URIS])
 {
 	sqlite3_stmt *st = d->st[ST_TLS_TAKEN];
 	int n = 0, rc;
 
 	bind_domain(st, day, domain);
-	sqlite3_bind_int64(st, 3, LIM_TLSRPT_TAKEN);
+	sqlite3_bind_int64(st, 3, LIM_TLSRPT_URIS);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		uris_r[n++] = (uint64_t)sqlite3_column_int64(st, 0);
 	return deferred_end(d, ST_TLS_TAKEN, rc) == -1 ? -1 : n;

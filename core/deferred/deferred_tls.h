@@ -68,12 +68,12 @@ int deferred_tls_tried(struct deferred *d, int64_t day, const char *domain,
 /* deferred_tls_take(d, day, domain, uri): What the caller knows by the number ${uri}
  * has had the report, others of the domain have not.  It is remembered until
  * deferred_tls_drop(); nothing is of a domain that has no counts, or has
- * LIM_TLSRPT_TAKEN already.  Return 0, or -1 with errno.
+ * LIM_TLSRPT_URIS already.  Return 0, or -1 with errno.
  * deferred_tls_taken(d, day, domain, uris_r): Which have.  Return how many, or -1
  * with errno. */
 int deferred_tls_take(struct deferred *d, int64_t day, const char *domain,
     uint64_t uri);
 int deferred_tls_taken(struct deferred *d, int64_t day, const char *domain,
-    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
+    uint64_t uris_r[LIM_TLSRPT_URIS]);
 
 #endif

@@ -261,7 +261,7 @@ struct queue_store_ops {
 	int	 (*tls_tried)(void *store, int64_t day, const char *domain,
 		    int64_t now, int64_t *since_r);
 	int	 (*tls_taken)(void *store, int64_t day, const char *domain,
-		    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
+		    uint64_t uris_r[LIM_TLSRPT_URIS]);
 
 	/* --- look --- */
 

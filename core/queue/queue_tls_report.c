@@ -49,7 +49,7 @@ queue_tls_report_tried(struct queue *q, int64_t day, const char *domain,
 
 int
 queue_tls_report_taken(struct queue *q, int64_t day, const char *domain,
-    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+    uint64_t uris_r[LIM_TLSRPT_URIS])
 {
 	return q->store_ops->tls_taken(q->store, day, domain, uris_r);
 }

@@ -54,14 +54,14 @@ int64_t queue_tls_report_tried(struct queue *q, int64_t day,
 
 /* queue_tls_report_taken(q, day, domain, uris_r): As deferred_tls_taken(). */
 int queue_tls_report_taken(struct queue *q, int64_t day, const char *domain,
-    uint64_t uris_r[LIM_TLSRPT_TAKEN]);
+    uint64_t uris_r[LIM_TLSRPT_URIS]);
 
 /* queue_tls_report_end(q, report, now): Put its messages into the queue and drop the
- * counts, or with is_kept remember who is served, all or nothing, on disk.  One to whom there is no way is logged and gets
- * none.  The messages ask for no report of their own delivery (NOTIFY=NEVER), and
- * are sent whatever their domain demands of TLS; their own connections are not
- * counted (RFC 8460 3).  Return how many there
- * are, or -1 with errno, and the counts are as they were: EAGAIN, the store, or one of
+ * counts, or with is_kept remember who has the report, all or nothing, on disk.  An
+ * address to which there is no way is logged and gets no message.  The messages ask
+ * for no report of their own delivery (NOTIFY=NEVER), and are sent whatever their
+ * domain demands of TLS; their own connections are not counted (RFC 8460 3).  Return
+ * how many there are, or -1 with errno, and the counts are as they were: EAGAIN, the store, or one of
  * these calls, has failed a moment ago, or all rows are being moved since the clock was
  * set; ENOSPC, the disk is full, and what is left is for mail; another.  Mail does not
  * wait because of that.

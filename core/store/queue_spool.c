@@ -539,7 +539,7 @@ spool_tls_tried(void *store, int64_t day, const char *domain, int64_t now,
 
 static int
 spool_tls_taken(void *store, int64_t day, const char *domain,
-    uint64_t uris_r[LIM_TLSRPT_TAKEN])
+    uint64_t uris_r[LIM_TLSRPT_URIS])
 {
 	struct queue_spool *sp = store;
 

@@ -138,6 +138,14 @@ fill(struct composing *c, const struct settings *s, int64_t day,
 
 /* --- the end of the counts of a day ------------------------------------------ */
 
+/* With errno, why the report is tried again */
+static void
+log_later(int64_t day, const char *domain)
+{
+	log_warn("tls-report-later", "domain=%s day=%lld", domain,
+	    (long long)day);
+}
+
 /* Put a message to each of report->to into the queue, and drop the counts, unless they
  * are kept.  What fails is tried again: return false. */
 static bool
@@ -147,8 +155,7 @@ end(struct queue_tlsrpt *t, const struct queue_tls_report *report)
 
 	if ((rc = queue_tls_report_end(t->role->queue, report,
 	    scheduler_now())) == -1)
-		log_warn("tls-report-later", "domain=%s day=%lld",
-		    report->domain, (long long)report->day);
+		log_later(report->day, report->domain);
 	t->role->is_news = true;
 	return rc != -1;
 }
@@ -168,7 +175,7 @@ static void
 give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
     const char *why)
 {
-	uint64_t taken[LIM_TLSRPT_TAKEN];
+	uint64_t taken[LIM_TLSRPT_URIS];
 	bool is_reported = queue_tls_report_taken(t->role->queue, day, domain,
 	    taken) > 0;
 
@@ -189,8 +196,7 @@ report_to(struct queue_tlsrpt *t, struct queue_tls_report *report)
 	if ((json = make_json(t, &c, report->day, report->domain)) == NULL) {
 		if (errno == ENOENT)
 			return drop(t, report->day, report->domain);
-		log_warn("tls-report-later", "domain=%s day=%lld",
-		    report->domain, (long long)report->day);
+		log_later(report->day, report->domain);
 		return false;
 	}
 	c.m.json = json;
@@ -203,7 +209,8 @@ report_to(struct queue_tlsrpt *t, struct queue_tls_report *report)
 	return is_done;
 }
 
-/* What a URI is known by in the store: what it has is its domain's business alone. */
+/* What a URI is known by in the store.  Who makes two of them have one number harms the
+ * reports of his own domain alone. */
 static uint64_t
 number_of(enum tlsrpt_scheme scheme, const char *to)
 {
@@ -234,21 +241,20 @@ settle(struct question *q)
 	return report.nto > 0 ? report_to(q->t, &report) : end(q->t, &report);
 }
 
-/* Leave those in the record that have not had the report yet, and may have it: of one
- * that names others at each try, so that they get mail which they have not asked for, no
- * more count than of any other.  Return false: that is not known. */
+/* Leave those URIs in the record that have not had the report yet.  LIM_TLSRPT_URIS get
+ * it in all: a domain that named others at each try could have us send mail to many who
+ * have not asked for it.  Return false: who has had it is not known. */
 static bool
 leave_open(struct question *q)
 {
-	uint64_t had[LIM_TLSRPT_TAKEN];
+	uint64_t had[LIM_TLSRPT_URIS];
 	struct tlsrpt_record *r = &q->record;
 	int k, n = queue_tls_report_taken(q->t->role->queue, q->day,
 	    q->domain, had);
 	size_t i, nopen = 0;
 
 	if (n == -1) {
-		log_warn("tls-report-later", "domain=%s day=%lld", q->domain,
-		    (long long)q->day);
+		log_later(q->day, q->domain);
 		return false;
 	}
 	for (i = 0; i < r->n; i++) {
@@ -259,7 +265,7 @@ leave_open(struct question *q)
 		if (k == n)
 			r->rua[nopen++] = r->rua[i];
 	}
-	r->n = MIN(nopen, LIM_TLSRPT_TAKEN - (size_t)n);
+	r->n = MIN(nopen, LIM_TLSRPT_URIS - (size_t)n);
 	q->nhad = (size_t)n;
 	return true;
 }
@@ -339,8 +345,7 @@ post(struct question *q)
 		return false;
 	}
 	if (q->post == NULL)
-		log_warn("tls-report-later", "domain=%s day=%lld", q->domain,
-		    (long long)q->day);
+		log_later(q->day, q->domain);
 	free(json);
 	return q->post != NULL;
 }

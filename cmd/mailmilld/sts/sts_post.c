@@ -103,7 +103,8 @@ sts_post_begin(struct sts_asker *k, uint64_t id, const char *text, int fd)
 		answer(k, id, STS_UNKNOWN, "out of descriptors, or too many "
 		    "reports at once");
 	else if (k->askers->no_curl != NULL)
-		/* not STS_UNKNOWN: it is no matter of this day */
+		/* not STS_UNKNOWN, with which the queue keeps it for a week:
+		 * that does not bring the library */
 		answer(k, id, STS_FETCH_ERROR, k->askers->no_curl);
 	else if (k->askers->posts == NULL)
 		answer(k, id, STS_UNKNOWN, "the authorities could not be "

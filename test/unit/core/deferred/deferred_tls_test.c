@@ -189,7 +189,7 @@ Test(deferred_tls, it_is_known_since_when_a_report_was_tried_in_vain)
 
 Test(deferred_tls, who_has_the_report_is_known_until_the_counts_go)
 {
-	uint64_t uris[LIM_TLSRPT_TAKEN], i;
+	uint64_t uris[LIM_TLSRPT_URIS], i;
 
 	cr_assert_eq(add(DAY, "a.test", "", "mx"), 1);
 	cr_assert_eq(add(DAY, "b.test", "", "mx"), 1);
@@ -205,16 +205,16 @@ Test(deferred_tls, who_has_the_report_is_known_until_the_counts_go)
 	/* of one that nobody counts nothing is kept, of another not too much */
 	cr_assert_eq(deferred_tls_take(ds.d, DAY, "c.test", 7), 0);
 	cr_expect_eq(deferred_tls_taken(ds.d, DAY, "c.test", uris), 0);
-	for (i = 0; i < LIM_TLSRPT_TAKEN + 10; i++)
+	for (i = 0; i < LIM_TLSRPT_URIS + 10; i++)
 		cr_assert_eq(deferred_tls_take(ds.d, DAY, "b.test", i), 0);
 	cr_expect_eq(deferred_tls_taken(ds.d, DAY, "b.test", uris),
-	    LIM_TLSRPT_TAKEN);
-	cr_expect_eq(uris[LIM_TLSRPT_TAKEN - 1], LIM_TLSRPT_TAKEN - 1);
+	    LIM_TLSRPT_URIS);
+	cr_expect_eq(uris[LIM_TLSRPT_URIS - 1], LIM_TLSRPT_URIS - 1);
 	cr_assert_eq(deferred_tls_drop(ds.d, DAY, "a.test"), 0);
 	cr_assert_eq(add(DAY, "a.test", "", "mx"), 1);
 	cr_expect_eq(deferred_tls_taken(ds.d, DAY, "a.test", uris), 0);
 	cr_expect_eq(deferred_tls_taken(ds.d, DAY, "b.test", uris),
-	    LIM_TLSRPT_TAKEN);
+	    LIM_TLSRPT_URIS);
 }
 
 Test(deferred_tls, a_domain_with_too_many_rows_is_counted_without_names)

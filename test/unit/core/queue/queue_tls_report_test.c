@@ -229,7 +229,7 @@ static const char *
 taken(void)
 {
 	static char buf[256];
-	uint64_t uris[LIM_TLSRPT_TAKEN];
+	uint64_t uris[LIM_TLSRPT_URIS];
 	size_t n = 0;
 	int i, nuris = queue_tls_report_taken(f.q, DAY, "z.test", uris);
 
