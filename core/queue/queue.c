@@ -45,7 +45,7 @@ queue_open(const struct queue_config *config, const struct queue_ops *ops,
 	take_times(q);
 	q->ops = ops;
 	q->closure = closure;
-	q->now_ms = ms;
+	q->now_ms = q->start_ms = ms;
 	q->wall_ms = queue_ms(now);
 	q->ahead_ms = q->wall_ms - ms;
 	q->next_source = 1;

@@ -63,7 +63,7 @@ fill_told(const struct queue *q, const struct queue_message *m,
 		if (m->place.file != NULL)
 			c->row.next_attempt += QUEUE_GATHER_S;
 	}
-	c->row.last_attempt = q->wall_ms / 1000;
+	c->row.last_attempt = r->is_parked ? 0 : q->wall_ms / 1000;
 	if (r->reply == NULL)
 		return;
 	c->row.last_attempt = r->reply->when;
@@ -108,7 +108,7 @@ fill_change(struct queue *q, const struct queue_message *m,
 		c->row.attempts = m->place.file != NULL ? 0 : r->attempts;
 		c->row.next_attempt = q->wall_ms / 1000;
 	} else {
-		c->row.attempts = r->attempts + 1;
+		c->row.attempts = r->attempts + !r->is_parked;
 		c->row.next_attempt = queue_next_s(q, m, r);
 		fill_told(q, m, r, c);
 	}
@@ -256,6 +256,8 @@ stored(struct queue *q, struct queue_message *m,
 		else if (r->state == RCPT_OK && queue_has_failed(r))
 			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
 			    queue_reports_find(reports, m, i) : 0);
+		m->is_untold = m->is_untold || (r->state == RCPT_FAILED &&
+		    r->outcome != QUEUE_WAITS);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
 	}

@@ -184,6 +184,7 @@ take_row(void *closure, const struct deferred_row *row)
 	r->outcome = (unsigned char)queue_outcome_parse(row->outcome);
 	if (r->outcome != QUEUE_WAITS) {
 		r->reply = queue_reply_row(row);
+		r->is_gathered = true;
 		/* the last one is not to come, but over */
 		r->attempts -= r->attempts > 0;
 	}

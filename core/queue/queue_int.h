@@ -34,6 +34,11 @@
 #define QUEUE_REPORT_RCPTS	1000	/* recipients that one report tells of: each takes up to REPORT_RCPT octets, and the whole is in memory; the others are in further ones */
 #define QUEUE_REPORT_HEADER 65536 /* of a message that are looked at for its header */
 #define QUEUE_GATHER_S		1	/* what is to be reported of a new message waits for its other recipients */
+#define QUEUE_GATHER_MAX_MS	900000	/* and of one that is in memory, so long at most */
+#define QUEUE_LAST_PART		8	/* what waits for its turn when its time is over may wait for such a part of that time for its last attempt */
+#define QUEUE_LAST_LEAST_S	60	/* at least, */
+#define QUEUE_LAST_MOST_S	3600	/* and at most */
+#define QUEUE_YOUNG_MS		60000	/* a process that has begun lately does not know yet that a target is dead */
 #define QUEUE_START_ROWS	1000	/* looked at in one pass, for queue_start() */
 #define QUEUE_SHIFT_ROWS	500	/* looked at in one pass, when the wall clock was set: some 10 ms if all are changed */
 #define QUEUE_STEP_MS		1000	/* the wall clock has been set if it and the other differ by so much more than in the pass before */
@@ -74,6 +79,7 @@ struct queue_rcpt {
 	bool		 is_parked : 1;	/* until the target takes it: not failed */
 	bool		 is_alias : 1;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
 	bool		 is_refused : 1; /* it is no use to try again */
+	bool		 is_gathered : 1; /* its outcome is that of an attempt before: no report waits for others */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	unsigned char	 notify;	/* as in struct deferred_row */
@@ -90,6 +96,7 @@ struct queue_message {
 	TAILQ_ENTRY(queue_message) settle;
 	bool		 is_settling;	/* in queue.settle */
 	bool		 is_unstored;	/* in queue.unstored */
+	bool		 is_untold;	/* there is a row whose report waits for what is in memory */
 	struct queue_place place;
 	struct queue_file own;		/* of a deferred message, or of a body */
 	uint64_t	 received_us;
@@ -97,6 +104,7 @@ struct queue_message {
 	int64_t		 hold_until;	/* of the envelope, as in struct deferred_row */
 	int64_t		 deliver_by;
 	int64_t		 since;		/* when it was accepted, by the wall clock as it is set now */
+	int64_t		 taken_ms;	/* when it came to memory, by queue.now_ms */
 	int		 priority;
 	enum queue_band	 band;		/* while it is in the queue */
 	unsigned char	 lane;		/* the same, of its sender */
@@ -140,6 +148,7 @@ struct queue {
 	const struct queue_store_ops *store_ops;
 	void		*store;
 	int64_t		 now_ms;	/* of this pass, by the clock that is never set */
+	int64_t		 start_ms;	/* of the first one */
 	int64_t		 wall_ms;	/* of the call being made, by the wall clock; while shift.has_next by that of before */
 	int64_t		 ahead_ms;	/* by which the wall clock was ahead of the other */
 	struct queue_shift {
@@ -362,7 +371,10 @@ unsigned int queue_holds(struct queue *q, uint64_t id);
  * that have failed for good, and whether their rows go or are to be written.
  * queue_is_reported(q, m, r): Is there to be a report of its outcome?
  * queue_warning(q, m, r): DEFERRED_WARNED_*: what is to be told of its delay.
+ * queue_warning_passed(q, m, r): The same whoever wants to be told.
  * queue_rcpt_times(q, r): How long it waits.
+ * queue_is_overdue(q, m, r): Is something to be done about ${r}, which waits in
+ * memory, that is done in the deferred store: to tell its sender, or to give it up?
  * queue_expires_s(q, m, r): When it is given up, unix seconds.
  * queue_next_s(q, m, r): When it is tried again after one more failure.
  * queue_log_bounced(m, r, report): Log that ${r} has failed for good; ${report}: the
@@ -376,6 +388,10 @@ bool queue_is_reported(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r);
 unsigned int queue_warning(const struct queue *q,
     const struct queue_message *m, const struct queue_rcpt *r);
+unsigned int queue_warning_passed(const struct queue *q,
+    const struct queue_message *m, const struct queue_rcpt *r);
+bool queue_is_overdue(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r);
 const struct queue_times *queue_rcpt_times(const struct queue *q,
     const struct queue_rcpt *r);
 int64_t queue_expires_s(const struct queue *q, const struct queue_message *m,

@@ -237,12 +237,20 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 		hold(q, m, r);
 		return;
 	}
-	if (!is_repeated) {
+	r->is_repeated = r->is_repeated || is_repeated;
+	/* it was said of no attempt, or of none that has ended */
+	free(r->reply);
+	r->reply = NULL;
+	if (is_repeated && queue_is_overdue(q, m, r))
+		queue_rcpt_fail(q, m, r, EINTR, "the process that delivers it "
+		    "has ended before it had said what has become of it");
+	else if (is_repeated)
+		queue_rcpt_wait(q, m, r);
+	else if (!queue_target_is_plain(r->target) &&
+	    queue_is_overdue(q, m, r))
+		queue_rcpt_park(q, m, r);
+	else
 		queue_rcpt_again(q, m, r);
-		return;
-	}
-	r->is_repeated = true;
-	queue_rcpt_wait(q, m, r);
 }
 
 /* All recipients of ${m} that wait have failed. */

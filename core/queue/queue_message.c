@@ -93,6 +93,7 @@ band_of(const struct queue *q, const struct queue_message *m)
 void
 queue_message_insert(struct queue *q, struct queue_message *m)
 {
+	m->taken_ms = q->now_ms;
 	m->band = band_of(q, m);
 	m->lane = queue_target_lane(q, m->sender);
 	LIST_INSERT_HEAD(&q->buckets[bucket(m->place.id)], m, hash);

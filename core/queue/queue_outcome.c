@@ -67,14 +67,31 @@ queue_rcpt_times(const struct queue *q, const struct queue_rcpt *r)
 	return r->times == 0 ? &q->times : &q->config.times[r->times - 1];
 }
 
-int64_t
-queue_expires_s(const struct queue *q, const struct queue_message *m,
+static int64_t
+lifetime_s(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	const struct queue_times *times = queue_rcpt_times(q, r);
 
-	return begin_s(m) + (m->sender[0] == '\0' ?
-	    times->bounce_lifetime_s : times->lifetime_s);
+	return m->sender[0] == '\0' ? times->bounce_lifetime_s :
+	    times->lifetime_s;
+}
+
+int64_t
+queue_expires_s(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	return begin_s(m) + lifetime_s(q, m, r);
+}
+
+/* When what comes to memory again and again is not kept for its turn any more: twice
+ * its time is over then. */
+static int64_t
+long_over_s(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	return queue_expires_s(q, m, r) +
+	    MAX(lifetime_s(q, m, r), QUEUE_LAST_LEAST_S);
 }
 
 /* Of a failure nobody is told but the postmaster if there is no sender, and nobody
@@ -123,21 +140,28 @@ has_notify_time(const struct queue_message *m)
 }
 
 unsigned int
-queue_warning(const struct queue *q, const struct queue_message *m,
+queue_warning_passed(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	int64_t now = q->wall_ms / 1000;
 	int64_t warning_s = queue_rcpt_times(q, r)->warning_s;
 	unsigned int due = 0;
 
-	if (r->state != RCPT_FAILED || r->is_held || r->is_alias ||
-	    r->outcome != QUEUE_WAITS || !queue_is_reported(q, m, r))
+	if (r->is_held || r->is_alias || r->outcome != QUEUE_WAITS)
 		return 0;
 	if (warning_s != 0 && now >= begin_s(m) + warning_s)
 		due |= DEFERRED_WARNED_DELAY;
 	if (has_notify_time(m) && now >= m->deliver_by)
 		due |= DEFERRED_WARNED_BY;
 	return due & ~(unsigned int)r->warned;
+}
+
+unsigned int
+queue_warning(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	return r->state == RCPT_FAILED && queue_is_reported(q, m, r) ?
+	    queue_warning_passed(q, m, r) : 0;
 }
 
 /* The next interval, of which some part of jitter_percent is missing: always the
@@ -176,6 +200,13 @@ no_later(int64_t *next, int64_t at, int64_t now)
 		*next = at;
 }
 
+/* Until when the process is young, unix seconds */
+static int64_t
+young_s(const struct queue *q)
+{
+	return (q->wall_ms - q->now_ms + q->start_ms + QUEUE_YOUNG_MS) / 1000;
+}
+
 int64_t
 queue_next_s(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
@@ -185,14 +216,62 @@ queue_next_s(const struct queue *q, const struct queue_message *m,
 	int64_t next = (q->wall_ms + (r->is_parked && r->target != NULL ?
 	    parked_ms(q, m, r) : interval_ms(q, m, r))) / 1000;
 
+	/* what is to be told of a new one is told when it has its row */
+	if (r->is_parked && queue_class(m) == QUEUE_NEW &&
+	    queue_warning(q, m, r) != 0)
+		return now + QUEUE_GATHER_S;
 	/* the last attempt is when it expires; what is to be told is told in
 	 * time */
 	no_later(&next, queue_expires_s(q, m, r), now);
+	if (r->is_parked) {
+		no_later(&next, young_s(q), now);
+		no_later(&next, long_over_s(q, m, r), now);
+	}
 	if (warning_s != 0 && (r->warned & DEFERRED_WARNED_DELAY) == 0)
 		no_later(&next, begin_s(m) + warning_s, now);
 	if (m->deliver_by != 0)
 		no_later(&next, m->deliver_by, now);
 	return next;
+}
+
+/* The time of ${r} is over.  Has it been in memory for long enough to have its
+ * turn? */
+static bool
+has_had_turn(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	int64_t last_s = MIN(lifetime_s(q, m, r) / QUEUE_LAST_PART,
+	    QUEUE_LAST_MOST_S);
+
+	if (last_s < QUEUE_LAST_LEAST_S ||
+	    long_over_s(q, m, r) <= q->wall_ms / 1000)
+		last_s = QUEUE_LAST_LEAST_S;
+	return q->now_ms - m->taken_ms >= last_s * 1000;
+}
+
+/* The time of ${r} is over.  Is it to have an attempt all the same, since it comes
+ * from where it could have none, such as from before the server was started again?
+ * One whose target does not answer has had it with those that were tried. */
+static bool
+is_to_be_tried(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	if (!r->is_parked || long_over_s(q, m, r) <= q->wall_ms / 1000)
+		return false;
+	return r->target != NULL && r->target->is_resting ?
+	    q->now_ms - q->start_ms < QUEUE_YOUNG_MS : !has_had_turn(q, m, r);
+}
+
+bool
+queue_is_overdue(const struct queue *q, const struct queue_message *m,
+    const struct queue_rcpt *r)
+{
+	if (m->is_untold && q->now_ms - m->taken_ms >= QUEUE_GATHER_MAX_MS)
+		return true;
+	if (queue_is_reported(q, m, r) && queue_warning_passed(q, m, r) != 0)
+		return true;
+	return q->wall_ms / 1000 >= queue_expires_s(q, m, r) &&
+	    has_had_turn(q, m, r);
 }
 
 static enum queue_outcome
@@ -203,17 +282,19 @@ verdict(const struct queue *q, const struct queue_message *m,
 		return QUEUE_FAILED;
 	if (queue_message_is_late(q, m))
 		return QUEUE_LATE;
-	return q->wall_ms / 1000 >= queue_expires_s(q, m, r) ? QUEUE_EXPIRED :
-	    QUEUE_WAITS;
+	return q->wall_ms / 1000 >= queue_expires_s(q, m, r) &&
+	    !is_to_be_tried(q, m, r) ? QUEUE_EXPIRED : QUEUE_WAITS;
 }
 
 /* Does an agent have any of them, or is to get it?  Then the report waits for the
- * others: what fails in one attempt is in one report. */
+ * others: what fails in one attempt is in one report.  But not for long. */
 static bool
-has_others(const struct queue_message *m)
+has_others(const struct queue *q, const struct queue_message *m)
 {
 	uint32_t i;
 
+	if (q->now_ms - m->taken_ms >= QUEUE_GATHER_MAX_MS)
+		return false;
 	for (i = 0; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_WAITING ||
 		    m->rcpts[i].state == RCPT_SENT)
@@ -236,15 +317,54 @@ queue_log_bounced(const struct queue_message *m,
 	log_event(LOG_LEVEL_WARNING, "bounced",
 	    "id=%s rcpt=%s from=%s attempts=%u outcome=%s report=%s "
 	    "remote=%s code=%u error=%s", id, r->rcpt, m->sender,
-	    r->attempts + 1, queue_outcome_name(r->outcome), rid,
+	    r->attempts + !r->is_parked, queue_outcome_name(r->outcome), rid,
 	    r->reply != NULL ? r->reply->remote : "",
 	    r->reply != NULL ? r->reply->code : 0, queue_rcpt_error(r));
+}
+
+/* Is ${r} given up without an attempt in this time, so that what was said in the last
+ * one is not in memory? */
+static bool
+lacks_reason(const struct queue_rcpt *r)
+{
+	return r->outcome == QUEUE_EXPIRED && r->is_parked &&
+	    r->reply == NULL && r->attempts > 0 &&
+	    (r->target == NULL || r->target->error == NULL);
+}
+
+struct reasons {
+	struct queue_rcpt *r, *end;	/* in the order of the rows */
+};
+
+static int
+take_reason(void *closure, const struct deferred_row *row)
+{
+	struct reasons *rs = closure;
+
+	while (rs->r < rs->end && rs->r->index < row->rcpt_index)
+		rs->r++;
+	if (rs->r < rs->end && rs->r->index == row->rcpt_index &&
+	    lacks_reason(rs->r))
+		rs->r->reply = queue_reply_row(row);
+	return 0;
+}
+
+/* The rows have it.  If they cannot be read, the report says why it has waited. */
+static void
+find_reasons(struct queue *q, struct queue_message *m)
+{
+	const struct deferred_query of = { .what = DEFERRED_OF,
+		.id = m->place.id };
+	struct reasons rs = { m->rcpts, m->rcpts + m->nrcpts };
+
+	(void)q->store_ops->rows(q->store, &of, take_reason, &rs);
 }
 
 void
 queue_judge(struct queue *q, struct queue_message *m)
 {
-	bool is_deferred = m->place.file == NULL, is_over = !has_others(m);
+	bool is_deferred = m->place.file == NULL, is_over = !has_others(q, m);
+	bool has_reason = true;
 	struct queue_rcpt *r;
 	uint32_t i;
 
@@ -257,8 +377,10 @@ queue_judge(struct queue *q, struct queue_message *m)
 			r->outcome = (unsigned char)verdict(q, m, r);
 		if (r->outcome == QUEUE_WAITS)
 			continue;
+		has_reason = has_reason && !lacks_reason(r);
 		if (is_deferred)
-			r->state = is_over || !queue_is_reported(q, m, r) ?
+			r->state = is_over || r->is_gathered ||
+			    !queue_is_reported(q, m, r) ?
 			    RCPT_OK : RCPT_FAILED;
 		else if (!queue_is_reported(q, m, r)) {
 			if (queue_has_failed(r))
@@ -266,4 +388,6 @@ queue_judge(struct queue *q, struct queue_message *m)
 			queue_rcpt_done(q, m, r);
 		}
 	}
+	if (is_deferred && !has_reason)
+		find_reasons(q, m);
 }

@@ -7,6 +7,7 @@
 
 #include <sys/param.h>
 
+#include <errno.h>
 #include <stdlib.h>
 
 /* The one to be parked first: the last of the longest lane */
@@ -81,6 +82,46 @@ park_places(struct queue *q, struct queue_target *t, enum queue_class class)
 	}
 }
 
+/* Of what waits in ${list}: what was to be done about it by now is done in the deferred
+ * store, as after an attempt that has failed. */
+static void
+park_overdue(struct queue *q, struct queue_waiting *list)
+{
+	struct queue_rcpt *r, *next;
+	struct queue_message *m;
+	bool is_late;
+
+	TAILQ_FOREACH_SAFE (r, list, link, next) {
+		m = queue_rcpt_message(r);
+		is_late = queue_message_is_late(q, m);
+		if (!is_late && !queue_is_overdue(q, m, r))
+			continue;
+		if (q->targets.nparked++ >= QUEUE_PARK_PASS)
+			return;
+		if (is_late)
+			queue_rcpt_fail(q, m, r, ETIMEDOUT, queue_late_text);
+		else
+			queue_rcpt_park(q, m, r);
+	}
+}
+
+/* The same of all that waits for ${t}.  An agent takes what waits for all of its
+ * transport as soon as it can. */
+static void
+see_overdue(struct queue *q, struct queue_target *t)
+{
+	size_t band, lane;
+
+	if (queue_target_is_plain(t) ||
+	    t->nwaiting[QUEUE_NEW] + t->nwaiting[QUEUE_DUE] == 0)
+		return;
+	for (band = 0; band < QUEUE_BANDS; band++) {
+		park_overdue(q, &t->due[band]);
+		for (lane = 0; lane < QUEUE_LANES; lane++)
+			park_overdue(q, &t->lanes[lane][band]);
+	}
+}
+
 /* ${t} waits for a time.  Return when to see it again; INT64_MAX: not by the
  * time. */
 static int64_t
@@ -119,6 +160,7 @@ look_at(struct queue *q, struct queue_target *t)
 	t->nlast = t->nresults;
 	t->nresults = 0;
 	t->nlooks = (unsigned char)MIN(t->nlooks + 1, 2);
+	see_overdue(q, t);
 	if (!queue_target_is_slow(q, t) && !queue_target_is_far(q, t))
 		return;
 	for (class = 0; class < QUEUE_CLASSES; class++)
@@ -182,7 +224,8 @@ queue_targets_due(const struct queue *q)
 
 	if (q->is_stopped)
 		return INT64_MAX;
-	return q->targets.n > 0 &&
-	    (queue_memory_is_short(q) || are_places_short(q)) ?
-	    MIN(due, q->targets.look_ms) : due;
+	/* what waits is looked at from time to time */
+	return q->targets.nnew > 0 || q->targets.nholding[QUEUE_DUE] > 0 ||
+	    (q->targets.n > 0 && (queue_memory_is_short(q) ||
+	    are_places_short(q))) ? MIN(due, q->targets.look_ms) : due;
 }

@@ -64,7 +64,7 @@ fill_rcpt(struct writing *w, const struct queue_rcpt *r,
 	*rr = (struct queue_report_rcpt){ .rcpt = r->rcpt,
 		.orcpt = said->orcpt, .outcome = r->outcome,
 		.enhanced = "", .remote = "", .text = "",
-		.last_attempt = w->q->wall_ms / 1000 };
+		.last_attempt = r->is_parked ? 0 : w->q->wall_ms / 1000 };
 	if (r->outcome == QUEUE_WAITS) {
 		rr->retry_until = queue_expires_s(w->q, w->m, r);
 		rr->is_late = (queue_warning(w->q, w->m, r) &
@@ -284,7 +284,8 @@ put_off(const struct queue *q, struct queue_message *m, uint32_t i)
 			m->rcpts[i].state = RCPT_FAILED;
 }
 
-/* What is to be told of delays is told in this transaction, or to nobody.
+/* What is to be told of delays is told in this transaction, or to nobody, also of
+ * those whose envelope has just said that nobody wants to know.
  * ${end}: the first recipient that is not told of. */
 static void
 note_warnings(const struct queue *q, struct queue_message *m, uint32_t end)
@@ -292,8 +293,9 @@ note_warnings(const struct queue *q, struct queue_message *m, uint32_t end)
 	uint32_t i;
 
 	for (i = 0; i < end; i++)
-		m->rcpts[i].warned |= (unsigned char)
-		    queue_warning(q, m, &m->rcpts[i]);
+		if (m->rcpts[i].state == RCPT_FAILED)
+			m->rcpts[i].warned |= (unsigned char)
+			    queue_warning_passed(q, m, &m->rcpts[i]);
 }
 
 /* All reports about ${m}.  Return 0, or -1 with errno: those it has not told of are

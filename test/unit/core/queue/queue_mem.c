@@ -712,7 +712,8 @@ mem_put_row(uint64_t id, int64_t next_attempt)
 {
 	const struct deferred_row row = { .id = id, .sender = "a@b.test",
 		.rcpt = "b@x.test", .transport = "near", .last_error = "",
-		.attempts = 1, .next_attempt = next_attempt };
+		.attempts = 1, .next_attempt = next_attempt,
+		.since = (int64_t)((id >> 12) / 1000000) };
 
 	put_row(new_row(), &row);
 }

@@ -1,6 +1,7 @@
 /* A world of next hops that fail, stall and recover, for virtual days: no message
  * is lost, forgotten, or tried too often, and each ends: it is delivered, or its
- * sender is told once, in its time.  Each seed is another world; MAILMILL_WORLDS
+ * sender is told once, in its time; and once in between that it is delayed, whether
+ * it was tried, waits for its turn, or is given back untried each time.  Each seed is another world; MAILMILL_WORLDS
  * says how many.
  *
  * The queue process is killed at times, and at others the machine crashes.  What a
@@ -27,6 +28,7 @@
 #define HOPS		6
 #define ALIVE		0	/* it answers at all times */
 #define DEAD		1	/* never, in a world with failures */
+#define PUT_OFF		2	/* the same: agents try nothing for it */
 #define PERSONS		1500	/* mails of them */
 #define MAILINGS	4
 #define MAILING		150	/* mails, for one hop */
@@ -38,9 +40,11 @@
 #define RETRY_MS	(60 * 1000LL)
 #define MAX_RETRY_S	(4 * 3600)
 #define LIFETIME_MS	(DAY_MS / 2)	/* in a world with failures */
+#define WARNING_MS	(3 * 3600 * 1000LL)	/* the same */
+#define SOON_MS		(QUEUE_REST_MAX_MS + 15 * 60 * 1000)	/* in which a hop is probed */
 
 /* What a hop does at a time */
-enum mood { UP, SLOW, REFUSES, STALLS, GREYLISTS, MOODS };
+enum mood { UP, SLOW, REFUSES, STALLS, GREYLISTS, LATER, MOODS };
 
 struct hop {
 	char		 name[8];
@@ -49,23 +53,25 @@ struct hop {
 	size_t		 ntries;	/* since the mood began, but for what was sent before */
 	size_t		 ndeaths;	/* of agents, since then */
 	size_t		 nlist, nperson; /* tries of new mail: of mailings, of persons */
+	size_t		 nlater;	/* that were none, so far */
 };
 
 struct mail {
 	unsigned int	 hop;
 	int64_t		 came_ms, done_ms, told_ms;
 	int64_t		 expires_ms;	/* when the last attempt is */
+	int64_t		 warned_ms;	/* when there is one, and its sender is told */
 	int64_t		 tried_ms;	/* when it last failed; 0: it may be tried at once */
 	bool		 is_busy;	/* an agent has it */
 	bool		 is_refused;	/* the hop does not want it */
 	bool		 is_list;	/* it is of a mailing */
-	size_t		 nlist, nperson; /* of its hop when it came */
+	size_t		 nlist, nperson, nlater; /* of its hop when it came */
 	unsigned int	 deaths;	/* of agents, when it came */
 	bool		 is_unsure;	/* it was delivered, and that may have been forgotten */
 	bool		 is_repeated;	/* an agent may have had it before */
 	bool		 has_failed;	/* that is its last result */
 	unsigned int	 turn;		/* in which its last result came; 0: none has */
-	unsigned int	 ntries, ntold;
+	unsigned int	 ntries, ntold, ndelayed;
 	unsigned int	 nfailed;	/* attempts of which the queue knows that */
 };
 
@@ -75,6 +81,7 @@ struct work {			/* of the agent */
 	int64_t		 end_ms;
 	int		 errnum;
 	unsigned int	 flags;
+	bool		 was_repeated;	/* the mail, before */
 };
 
 static struct qf f;
@@ -111,8 +118,8 @@ change_moods(void)
 	for (h = hops + 1; h < hops + HOPS; h++) {
 		if (now() < END_MS && now() < h->until_ms)
 			continue;
-		if (has_failures && h == hops + DEAD) {
-			h->mood = REFUSES;
+		if (has_failures && (h == hops + DEAD || h == hops + PUT_OFF)) {
+			h->mood = h == hops + DEAD ? REFUSES : LATER;
 			continue;
 		}
 		h->mood = now() < END_MS ? (enum mood)below(MOODS) : UP;
@@ -134,11 +141,14 @@ arrive(unsigned int hop, bool is_list)
 	m->is_list = is_list;
 	m->nlist = hops[hop].nlist;
 	m->nperson = hops[hop].nperson;
+	m->nlater = hops[hop].nlater;
 	m->deaths = deaths;
 	m->came_ms = now();
 	/* it counts in seconds */
 	m->expires_ms = has_failures ?
 	    now() - f.now.tv_usec / 1000 + LIFETIME_MS : INT64_MAX;
+	m->warned_ms = has_failures ?
+	    m->expires_ms - LIFETIME_MS + WARNING_MS : INT64_MAX;
 	m->is_refused = has_failures && below(10) == 0;
 	snprintf(text, sizeof(text), "m%zu@%s.hop", nmails++,
 	    hops[m->hop].name);
@@ -150,19 +160,34 @@ arrive(unsigned int hop, bool is_list)
 static void
 told(const char *text)
 {
+	const char *at, *outcome;
 	struct mail *m;
-	const char *at;
 
 	for (at = text; (at = strstr(at, "rcpt=m")) != NULL; at++) {
 		m = &mails[strtoul(at + strlen("rcpt=m"), NULL, 10)];
+		outcome = strstr(at, "outcome=");
+		cr_assert_not_null(outcome);
+		if (atoi(outcome + strlen("outcome=")) == QUEUE_WAITS) {
+			cr_assert_geq(now() - m->came_ms, WARNING_MS - 1000);
+			cr_assert_lt(now() - m->came_ms, WARNING_MS + SOON_MS);
+			m->ndelayed++;
+			continue;
+		}
 		m->ntold++;
 		m->told_ms = now();
 	}
 }
 
+/* Has ${ms} come since ${m} was last tried? */
+static bool
+has_passed(const struct mail *m, int64_t ms)
+{
+	return now() >= ms && m->tried_ms < ms;
+}
+
 /* May ${m} be tried now?  After a failure it waits, each time for longer (a next
  * attempt is at a whole second, so up to one earlier), but that its last attempt is
- * when it expires. */
+ * when it expires, and one is before its sender is told of the delay. */
 static void
 check_try(const struct mail *m, const struct job *job)
 {
@@ -178,7 +203,7 @@ check_try(const struct mail *m, const struct job *job)
 	cr_assert(job->is_repeated || !m->is_repeated, "mail %zu of hop %u: "
 	    "the agent is not told that it may have it", m - mails, m->hop);
 	cr_assert(m->tried_ms == 0 || waited >= wait ||
-	    (now() >= m->expires_ms && m->tried_ms < m->expires_ms),
+	    has_passed(m, m->expires_ms) || has_passed(m, m->warned_ms),
 	    "mail %zu of hop %u: again after %lld ms, not %lld", m - mails,
 	    m->hop, (long long)waited, (long long)wait);
 }
@@ -196,12 +221,35 @@ check_turn(const struct mail *m)
 		return;
 	h->nlist += m->is_list;
 	h->nperson += !m->is_list;
-	if (m->is_list || m->ntries > 0 || m->deaths != deaths || !are_apart)
+	if (m->is_list || m->ntries > 0 || m->deaths != deaths || !are_apart ||
+	    m->nlater != h->nlater)
 		return;
 	noverlaps += n > 0;
 	cr_assert_leq(n, QUEUE_QUANTUM * (1 + nbefore / QUEUE_QUANTUM),
 	    "mail %zu of hop %u: behind %zu of a mailing and %zu others",
 	    m - mails, m->hop, n, nbefore);
+}
+
+/* What comes of ${w}, in which ${h} gets ${m} */
+static void
+decide(const struct hop *h, const struct mail *m, struct work *w)
+{
+	w->end_ms = now() + below(200);
+	if (h->mood == SLOW)
+		w->end_ms += 2000 + below(20000);
+	else if (h->mood == REFUSES || h->mood == STALLS) {
+		w->end_ms += h->mood == STALLS ? 300 * 1000 : 0;
+		w->errnum = ECONNREFUSED;
+		w->flags = JOB_TARGET;
+	} else if (h->mood == LATER) {
+		w->errnum = EAGAIN;
+		w->flags = JOB_LATER_IN(below(20000));
+	} else if (h->mood == GREYLISTS && m->ntries < 3)
+		w->errnum = EAGAIN;
+	else if (m->is_refused) {
+		w->errnum = EACCES;
+		w->flags = JOB_REFUSED;
+	}
 }
 
 /* The agent begins with its jobs. */
@@ -228,22 +276,11 @@ begin_work(void)
 		h = &hops[m->hop];
 		check_try(m, &f.jobs[i].job);
 		check_turn(m);
+		w->was_repeated = m->is_repeated;
 		m->is_busy = m->is_repeated = true;
 		m->ntries++;
 		h->ntries++;
-		w->end_ms = now() + below(200);
-		if (h->mood == SLOW)
-			w->end_ms += 2000 + below(20000);
-		else if (h->mood == REFUSES || h->mood == STALLS) {
-			w->end_ms += h->mood == STALLS ? 300 * 1000 : 0;
-			w->errnum = ECONNREFUSED;
-			w->flags = JOB_TARGET;
-		} else if (h->mood == GREYLISTS && m->ntries < 3)
-			w->errnum = EAGAIN;
-		else if (m->is_refused) {
-			w->errnum = EACCES;
-			w->flags = JOB_REFUSED;
-		}
+		decide(h, m, w);
 	}
 	f.njobs = 0;
 }
@@ -268,6 +305,29 @@ arrive_some(void)
 		arrive(hop, true);
 }
 
+static void
+note_result(struct mail *m, const struct work *w)
+{
+	m->turn = turn;
+	m->has_failed = w->errnum != 0;
+	if (w->errnum == 0) {
+		m->done_ms = now();
+		m->is_unsure = false;
+	} else {
+		m->tried_ms = now();
+		m->nfailed++;
+	}
+}
+
+/* ${m} was not tried: it waits as before, in front of others. */
+static void
+put_off(struct mail *m, const struct work *w)
+{
+	m->is_repeated = w->was_repeated;
+	m->ntries--;
+	hops[m->hop].nlater++;
+}
+
 /* It has ended with some; return how many. */
 static unsigned int
 end_work(void)
@@ -286,15 +346,11 @@ end_work(void)
 		work[i] = work[--nwork];
 		m = &mails[w.mail];
 		m->is_busy = false;
-		m->turn = turn;
-		m->has_failed = w.errnum != 0;
-		nresults++;
-		if (w.errnum == 0) {
-			m->done_ms = now();
-			m->is_unsure = false;
-		} else {
-			m->tried_ms = now();
-			m->nfailed++;
+		if ((w.flags & JOB_LATER) != 0)
+			put_off(m, &w);
+		else {
+			note_result(m, &w);
+			nresults++;
 		}
 		qf_done_with(&f, w.agent, w.job, w.errnum, w.flags);
 	}
@@ -404,12 +460,21 @@ static void
 check_end(uint64_t seed, size_t i)
 {
 	const struct mail *m = &mails[i];
+	int64_t ended_ms;
 
 	cr_assert(m->ntold == 0 ? m->done_ms != 0 : m->ntold == 1 &&
 	    (m->done_ms == 0 || m->is_unsure), "seed %llu: mail %zu of hop %u "
 	    "was delivered at %lld and reported %u times, after %u tries",
 	    (unsigned long long)seed, i, m->hop, (long long)m->done_ms,
 	    m->ntold, m->ntries);
+	ended_ms = m->ntold > 0 ? m->told_ms : m->done_ms;
+	if (has_failures)
+		cr_assert(m->ndelayed == (ended_ms - m->came_ms > WARNING_MS +
+		    SOON_MS) || (m->ndelayed < 2 &&
+		    ended_ms - m->came_ms >= WARNING_MS - 1000),
+		    "seed %llu: mail %zu of hop %u ends after %lld s, and is "
+		    "delayed %u times", (unsigned long long)seed, i, m->hop,
+		    (long long)(ended_ms - m->came_ms) / 1000, m->ndelayed);
 	if (m->ntold == 0)
 		return;
 	/* it counts in seconds */
@@ -417,8 +482,10 @@ check_end(uint64_t seed, size_t i)
 	    "seed %llu: mail %zu of hop %u is given up %lld ms early",
 	    (unsigned long long)seed, i, m->hop,
 	    (long long)(LIFETIME_MS - m->told_ms + m->came_ms));
-	cr_assert_lt(m->told_ms - m->came_ms, LIFETIME_MS +
-	    QUEUE_REST_MAX_MS + 15 * 60 * 1000, "seed %llu: mail %zu of hop %u "
+	/* what is put off may have an attempt yet, after each kill */
+	cr_assert_lt(m->told_ms - m->came_ms, LIFETIME_MS + SOON_MS +
+	    (hops[m->hop].nlater > 0 ? LIFETIME_MS + 60000 : 0),
+	    "seed %llu: mail %zu of hop %u "
 	    "is given up %lld s late", (unsigned long long)seed, i, m->hop,
 	    (long long)(m->told_ms - m->came_ms - LIFETIME_MS) / 1000);
 }
@@ -473,8 +540,10 @@ worlds(uint64_t usual)
 		f.config.store = &mem_ops;
 		f.config.folder = NULL;
 		f.config.queue_dirfd = f.config.incoming_dirfd = -1;
-		if (has_failures)
+		if (has_failures) {
 			f.config.lifetime_s = LIFETIME_MS / 1000;
+			f.config.warning_s = WARNING_MS / 1000;
+		}
 		f.config.max_retry_s = MAX_RETRY_S;
 		mem.told = told;
 		random_state = seed * 2654435761U + 1;
@@ -488,7 +557,7 @@ worlds(uint64_t usual)
 
 Test(queue_world, every_message_ends_and_none_is_tried_too_often)
 {
-	worlds(2);
+	worlds(3);
 }
 
 Test(queue_world, what_cannot_be_delivered_comes_back_once_and_in_its_time)
