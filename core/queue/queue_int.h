@@ -249,7 +249,7 @@ queue_target_is_slow(const struct queue *q, const struct queue_target *t)
 static inline bool
 queue_target_is_far(const struct queue *q, const struct queue_target *t)
 {
-	return t->rate_ms > q->now_ms + QUEUE_SLOW_MS;
+	return queue_target_begins_ms(t) > q->now_ms + QUEUE_SLOW_MS;
 }
 
 static inline int64_t

@@ -231,7 +231,7 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 	struct queue_message *m = job->message;
 	struct queue_rcpt *r = &m->rcpts[job->rcpt];
 
-	queue_target_back(q, r->target, job->ticket);
+	queue_target_back(q, r->target, job->ticket, !is_repeated);
 	job_end(q, job);
 	if (r->is_on_hold) {
 		hold(q, m, r);

@@ -135,16 +135,18 @@ see_timed(struct queue *q, struct queue_target *t)
 	    !(park(q, t, QUEUE_NEW, 0) && park(q, t, QUEUE_DUE, 0)))
 		next = q->now_ms;
 	if (t->later_ms > 0)
-		t->rate_ms = MAX(t->rate_ms, q->now_ms + t->later_ms);
+		t->off_ms = MAX(t->off_ms, q->now_ms + t->later_ms);
 	t->later_ms = 0;
 	if (t->rate_ms <= q->now_ms)
 		t->rate_ms = 0;
-	else
-		next = MIN(next, t->rate_ms);
+	if (t->off_ms <= q->now_ms)
+		t->off_ms = 0;
+	if (queue_target_begins_ms(t) != 0)
+		next = MIN(next, queue_target_begins_ms(t));
 	if (t->is_resting && t->rest_ms > q->now_ms)
 		next = MIN(next, t->rest_ms);
 	queue_target_see(q, t);
-	if (t->is_resting || t->rate_ms != 0)
+	if (t->is_resting || queue_target_begins_ms(t) != 0)
 		return next;
 	TAILQ_REMOVE(&q->targets.timed, t, timed);
 	t->is_timed = false;

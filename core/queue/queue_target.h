@@ -126,7 +126,8 @@ struct queue_target {
 	uint32_t	 nresults, nlast; /* in this and the last QUEUE_SLOW_MS */
 	int64_t		 heard_ms;	/* when it answered last; 0: never */
 	int64_t		 rest_ms;	/* it rests until then; 0: from the next pass on */
-	int64_t		 rate_ms;	/* it may have nothing before; 0: it may */
+	int64_t		 rate_ms;	/* it may have nothing before, by its own rate; 0: it may */
+	int64_t		 off_ms;	/* the same, since an agent has said so */
 	uint32_t	 later_ms;	/* nor for so long from the next pass on */
 	int64_t		 max_rest_s;	/* the least of its routes' longest intervals; 0: not known */
 	unsigned int	 max_rate;	/* messages a minute; 0: no bound */
@@ -152,6 +153,13 @@ static inline bool
 queue_target_is_plain(const struct queue_target *t)
 {
 	return t->text[0] == '\0';
+}
+
+/* By when it may have something again, by its rate and what agents say; 0: it may */
+static inline int64_t
+queue_target_begins_ms(const struct queue_target *t)
+{
+	return t->rate_ms > t->off_ms ? t->rate_ms : t->off_ms;
 }
 
 /* Of all targets */
@@ -257,7 +265,8 @@ struct queue_ticket {
 /* queue_target_sent(q, t, class, is_first): An agent has one more job for it, the
  * first of a message or one more of the same.  Return the ticket, for the end of
  * that job.
- * queue_target_back(q, t, ticket): The agent has not done it, which waits again.
+ * queue_target_back(q, t, ticket, is_unsent): The agent has not done it, which waits
+ * again; ${is_unsent}: nor has it begun.
  * queue_target_later(q, t, ms): It has said that ${t} gets nothing for ${ms}; to be
  * called before queue_target_back().
  * queue_target_result(q, t, ticket, result, why): It has done it, or tried;
@@ -272,7 +281,7 @@ enum queue_result {
 struct queue_ticket queue_target_sent(struct queue *q,
     struct queue_target *t, enum queue_class class, bool is_first);
 void queue_target_back(struct queue *q, struct queue_target *t,
-    struct queue_ticket ticket);
+    struct queue_ticket ticket, bool is_unsent);
 void queue_target_later(struct queue *q, struct queue_target *t, uint32_t ms);
 void queue_target_result(struct queue *q, struct queue_target *t,
     struct queue_ticket ticket, enum queue_result result, const char *why);

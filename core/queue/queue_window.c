@@ -49,7 +49,7 @@ may_have(const struct queue *q, const struct queue_target *t,
 {
 	if (queue_target_is_plain(t))
 		return true;
-	if (t->rate_ms > q->now_ms || t->later_ms > 0)
+	if (queue_target_begins_ms(t) > q->now_ms || t->later_ms > 0)
 		return false;
 	if (t->is_resting)
 		return may_probe(q, t);
@@ -180,15 +180,28 @@ queue_target_sent(struct queue *q, struct queue_target *t,
 	return ticket;
 }
 
+/* It was not sent after all: its part of the rate is the next one's. */
+static void
+give_rate_back(struct queue_target *t)
+{
+	uint64_t need = TOKENS * 1000;
+
+	t->rate.level = MIN(t->rate.level + need, t->rate.room);
+	if (t->rate.level >= need)
+		t->rate_ms = 0;
+}
+
 void
 queue_target_back(struct queue *q, struct queue_target *t,
-    struct queue_ticket ticket)
+    struct queue_ticket ticket, bool is_unsent)
 {
 	if (queue_target_is_plain(t))
 		return;
 	t->nsent[ticket.class] -= ticket.is_counted;
 	if (t->stream != NULL && ticket.is_counted)
-		queue_stream_over(q, t->stream, true);
+		queue_stream_over(q, t->stream, is_unsent);
+	if (t->max_rate != 0 && ticket.is_counted && is_unsent)
+		give_rate_back(t);
 	if (ticket.epoch == t->epoch)
 		t->is_probing = false;
 	queue_target_see(q, t);
@@ -198,7 +211,7 @@ void
 queue_target_later(struct queue *q, struct queue_target *t, uint32_t ms)
 {
 	/* what was sent together comes back together */
-	if (t->later_ms == 0 && t->rate_ms <= q->now_ms) {
+	if (t->later_ms == 0 && t->off_ms <= q->now_ms) {
 		t->window = t->threshold = MAX(t->window / 2, 1);
 		t->credit = 0;
 	}
@@ -292,7 +305,7 @@ queue_target_result(struct queue *q, struct queue_target *t,
 	if (queue_target_is_plain(t))
 		return;
 	if (result == TARGET_UNASKED) {
-		queue_target_back(q, t, ticket);
+		queue_target_back(q, t, ticket, true);
 		return;
 	}
 	t->nsent[ticket.class] -= ticket.is_counted;
@@ -357,7 +370,7 @@ slow_places(const struct queue *q, const struct queue_target *t,
 	    free <= QUEUE_PLACES_LEAST)
 		return 0;
 	/* it has to wait with what it has already */
-	if (t->rate_ms > q->now_ms && t->nplaces[class] > 0)
+	if (queue_target_begins_ms(t) > q->now_ms && t->nplaces[class] > 0)
 		return 0;
 	return nslow >= QUEUE_PLACES_FEW ? 1 :
 	    1 + (QUEUE_PLACES_FEW - nslow) / 4;

@@ -625,6 +625,58 @@ Test(queue_target, a_rate_is_kept)
 	cr_assert_leq(n, 1110, "%zu", n);
 }
 
+/* One message a minute; the next is not sent yet. */
+static void
+begin_slow_rate(void)
+{
+	qt.hop_rate = 1;
+	qt_mail("x@a.hop", 3);
+	qf_pass(&qt, 10);
+	cr_assert_eq(qt_finish_all("x@a.hop", 0, 0), 1);
+	qf_pass(&qt, 50 * 1000);
+	cr_assert_eq(qt.njobs, 0);
+}
+
+/* There was no room for it in the channel. */
+Test(queue_target, what_no_agent_takes_does_not_count_for_the_rate)
+{
+	begin_slow_rate();
+	qt.is_deaf = true;
+	qf_pass(&qt, 15 * 1000);
+	cr_assert_eq(qt.njobs, 0);
+	qt.is_deaf = false;
+	qf_pass(&qt, 2 * QUEUE_AGAIN_MS);
+	cr_expect_eq(qt.njobs, 1);
+	qf_pass(&qt, 50 * 1000);
+	cr_expect_eq(qt.njobs, 1, "but what was taken does");
+}
+
+Test(queue_target, what_an_agent_had_that_is_dead_does)
+{
+	begin_slow_rate();
+	qf_pass(&qt, 15 * 1000);
+	cr_assert_eq(qt.njobs, 1);
+	queue_agent_gone(qt.q, qt_relay);
+	qt.njobs = 0;
+	cr_assert_eq(queue_agent_add(qt.q, QF_RELAY, &qt_relay), 0);
+	qf_pass(&qt, 50 * 1000);
+	cr_expect_eq(qt.njobs, 0, "it may have been sent");
+	qf_pass(&qt, 15 * 1000);
+	cr_expect_eq(qt.njobs, 1);
+}
+
+/* The time that it has said counts all the same. */
+Test(queue_target, what_an_agent_gives_back_does_not)
+{
+	begin_slow_rate();
+	qf_pass(&qt, 15 * 1000);
+	cr_assert_eq(qt_finish_all("x@a.hop", EAGAIN, JOB_LATER_IN(5000)), 1);
+	qf_pass(&qt, 4900);
+	cr_expect_eq(qt.njobs, 0);
+	qf_pass(&qt, 200);
+	cr_expect_eq(qt.njobs, 1);
+}
+
 /* It is no attempt: nothing is written down, and what comes first goes first. */
 Test(queue_target, an_agent_may_say_that_a_target_gets_nothing_for_some_time)
 {
