@@ -194,7 +194,8 @@ log_deferred(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r, bool is_stuck)
 {
 	char id[SPOOL_ID_TEXT + 1];
-	int64_t wait_s = is_stuck ? queue_retry_ms(q->config.retry_s,
+	bool is_new = queue_class(m) == QUEUE_NEW;
+	int64_t wait_s = is_stuck && is_new ? queue_retry_ms(q->config.retry_s,
 	    q->config.max_retry_s, r->attempts + 1) / 1000 :
 	    queue_next_s(q, m, r) - q->wall_ms / 1000;
 
@@ -203,7 +204,8 @@ log_deferred(const struct queue *q, const struct queue_message *m,
 	log_event(LOG_LEVEL_WARNING, "deferred",
 	    "id=%s rcpt=%s attempts=%u next_s=%lld kept_in=%s error=%s", id,
 	    r->rcpt, r->attempts + 1, (long long)wait_s,
-	    is_stuck ? "segment" : "deferred", queue_rcpt_error(r));
+	    !is_stuck ? "deferred" : is_new ? "segment" : "memory",
+	    queue_rcpt_error(r));
 }
 
 /* One that is due was parked before: that is no news. */
@@ -251,7 +253,7 @@ stored(struct queue *q, struct queue_message *m,
 		    r->outcome == QUEUE_WAITS)
 			log_parked(q, m, r);
 		else if (r->state == RCPT_FAILED && !r->is_held &&
-		    !r->is_alias && r->outcome == QUEUE_WAITS)
+		    !r->is_alias && r->outcome == QUEUE_WAITS && !r->is_logged)
 			log_deferred(q, m, r, false);
 		else if (r->state == RCPT_OK && queue_has_failed(r))
 			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
@@ -275,19 +277,34 @@ log_hold_lost(const struct queue_message *m, const struct queue_rcpt *r)
 	    "then put it on hold again");
 }
 
-/* Was ${r}, of a deferred message, delivered, but the store does not know? */
+/* Was ${r}, of a deferred message, tried, but the store does not know what has become
+ * of that?  One that was parked, or has no target, was not. */
 static bool
 is_to_be_noted(const struct queue_message *m, const struct queue_rcpt *r)
 {
-	return m->place.file == NULL && !r->is_alias &&
-	    (queue_has_succeeded(r) || (r->state == RCPT_OK &&
-	    r->outcome == QUEUE_WAITS));
+	if (m->place.file != NULL || r->is_alias || r->is_held)
+		return false;
+	return r->state == RCPT_OK || r->outcome != QUEUE_WAITS ||
+	    (r->target != NULL && !r->is_parked);
+}
+
+/* Say that ${r} has failed, unless that was said when it could not be stored before. */
+static void
+log_stuck(const struct queue *q, const struct queue_message *m,
+    struct queue_rcpt *r)
+{
+	if (r->state != RCPT_FAILED || r->is_held || r->is_parked ||
+	    r->is_logged || queue_has_succeeded(r) ||
+	    (queue_class(m) == QUEUE_DUE && r->outcome != QUEUE_WAITS))
+		return;
+	log_deferred(q, m, r, true);
+	r->is_logged = true;
 }
 
 /* The store cannot be written.  A record stays where it is, and is tried again
- * from there; a row stays as it was, and is due soon.  But one of a recipient that
- * has the message would bring it there again: that it is to go stays in memory until
- * it can be noted. */
+ * from there; a row stays as it was, and is due soon.  But it would bring the message
+ * again to one that has it, and to one that has just said that it does not take it:
+ * what has become of an attempt stays in memory until it can be noted. */
 static void
 not_stored(struct queue *q, struct queue_message *m)
 {
@@ -298,9 +315,7 @@ not_stored(struct queue *q, struct queue_message *m)
 		r = &m->rcpts[i];
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
-		if (r->state == RCPT_FAILED && !r->is_held && !r->is_parked &&
-		    !queue_has_succeeded(r))
-			log_deferred(q, m, r, true);
+		log_stuck(q, m, r);
 		if (is_to_be_noted(m, r)) {
 			m->is_unstored = true;
 			continue;

@@ -79,6 +79,7 @@ struct queue_rcpt {
 	bool		 is_parked : 1;	/* until the target takes it: not failed */
 	bool		 is_alias : 1;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
 	bool		 is_refused : 1; /* it is no use to try again */
+	bool		 is_logged : 1;	/* that it has failed: its row could not be written since */
 	bool		 is_gathered : 1; /* its outcome is that of an attempt before: no report waits for others */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
@@ -165,7 +166,7 @@ struct queue {
 	LIST_HEAD(, queue_message) buckets[QUEUE_BUCKETS];
 	struct queue_targets targets;
 	struct queue_messages settle;
-	struct queue_messages unstored;	/* deferred ones of which something was delivered that the store could not note: they stay, or it would be delivered again */
+	struct queue_messages unstored;	/* deferred ones of which the store could not note what has become of an attempt: they stay, or that would be made again */
 	struct {
 		size_t	 nmessages, nfiles, memory;
 	} held[QUEUE_CLASSES];
