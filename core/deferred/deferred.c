@@ -198,9 +198,11 @@ deferred_open(const char *folder, int dirfd)
 		goto err1;
 	if (open_all(d, path) == 0)
 		return d;
-	if (errno == EBADMSG && mark_rebuild(d) == 0 && set_aside(d) == 0 &&
-	    open_all(d, path) == 0)
-		return d;
+	if (errno == EBADMSG && mark_rebuild(d) == 0 && set_aside(d) == 0) {
+		d->is_damaged = false;
+		if (open_all(d, path) == 0)
+			return d;
+	}
 err1:
 	saved = errno;
 	deferred_free(d);
@@ -217,6 +219,15 @@ deferred_check(struct deferred *d, unsigned int limit)
 		(void)mark_rebuild(d);
 	errno = saved;
 	return rc;
+}
+
+bool
+deferred_is_damaged(struct deferred *d)
+{
+	/* the next one may not come to what was found here before it has begun */
+	if (d->is_damaged && !d->is_set_aside)
+		d->is_set_aside = mark_rebuild(d) == 0 && set_aside(d) == 0;
+	return d->is_damaged;
 }
 
 void

@@ -80,6 +80,11 @@ void deferred_free(struct deferred *d);		/* NULL does nothing */
  * again later. */
 int deferred_check(struct deferred *d, unsigned int limit);
 
+/* deferred_is_damaged(d): Has any of the other calls found that the database is damaged?
+ * Then it is renamed, and the next deferred_open() makes it again from the files; until
+ * deferred_free() nothing of it is to be believed. */
+bool deferred_is_damaged(struct deferred *d);
+
 /* deferred_begin(d), deferred_commit(d), deferred_rollback(d): One transaction
  * for many rows; commit flushes to the disk.  0, or -1 with errno; a commit
  * that failed has been rolled back. */

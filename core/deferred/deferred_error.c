@@ -103,6 +103,7 @@ deferred_failed(struct deferred *d, int rc, const char *what)
 		    DEFERRED_DB, what, d->db != NULL ? sqlite3_errmsg(d->db) :
 		    strerror(errnum));
 	d->last_logged = errnum;
+	d->is_damaged = d->is_damaged || errnum == EBADMSG;
 	errno = errnum;
 	return -1;
 }

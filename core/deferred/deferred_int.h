@@ -51,6 +51,8 @@ struct deferred {
 	int64_t		 tls_day;
 	int64_t		 tls_ndomains, tls_nrows;
 	int		 last_logged;	/* errno of the failure last logged */
+	bool		 is_damaged;	/* a statement has found that */
+	bool		 is_set_aside;	/* so its file has another name */
 };
 
 /* core/deferred/deferred_error.c

@@ -1,6 +1,7 @@
 /* The check of the files of deferred messages, which begins when the store is opened:
  * see deferred_check().
- * Owns: how fast it goes on, what is done about what it finds.
+ * Owns: how fast it goes on, what is done about what it finds; and about damage that
+ * shows later.
  * It is done between the other work of a pass: no file is about to get its row then. */
 
 #include <errno.h>
@@ -20,11 +21,6 @@ queue_check(struct queue_spool *sp)
 		queue_room_tell(sp);
 	} else if (errno == EBADMSG) {
 		sp->check_ms = INT64_MAX;
-		sp->is_damaged = true;
-		log_errx("deferred-damaged", "folder=%s effect=%s",
-		    sp->config.folder, "the queue process ends, and the next "
-		    "one makes the database again from the files in "
-		    "deferred/");
 	} else {
 		sp->check_ms = sp->now_ms + QUEUE_CHECK_AGAIN_MS;
 		log_warn("deferred-check", "folder=%s effect=%s",
@@ -32,4 +28,16 @@ queue_check(struct queue_spool *sp)
 		    "stay, and spool_quota goes by what was counted before; "
 		    "tried again in half a minute");
 	}
+}
+
+bool
+queue_is_damaged(struct queue_spool *sp)
+{
+	if (sp->is_damaged || !deferred_is_damaged(sp->deferred))
+		return sp->is_damaged;
+	sp->is_damaged = true;
+	log_errx("deferred-damaged", "folder=%s effect=%s", sp->config.folder,
+	    "the queue process ends, and the next one makes the database "
+	    "again from the files in deferred/");
+	return true;
 }

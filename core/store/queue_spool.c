@@ -138,7 +138,7 @@ spool_end(void *store)
 		;
 	if (rc == -1)
 		queue_log_failed(sp, "acklog-write");
-	if (sp->is_damaged)
+	if (queue_is_damaged(sp))
 		return -1;
 	/* is there work that has to be looked at more often? */
 	if (sp->nheld > 0 || sp->nbodies > 0 ||
@@ -246,9 +246,8 @@ is_kept(struct queue_spool *sp, const struct queue_place *place,
 }
 
 static int
-spool_keep(void *store, struct queue_place *place)
+keep(struct queue_spool *sp, struct queue_place *place)
 {
-	struct queue_spool *sp = store;
 	struct queue_segment *seg = segment_of(place);
 	struct spool_damage damage;
 	struct spool_view view;
@@ -276,6 +275,18 @@ spool_keep(void *store, struct queue_place *place)
 		    &place->origin, seg->fd, body_fd);
 	} while (rc == -1 && queue_room_make(sp));
 	fileio_close(body_fd);
+	return rc;
+}
+
+static int
+spool_keep(void *store, struct queue_place *place)
+{
+	struct queue_spool *sp = store;
+	int rc = keep(sp, place);
+
+	/* the message is as it was, it is the database that cannot be read */
+	if (rc == -1 && errno == EBADMSG)
+		errno = queue_is_damaged(sp) ? EIO : EBADMSG;
 	return rc;
 }
 

@@ -342,8 +342,11 @@ void queue_body_keep(struct queue_spool *sp, uint64_t id);
 
 /* core/store/queue_check.c
  * queue_check(sp): When check_ms has come: go on with the check of the files of
- * deferred messages, deferred_check(); set check_ms, or is_damaged. */
+ * deferred messages, deferred_check(); set check_ms.
+ * queue_is_damaged(sp): Has something found that the database is damaged?  Then set
+ * is_damaged: the queue ends. */
 void queue_check(struct queue_spool *sp);
+bool queue_is_damaged(struct queue_spool *sp);
 
 /* core/store/queue_sweep.c
  * queue_sweep(sp): When sweep_ms has come: begin a sweep, or do the next step

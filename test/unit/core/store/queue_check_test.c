@@ -137,3 +137,80 @@ Test(queue_check, a_database_that_is_damaged_ends_the_queue)
 	cr_expect_not(qf_exists(&f, f.folder, "deferred.rebuild"));
 	qf_pass(&f, 100);
 }
+
+/* A deferred message is due, and an agent has it when the database is damaged. */
+static void
+damage_under_job(void)
+{
+	qf_segment(&f, &s, 1);
+	qf_mail(&s, QF_ID(1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 61000);
+	cr_assert_eq(f.njobs, 1);
+	ds_damage_in(f.path);
+}
+
+/* Nothing could be written there, and no mail that is due be read, until somebody
+ * restarts the server. */
+Test(queue_check, damage_that_a_result_meets_ends_the_queue)
+{
+	damage_under_job();
+	qf_finish(&f, EACCES);
+	cr_expect_eq(queue_pass(f.q, &f.now, f.ms), -1);
+	cr_expect(qf_exists(&f, f.folder, "deferred.rebuild"));
+	cr_expect_not(qf_exists(&f, f.folder, "deferred.db"));
+	qf_close(&f);
+	qf_open(&f);
+	cr_expect_not(qf_exists(&f, f.folder, "deferred.rebuild"));
+	qf_pass(&f, 100);
+	cr_expect_eq(f.njobs, 1, "it is tried again");
+	qf_finish(&f, 0);
+	qf_pass(&f, 100);
+	cr_expect_eq(qf_listed(&f), 0);
+}
+
+Test(queue_check, damage_that_is_met_when_mail_is_due_ends_the_queue)
+{
+	int ms, due = 0;
+
+	damage_under_job();
+	queue_agent_gone(f.q, f.agent);
+	qf_mail(&s, QF_ID(2));
+	qf_committed(&f, &s, false);
+	for (ms = 0; ms < 60000 && due != -1; ms += 1000) {
+		f.now.tv_sec++;
+		f.ms += 1000;
+		due = queue_pass(f.q, &f.now, f.ms);
+	}
+	cr_expect_eq(due, -1);
+}
+
+/* It is not the message that is damaged: it stays in its segment. */
+Test(queue_check, damage_that_a_new_message_meets_loses_nothing)
+{
+	size_t i, n = 0;
+
+	damage_under_job();
+	queue_agent_gone(f.q, f.agent);
+	f.njobs = 0;
+	cr_assert_eq(queue_agent_add(f.q, 0, &f.agent), 0);
+	qf_mail(&s, QF_ID(2));
+	qf_committed(&f, &s, false);
+	(void)queue_pass(f.q, &f.now, f.ms);
+	cr_assert_geq(f.njobs, 1);
+	qf_finish(&f, EACCES);
+	cr_expect_eq(queue_pass(f.q, &f.now, f.ms), -1);
+	qf_close(&f);
+	qf_open(&f);
+	qf_committed(&f, &s, false);
+	for (i = 0; i < 200 && n < 2; i++) {
+		qf_pass(&f, 1000);
+		n += f.njobs;
+		qf_finish(&f, 0);
+	}
+	cr_expect_eq(n, 2, "%zu", n);
+	qf_pass(&f, 100);
+	cr_expect_eq(qf_listed(&f), 0);
+}
