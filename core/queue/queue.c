@@ -145,7 +145,10 @@ queue_pass(struct queue *q, const struct timeval *now, int64_t ms)
 	q->nloaded = 0;
 	q->store_ops->begin(q->store, ms);
 	queue_targets_run(q);
-	queue_settle(q);
+	/* if it may be written again, mail is read first: a failure would put that
+	 * off, again and again */
+	if (!q->is_failing || q->store_ms > q->now_ms)
+		queue_settle(q);
 	queue_starts_run(q);
 	queue_load_due(q);
 	queue_load_backlogs(q);

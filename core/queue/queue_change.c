@@ -370,6 +370,11 @@ is_to_change(struct queue_answer *a, const struct deferred_row *row,
 {
 	switch (a->action) {
 	case ACTION_RETRY:
+		/* its row is about to say when it is tried again */
+		if (r != NULL && r->state == RCPT_FAILED) {
+			a->nbusy++;
+			return false;
+		}
 		return !row->is_on_hold && (row->attempts > 0 ||
 		    row->hold_until <= a->now_s);
 	case ACTION_HOLD:

@@ -114,7 +114,7 @@ fill_change(struct queue *q, const struct queue_message *m,
 	}
 	c->row.since = m->since;
 	c->row.notify = r->notify;
-	c->row.warned = r->warned;
+	c->row.warned = r->warned | r->telling;
 	c->row.hold_until = m->hold_until;
 	c->row.deliver_by = m->deliver_by;
 	c->row.priority = m->priority;
@@ -258,8 +258,10 @@ stored(struct queue *q, struct queue_message *m,
 		else if (r->state == RCPT_OK && queue_has_failed(r))
 			queue_log_bounced(m, r, queue_is_reported(q, m, r) ?
 			    queue_reports_find(reports, m, i) : 0);
-		m->is_untold = m->is_untold || (r->state == RCPT_FAILED &&
-		    r->outcome != QUEUE_WAITS);
+		/* that of a new one waits for none of it */
+		if (r->state == RCPT_FAILED && r->outcome != QUEUE_WAITS &&
+		    m->place.file == NULL && m->untold_ms == 0)
+			m->untold_ms = MAX(q->now_ms, 1);
 		if (r->state == RCPT_FAILED || r->state == RCPT_OK)
 			queue_rcpt_done(q, m, r);
 	}
@@ -316,6 +318,7 @@ not_stored(struct queue *q, struct queue_message *m)
 		if (r->state != RCPT_FAILED && r->state != RCPT_OK)
 			continue;
 		log_stuck(q, m, r);
+		r->telling = 0;
 		if (is_to_be_noted(m, r)) {
 			m->is_unstored = true;
 			continue;
@@ -368,6 +371,15 @@ take_out(struct queue *q, struct queue_messages *batch,
 	queue_message_check(q, m);
 }
 
+/* It is tried again after some time, however much gathers meanwhile. */
+static void
+store_failed(struct queue *q)
+{
+	if (q->store_ms <= q->now_ms)
+		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+	q->is_failing = true;
+}
+
 /* Files first, flushed, then the rows.  Without room for files, the rows that
  * need none are written all the same. */
 static int
@@ -390,9 +402,14 @@ store_all(struct queue *q, struct queue_messages *batch,
 	}
 	/* before the reports, which tell of the aliases */
 	queue_children_make(q, batch, children);
-	if (queue_reports_make(q, batch, reports) == -1 || is_full)
-		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
-	return store_rows(q, batch, reports, children);
+	if (queue_reports_make(q, batch, reports) == -1)
+		is_full = true;
+	if (store_rows(q, batch, reports, children) == -1)
+		return -1;
+	q->is_failing = false;
+	if (is_full)
+		store_failed(q);
+	return 0;
 }
 
 static void
@@ -404,7 +421,7 @@ settle_batch(struct queue *q, struct queue_messages *batch)
 	bool is_stored = store_all(q, batch, &reports, &children) == 0;
 
 	if (!is_stored)
-		q->store_ms = q->now_ms + QUEUE_TROUBLE_MS;
+		store_failed(q);
 	TAILQ_FOREACH (m, batch, settle) {
 		if (is_stored)
 			stored(q, m, &reports);

@@ -185,6 +185,7 @@ take_row(void *closure, const struct deferred_row *row)
 	if (r->outcome != QUEUE_WAITS) {
 		r->reply = queue_reply_row(row);
 		r->is_gathered = true;
+		r->is_parked = row->attempts == 0;
 		/* the last one is not to come, but over */
 		r->attempts -= r->attempts > 0;
 	}

@@ -79,12 +79,13 @@ struct queue_rcpt {
 	bool		 is_parked : 1;	/* until the target takes it: not failed */
 	bool		 is_alias : 1;	/* to be expanded, of a deferred message; a new one is deferred first.  Not failed */
 	bool		 is_refused : 1; /* it is no use to try again */
-	bool		 is_logged : 1;	/* that it has failed: its row could not be written since */
+	bool		 is_logged : 1;	/* it has failed, and its row could not be written since */
 	bool		 is_gathered : 1; /* its outcome is that of an attempt before: no report waits for others */
 	unsigned char	 nstale;	/* an agent did not know the source */
 	unsigned char	 transport;
 	unsigned char	 notify;	/* as in struct deferred_row */
 	unsigned char	 warned;	/* the same */
+	unsigned char	 telling;	/* what of it the transaction has that is being written */
 	unsigned char	 outcome;	/* enum queue_outcome */
 	uint16_t	 times;		/* of its route, as queue_route.times */
 	int		 errnum;
@@ -97,7 +98,6 @@ struct queue_message {
 	TAILQ_ENTRY(queue_message) settle;
 	bool		 is_settling;	/* in queue.settle */
 	bool		 is_unstored;	/* in queue.unstored */
-	bool		 is_untold;	/* there is a row whose report waits for what is in memory */
 	struct queue_place place;
 	struct queue_file own;		/* of a deferred message, or of a body */
 	uint64_t	 received_us;
@@ -106,6 +106,7 @@ struct queue_message {
 	int64_t		 deliver_by;
 	int64_t		 since;		/* when it was accepted, by the wall clock as it is set now */
 	int64_t		 taken_ms;	/* when it came to memory, by queue.now_ms */
+	int64_t		 untold_ms;	/* since when there is a row whose report waits for what is in memory; 0: there is none */
 	int		 priority;
 	enum queue_band	 band;		/* while it is in the queue */
 	unsigned char	 lane;		/* the same, of its sender */
@@ -205,6 +206,7 @@ struct queue {
 		uint32_t	 rcpt_index;
 	} due_seen;			/* the row that was looked at last of those that are due: behind it are others */
 	int64_t		 store_ms;	/* the store failed: no change of rows before */
+	bool		 is_failing;	/* the last transaction did */
 	int64_t		 tls_ms;	/* the same of reports of TLS and their counts alone */
 };
 

@@ -230,6 +230,7 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 {
 	struct queue_message *m = job->message;
 	struct queue_rcpt *r = &m->rcpts[job->rcpt];
+	bool is_overdue;
 
 	queue_target_back(q, r->target, job->ticket, !is_repeated);
 	job_end(q, job);
@@ -241,14 +242,15 @@ take_back(struct queue *q, struct queue_job *job, bool is_repeated)
 	/* it was said of no attempt, or of none that has ended */
 	free(r->reply);
 	r->reply = NULL;
-	if (is_repeated && queue_is_overdue(q, m, r))
+	is_overdue = !q->is_stopped && queue_is_overdue(q, m, r);
+	if (is_overdue && is_repeated &&
+	    q->wall_ms / 1000 >= queue_expires_s(q, m, r))
 		queue_rcpt_fail(q, m, r, EINTR, "the process that delivers it "
 		    "has ended before it had said what has become of it");
+	else if (is_overdue && !queue_target_is_plain(r->target))
+		queue_rcpt_park(q, m, r);
 	else if (is_repeated)
 		queue_rcpt_wait(q, m, r);
-	else if (!queue_target_is_plain(r->target) &&
-	    queue_is_overdue(q, m, r))
-		queue_rcpt_park(q, m, r);
 	else
 		queue_rcpt_again(q, m, r);
 }

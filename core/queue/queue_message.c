@@ -176,7 +176,7 @@ queue_rcpt_is_held(const struct queue_rcpt *r)
 const char *
 queue_rcpt_error(const struct queue_rcpt *r)
 {
-	if (r->is_parked)
+	if (r->is_parked && (r->outcome == QUEUE_WAITS || r->reply == NULL))
 		return r->target != NULL && r->target->error != NULL ?
 		    r->target->error :
 		    "waits until its destination takes more mail";

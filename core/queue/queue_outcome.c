@@ -204,7 +204,8 @@ no_later(int64_t *next, int64_t at, int64_t now)
 static int64_t
 young_s(const struct queue *q)
 {
-	return (q->wall_ms - q->now_ms + q->start_ms + QUEUE_YOUNG_MS) / 1000;
+	return (q->wall_ms - q->now_ms + q->start_ms + QUEUE_YOUNG_MS) / 1000 +
+	    1;
 }
 
 int64_t
@@ -223,7 +224,7 @@ queue_next_s(const struct queue *q, const struct queue_message *m,
 	/* the last attempt is when it expires; what is to be told is told in
 	 * time */
 	no_later(&next, queue_expires_s(q, m, r), now);
-	if (r->is_parked) {
+	if (r->is_parked && now >= queue_expires_s(q, m, r)) {
 		no_later(&next, young_s(q), now);
 		no_later(&next, long_over_s(q, m, r), now);
 	}
@@ -251,14 +252,15 @@ has_had_turn(const struct queue *q, const struct queue_message *m,
 
 /* The time of ${r} is over.  Is it to have an attempt all the same, since it comes
  * from where it could have none, such as from before the server was started again?
- * One whose target does not answer has had it with those that were tried. */
+ * One whose target has not answered again and again has had it with those that were
+ * tried. */
 static bool
 is_to_be_tried(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
 	if (!r->is_parked || long_over_s(q, m, r) <= q->wall_ms / 1000)
 		return false;
-	return r->target != NULL && r->target->is_resting ?
+	return r->target != NULL && queue_target_is_long(r->target) ?
 	    q->now_ms - q->start_ms < QUEUE_YOUNG_MS : !has_had_turn(q, m, r);
 }
 
@@ -266,7 +268,8 @@ bool
 queue_is_overdue(const struct queue *q, const struct queue_message *m,
     const struct queue_rcpt *r)
 {
-	if (m->is_untold && q->now_ms - m->taken_ms >= QUEUE_GATHER_MAX_MS)
+	if (m->untold_ms != 0 &&
+	    q->now_ms - m->untold_ms >= QUEUE_GATHER_MAX_MS)
 		return true;
 	if (queue_is_reported(q, m, r) && queue_warning_passed(q, m, r) != 0)
 		return true;
@@ -287,14 +290,13 @@ verdict(const struct queue *q, const struct queue_message *m,
 }
 
 /* Does an agent have any of them, or is to get it?  Then the report waits for the
- * others: what fails in one attempt is in one report.  But not for long. */
+ * others: what fails in one attempt is in one report.  (If they wait for long they
+ * leave the memory, see queue_is_overdue(), and it is told then.) */
 static bool
-has_others(const struct queue *q, const struct queue_message *m)
+has_others(const struct queue_message *m)
 {
 	uint32_t i;
 
-	if (q->now_ms - m->taken_ms >= QUEUE_GATHER_MAX_MS)
-		return false;
 	for (i = 0; i < m->nrcpts; i++)
 		if (m->rcpts[i].state == RCPT_WAITING ||
 		    m->rcpts[i].state == RCPT_SENT)
@@ -363,7 +365,7 @@ find_reasons(struct queue *q, struct queue_message *m)
 void
 queue_judge(struct queue *q, struct queue_message *m)
 {
-	bool is_deferred = m->place.file == NULL, is_over = !has_others(q, m);
+	bool is_deferred = m->place.file == NULL, is_over = !has_others(m);
 	bool has_reason = true;
 	struct queue_rcpt *r;
 	uint32_t i;

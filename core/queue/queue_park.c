@@ -96,8 +96,10 @@ park_overdue(struct queue *q, struct queue_waiting *list)
 		is_late = queue_message_is_late(q, m);
 		if (!is_late && !queue_is_overdue(q, m, r))
 			continue;
-		if (q->targets.nparked++ >= QUEUE_PARK_PASS)
+		if (q->targets.nparked++ >= QUEUE_PARK_PASS) {
+			q->targets.is_behind = true;
 			return;
+		}
 		if (is_late)
 			queue_rcpt_fail(q, m, r, ETIMEDOUT, queue_late_text);
 		else
@@ -120,6 +122,22 @@ see_overdue(struct queue *q, struct queue_target *t)
 		for (lane = 0; lane < QUEUE_LANES; lane++)
 			park_overdue(q, &t->lanes[lane][band]);
 	}
+}
+
+/* The same of all targets.  While something cannot be stored, each message keeps its
+ * turn: what is new would have to be read again, and would be as overdue then. */
+static void
+see_all_overdue(struct queue *q)
+{
+	struct queue_target *t;
+	size_t i;
+
+	q->targets.is_behind = false;
+	if (q->is_failing && q->store_ms + QUEUE_SLOW_MS > q->now_ms)
+		return;
+	for (i = 0; i < QUEUE_TARGET_BUCKETS; i++)
+		LIST_FOREACH (t, &q->targets.buckets[i], hash)
+			see_overdue(q, t);
 }
 
 /* ${t} waits for a time.  Return when to see it again; INT64_MAX: not by the
@@ -162,7 +180,6 @@ look_at(struct queue *q, struct queue_target *t)
 	t->nlast = t->nresults;
 	t->nresults = 0;
 	t->nlooks = (unsigned char)MIN(t->nlooks + 1, 2);
-	see_overdue(q, t);
 	if (!queue_target_is_slow(q, t) && !queue_target_is_far(q, t))
 		return;
 	for (class = 0; class < QUEUE_CLASSES; class++)
@@ -212,6 +229,8 @@ queue_targets_run(struct queue *q)
 	}
 	if (ts->n > 0 && (is_end || queue_memory_is_short(q)))
 		look(q, is_end);
+	if (is_end || ts->is_behind)
+		see_all_overdue(q);
 	if (is_end)
 		ts->look_ms = q->now_ms + QUEUE_SLOW_MS;
 	queue_streams_run(q);
@@ -226,6 +245,8 @@ queue_targets_due(const struct queue *q)
 
 	if (q->is_stopped)
 		return INT64_MAX;
+	if (q->targets.is_behind)
+		return q->now_ms;
 	/* what waits is looked at from time to time */
 	return q->targets.nnew > 0 || q->targets.nholding[QUEUE_DUE] > 0 ||
 	    (q->targets.n > 0 && (queue_memory_is_short(q) ||

@@ -82,29 +82,33 @@ queue_reply_new(const struct job_error *error)
 	size_t remote = strnlen(error->remote, sizeof(error->remote) - 1);
 	size_t text = strnlen(error->text, sizeof(error->text) - 1);
 	size_t with = strnlen(error->with, sizeof(error->with) - 1);
-	struct queue_reply *reply;
-	char *p;
+	char texts[sizeof(error->remote) + sizeof(error->text) +
+	    sizeof(error->with) + SAID_MAX], *p;
+	struct queue_reply said = { .remote = texts }, *reply;
+	size_t octets;
 
-	if ((reply = malloc(sizeof(*reply) + remote + 1 + text + 1 + with + 1 +
-	    SAID_MAX)) == NULL)
-		return NULL;
-	memset(reply, 0, sizeof(*reply));
 	/* RFC 5321 4.2.1 */
 	if (error->code >= 200 && error->code <= 599)
-		reply->code = error->code;
-	memcpy(reply->enhanced, error->enhanced, sizeof(reply->enhanced) - 1);
-	if (!is_enhanced(reply->enhanced))
-		reply->enhanced[0] = '\0';
-	p = (char *)(reply + 1);
-	reply->remote = p;
-	p = put_clean(p, error->remote, remote);
-	reply->text = p;
+		said.code = error->code;
+	memcpy(said.enhanced, error->enhanced, sizeof(said.enhanced) - 1);
+	if (!is_enhanced(said.enhanced))
+		said.enhanced[0] = '\0';
+	p = put_clean(texts, error->remote, remote);
+	said.text = p;
 	p = put_clean(p, error->text, text);
-	reply->with = p;
+	said.with = p;
 	p = put_clean(p, error->with, with);
-	reply->said = p;
-	put_speaker(p, SAID_MAX, reply);
-	strlcat(p, reply->text, SAID_MAX);
+	put_speaker(p, SAID_MAX, &said);
+	strlcat(p, said.text, SAID_MAX);
+	/* many may be kept at a time: no octet more */
+	octets = (size_t)(p - texts) + strlen(p) + 1;
+	if ((reply = malloc(sizeof(*reply) + octets)) == NULL)
+		return NULL;
+	*reply = said;
+	reply->remote = memcpy(reply + 1, texts, octets);
+	reply->text = reply->remote + (said.text - texts);
+	reply->with = reply->remote + (said.with - texts);
+	reply->said = reply->remote + (p - texts);
 	return reply;
 }
 

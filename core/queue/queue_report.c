@@ -294,7 +294,7 @@ note_warnings(const struct queue *q, struct queue_message *m, uint32_t end)
 
 	for (i = 0; i < end; i++)
 		if (m->rcpts[i].state == RCPT_FAILED)
-			m->rcpts[i].warned |= (unsigned char)
+			m->rcpts[i].telling = (unsigned char)
 			    queue_warning_passed(q, m, &m->rcpts[i]);
 }
 

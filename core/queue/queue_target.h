@@ -183,6 +183,7 @@ struct queue_targets {
 	uint64_t	 walks;		/* over all recipients of a message */
 	uint32_t	 seed;		/* of hashes */
 	unsigned int	 nparked;	/* in this pass */
+	bool		 is_behind;	/* there is more that is overdue */
 	int64_t		 wake_ms;	/* when the first of the timed is to be seen */
 	int64_t		 look_ms;	/* when to look for slow ones */
 	int64_t		 scan_ms;	/* when to look for backlogs of targets that are not in memory */
@@ -266,7 +267,8 @@ struct queue_ticket {
  * first of a message or one more of the same.  Return the ticket, for the end of
  * that job.
  * queue_target_back(q, t, ticket, is_unsent): The agent has not done it, which waits
- * again; ${is_unsent}: nor has it begun.
+ * again; ${is_unsent}: nor has it sent anything, which is the rule if this machine has
+ * failed.
  * queue_target_later(q, t, ms): It has said that ${t} gets nothing for ${ms}; to be
  * called before queue_target_back().
  * queue_target_result(q, t, ticket, result, why): It has done it, or tried;

@@ -12,16 +12,20 @@
 void
 queue_check(struct queue_spool *sp)
 {
-	int rc = deferred_check(sp->deferred, QUEUE_CHECK_FILES);
+	int rc;
 
+	/* nothing of it is to be believed */
+	if (queue_is_damaged(sp)) {
+		sp->check_ms = INT64_MAX;
+		return;
+	}
+	rc = deferred_check(sp->deferred, QUEUE_CHECK_FILES);
 	if (rc == 1) {
 		sp->check_ms = sp->now_ms + QUEUE_CHECK_STEP_MS;
 	} else if (rc == 0) {
 		sp->check_ms = INT64_MAX;
 		queue_room_tell(sp);
-	} else if (errno == EBADMSG) {
-		sp->check_ms = INT64_MAX;
-	} else {
+	} else if (!queue_is_damaged(sp)) {
 		sp->check_ms = sp->now_ms + QUEUE_CHECK_AGAIN_MS;
 		log_warn("deferred-check", "folder=%s effect=%s",
 		    sp->config.folder, "files that a crash has left there may "

@@ -293,8 +293,8 @@ mem_change(void *, const struct queue_change *changes, size_t n)
 	struct mem_row *r;
 	size_t i;
 
-	if (mem.is_full) {
-		errno = ENOSPC;
+	if (mem.is_full || mem.is_locked) {
+		errno = mem.is_full ? ENOSPC : EBUSY;
 		return -1;
 	}
 	mem.nchanged += n;

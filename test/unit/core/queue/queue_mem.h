@@ -58,6 +58,7 @@ struct mem {
 	struct mem_row	*rows;
 	size_t		 nrows, rows_room;
 	bool		 is_full;	/* nothing can be deferred or changed */
+	bool		 is_locked;	/* no row can be */
 	bool		 is_unreadable;	/* has() fails */
 	unsigned int	 nreleased;
 	struct mem_own	*own;		/* that have no row yet */

@@ -85,7 +85,35 @@ Test(queue_unstored, what_fails_is_tried_again_when_that_is_written)
 	cr_expect_eq(mem.nrows, 0);
 }
 
-/* Others are tried, as far as there is room. */
+/* What is told of a delay is told, though it could not be at first. */
+Test(queue_unstored, a_delay_is_told_when_that_is_written)
+{
+	begin(1);
+	f.q->times.warning_s = 60;
+	qf_pass(&f, 60 * 1000);
+	mem.is_locked = true;
+	qf_finish(&f, EAGAIN);
+	qf_pass(&f, 3 * QUEUE_TROUBLE_MS);
+	cr_expect_eq(nreports, 0);
+	mem.is_locked = false;
+	qf_pass(&f, QUEUE_TROUBLE_MS);
+	cr_expect_eq(nreports, 1);
+	cr_expect_eq(mem.rows[0].row.warned, DEFERRED_WARNED_DELAY);
+}
+
+/* Other mail that is due goes on. */
+Test(queue_unstored, one_that_fails_keeps_no_other_mail_waiting)
+{
+	begin(1);
+	mem.is_full = true;
+	qf_finish(&f, EAGAIN);
+	qf_pass(&f, 10 * 1000);
+	mem_put_row(QF_ID(1000), f.now.tv_sec + 10);
+	f.q->due_ms = f.q->now_ms;
+	cr_expect_leq(next_s(60), 10 + QUEUE_TROUBLE_MS / 1000 + 1);
+	cr_expect_eq(f.njobs, 1);
+}
+
 Test(queue_unstored, there_is_a_bound_on_what_is_kept)
 {
 	size_t i, n = 0;

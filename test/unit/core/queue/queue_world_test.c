@@ -484,7 +484,8 @@ check_end(uint64_t seed, size_t i)
 	    (long long)(LIFETIME_MS - m->told_ms + m->came_ms));
 	/* what is put off may have an attempt yet, after each kill */
 	cr_assert_lt(m->told_ms - m->came_ms, LIFETIME_MS + SOON_MS +
-	    (hops[m->hop].nlater > 0 ? LIFETIME_MS + 60000 : 0),
+	    (m->hop == PUT_OFF ? LIFETIME_MS + 60000 :
+	    hops[m->hop].nlater > 0 ? 2 * QUEUE_LAST_MOST_S * 1000 : 0),
 	    "seed %llu: mail %zu of hop %u "
 	    "is given up %lld s late", (unsigned long long)seed, i, m->hop,
 	    (long long)(m->told_ms - m->came_ms - LIFETIME_MS) / 1000);
