@@ -563,6 +563,19 @@ def text_message(n=1, size=500):
 
 
 # ------------------------------------------------------------------ the runner
+def lasts(seconds):
+    """That a test takes about so long, most of which it waits, if it is more than
+    ten seconds on a machine that does nothing else: run.py begins it early."""
+    def mark(fn):
+        fn.seconds = seconds
+        return fn
+    return mark
+
+
+def seconds_of(fn):
+    return getattr(fn, 'seconds', 0)
+
+
 def run_test(fn, path):
     """In a child of the runner: 0 passed, 1 failed, 2 skipped."""
     import traceback
@@ -605,6 +618,8 @@ def leftovers():
     left = []
     for _ in range(3):
         reap()
+        if not descendants(os.getpid()):
+            break               # there is nobody who could start another
         for p in descendants(os.getpid()):
             title = cmdline(p)
             if not title and p not in descendants(os.getpid()):
@@ -613,7 +628,5 @@ def leftovers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(p, signal.SIGKILL)
         time.sleep(0.05)
-        if not descendants(os.getpid()):
-            break
     reap()
     return left

@@ -5,7 +5,7 @@ import shutil
 import struct
 import time
 
-from harness import BUILD, SLOW, Client, Server, text_message, wait_for
+from harness import BUILD, SLOW, Client, Server, lasts, text_message, wait_for
 from test_queue import block, deferred
 
 DAY = 86400
@@ -118,6 +118,7 @@ def next_attempts(s):
             for r in m['recipients']]
 
 
+@lasts(15)
 def test_deferred_mail_does_not_wait_for_a_clock_that_was_ahead(d):
     with Stepped(d, conf='retry_interval = 2\nmax_retry_interval = 5\n') as s:
         s.set_clock(YEAR)

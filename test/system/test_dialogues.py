@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from harness import BUILD, SLOW, TOP, Server
+from harness import BUILD, SLOW, TOP, Server, lasts
 
 LIVE = [sys.executable, TOP + '/test/dialogues/live.py']
 
@@ -39,6 +39,7 @@ def server(d, files):
     return s
 
 
+@lasts(10)
 def test_whole(d):
     files = files_of(d)
     with server(d, files) as s:

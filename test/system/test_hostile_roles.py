@@ -6,7 +6,7 @@ import pwd
 import re
 import ssl
 
-from harness import NOT_AS_ROOT, ROOT, TOP, Client, Skip, wait_for
+from harness import NOT_AS_ROOT, ROOT, TOP, Client, Skip, lasts, wait_for
 from hostile import (ATTEMPTS, Hostile, Traffic, attempted, killed,
                      need_sandbox)
 from nexthop import HANG, NextHop
@@ -67,44 +67,54 @@ def test_the_messages_of_each_role_are_forged(d):
                    for article in ('', 'a_', 'the_')), role
 
 
+@lasts(30)
 def test_messages_of_a_worker(d):
     fuzz(d, 'worker 1', offences=('M_CLOSED', 'M_PROXIED', 'M_MOVE'))
 
 
+@lasts(15)
 def test_messages_of_a_deliver(d):
     fuzz(d, 'deliver 1', conf='deliverers = 2\n')
 
 
+@lasts(30)
 def test_messages_of_a_relay(d):
     fuzz(d, 'relay 1', conf='relayers = 2\nTLS_Reports = true\n')
 
 
+@lasts(15)
 def test_messages_of_a_pipe(d):
     fuzz(d, 'pipe 1')
 
 
+@lasts(15)
 def test_messages_of_the_queue(d):
     # it may lose mail, and nothing else
     fuzz(d, 'queue', conf='TLS_Reports = true\n', is_mail_safe=False)
 
 
+@lasts(20)
 def test_messages_of_spoold(d):
     # likewise, in the workers' files
     fuzz(d, 'spoold', is_mail_safe=False)
 
 
+@lasts(15)
 def test_messages_of_keyd(d):
     fuzz(d, 'keyd 1', offences=('M_KEYS_READY',))
 
 
+@lasts(10)
 def test_messages_of_authd(d):
     fuzz(d, 'authd')
 
 
+@lasts(10)
 def test_messages_of_the_resolver(d):
     fuzz(d, 'resolver 1')
 
 
+@lasts(15)
 def test_messages_of_sts(d):
     fuzz(d, 'sts')
 
@@ -229,6 +239,7 @@ def test_a_relay_that_reads_what_it_was_not_given(d):
         peeks(s, 'relay 1', 'next.test')
 
 
+@lasts(20)
 def test_a_pipe_that_reads_what_it_was_not_given(d):
     # the agent has the mail while the program runs
     with Hostile(d, workers=1, extra='Domain "slow.test" { Delivery = pipe '
@@ -338,6 +349,7 @@ def test_a_resolver_that_connects_to_a_port_of_no_name_server(d):
         assert server.nsessions == 1 and other.nsessions == 0
 
 
+@lasts(30)
 def test_calls_with_arguments_that_no_role_uses(d):
     """One of each kind of call, each in another role; the unit test sandbox_args
     has all of them in each."""

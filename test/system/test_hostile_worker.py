@@ -13,7 +13,8 @@ import threading
 import time
 import tty
 
-from harness import Client, body_of, mount_tmpfs, unshare_mounts, wait_for
+from harness import (Client, body_of, lasts, mount_tmpfs, unshare_mounts,
+                     wait_for)
 from hostile import Hostile, Traffic, id_of, killed, need_sandbox, number_of
 from messages import big
 from test_auth import as_syslog, fail2ban, lines, wait_lines
@@ -310,6 +311,7 @@ def message_of_each(s):
     return ids
 
 
+@lasts(10)
 def test_a_worker_that_takes_the_disk(d):
     """Closed files are its own, too: the last fifth is left to the others."""
     unshare_mounts()
@@ -368,14 +370,17 @@ def fills(d, trick, meanwhile=lambda s: None):
         s.serves()
 
 
+@lasts(25)
 def test_a_worker_that_fills_the_disk_through_open_files(d):
     fills(d, 'fill')
 
 
+@lasts(20)
 def test_a_worker_that_fills_the_disk_through_dropped_files(d):
     fills(d, 'filldrop')
 
 
+@lasts(20)
 def test_a_worker_that_fills_the_disk_through_delivered_files(d):
     """The queue process has removed them: here the test does so, since spoold sees
     no difference."""
@@ -386,6 +391,7 @@ def test_a_worker_that_fills_the_disk_through_delivered_files(d):
     fills(d, 'fill', deliver)
 
 
+@lasts(10)
 def test_a_worker_that_keeps_its_segments(d):
     """It would unlock them, and write over them when another worker has them."""
     need_sandbox()
@@ -410,6 +416,7 @@ def test_a_worker_that_writes_into_the_log(d):
                 'from a child: '), line
 
 
+@lasts(10)
 def test_a_worker_that_has_others_blocked_and_banned(d):
     """authd counts and logs for whoever has connected, as the master says."""
     def wrong(n):
@@ -585,6 +592,7 @@ def asked(s, slot):
                       r' domain=(\S+)', s.log())
 
 
+@lasts(30)
 def test_a_worker_that_asks_for_domains_all_the_time(d):
     with Hostile(d, listener='ETRN_Domains = { "example.test", '
                  '"*.example.test" }\n', conf='retry_interval = 1h\n'

@@ -10,7 +10,7 @@ import threading
 import time
 
 from harness import (NOT_AS_ROOT, ROOT, SANITIZE, SLOW, Client, Server, Skip,
-                     cmdline, descendants, free_port, wait_for)
+                     cmdline, descendants, free_port, lasts, wait_for)
 from keys import (context, der, found_in, handshake, make_pair, openssl,
                   served, tls_conf, traces)
 
@@ -66,6 +66,7 @@ def many_handshakes(port, n, ctxs):
     assert not errors, errors[:3]
 
 
+@lasts(15)
 def test_no_part_of_a_key_is_outside_of_keyd(d):
     need_root()
     with server(d, ('ec', 'rsa', 'ed'), as_root=True) as s:

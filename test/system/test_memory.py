@@ -9,7 +9,7 @@ import re
 import socket
 import time
 
-from harness import SANITIZE, SLOW, TOP, Client, Server, Skip, wait_for
+from harness import SANITIZE, SLOW, TOP, Client, Server, Skip, lasts, wait_for
 from test_auth_mechs import Tls, ours, passwd
 from test_modules import INIT, compiled, section
 
@@ -133,6 +133,7 @@ def flooded(text):
     return begin
 
 
+@lasts(15)
 def test_sessions(d):
     for what, text, want in (
             ('greeted', b'', ()),
@@ -164,6 +165,7 @@ def test_input_that_is_not_processed(d):
             'Auth_Without_TLS = true')
 
 
+@lasts(20)
 def test_replies_that_are_not_read(d):
     """The commands behind them are not read then."""
     for verb in b'NOOP', b'HELP', b'XYZZY':
@@ -185,6 +187,7 @@ def test_ten_thousand_commands(d):
     measure(d, '10,000 RSETs', SESSION, begin, n=10)
 
 
+@lasts(10)
 def test_ten_thousand_recipients(d):
     many = 10000
 
@@ -269,6 +272,7 @@ XSETCONTEXT = ['XSETCONTEXT ' + ' '.join(
                for i in range(0, 63, 3)]
 
 
+@lasts(10)
 def test_all_that_a_session_may_say(d):
     """Each as long as it may be."""
     passwd(f'{d}/passwd', 'a' * 255, 'pencil')

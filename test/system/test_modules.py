@@ -8,7 +8,7 @@ import smtplib
 import subprocess
 
 from harness import (BUILD, NOBODY, NOT_AS_ROOT, ROOT, SANITIZE, TOP, Client,
-                     Server, Skip, text_message, wait_for)
+                     Server, Skip, lasts, text_message, wait_for)
 
 EXAMPLES = f'{TOP}/test/library/examples/modules'
 HEAD = '''
@@ -392,6 +392,7 @@ def test_settings_of_a_module_have_their_place_in_messages(d):
     refused(s, 'module domains is loaded already, in line ')
 
 
+@lasts(15)
 def test_a_module_that_takes_too_long_to_load_is_refused(d):
     so = compiled(d, 'CONFIG { for (;;) pause(); } MODULE(.config = config);')
     status, said = check(Server(d, conf=section(so)))

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 
-from harness import (BUILD, ROOT, Client, Server, Skip, body_of, text_message,
-                     wait_for)
+from harness import (BUILD, ROOT, Client, Server, Skip, body_of, lasts,
+                     text_message, wait_for)
 from test_envelope import kill_all
 from test_queue import block as block_one
 from test_reports import parts
@@ -374,6 +374,7 @@ def is_free(lock):
     return True
 
 
+@lasts(30)
 def test_an_answer_that_nobody_reads_does_not_keep_the_lock(d):
     """As with "queue list | less", without a server."""
     s = Server(d, conf=CONF)

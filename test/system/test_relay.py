@@ -13,7 +13,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from dovecot import DovecotLmtp
-from harness import (POSTFIX, ROOT, SLOW, Client, Server, Skip,
+from harness import (POSTFIX, ROOT, SLOW, Client, Server, Skip, lasts,
                      text_message, wait_for)
 from keys import make_pair
 from nexthop import CLOSE, EHLO, HANG, NextHop
@@ -212,6 +212,7 @@ def test_a_connection_is_used_again_and_ends_when_nothing_comes(d):
         hop.wait(21)
 
 
+@lasts(15)
 def test_a_mail_does_not_wait_for_a_connection_that_says_quit(d):
     """Neither when it was idle, nor behind the last message that it takes."""
     for name, ehlo in ('idle', EHLO), ('limit', EHLO + ('LIMITS MAILMAX=1',)):
@@ -226,6 +227,7 @@ def test_a_mail_does_not_wait_for_a_connection_that_says_quit(d):
             assert hop.nopen == hop.nsessions == 3, hop.nsessions
 
 
+@lasts(10)
 def test_a_connection_that_says_quit_keeps_its_place_for_seconds_alone(d):
     hop = NextHop(replies={'QUIT': HANG})
     with hop, server(d, domain('next.test', hop, 'Max_Connections = 1'),
@@ -600,6 +602,7 @@ def tls_hop(d, host='next.test', **kw):
     return NextHop(tls=make_pair(d, 'next', host=host, owner=os.getuid()), **kw)
 
 
+@lasts(10)
 def test_tls_is_used_where_it_is_offered(d):
     hop = tls_hop(d)
     with hop, server(d, domain('next.test', hop)) as s:
@@ -868,6 +871,7 @@ def test_a_reload_gives_back_what_is_left_of_a_message(d):
             f'RCPT TO:<{x}@next.test>' for x in 'ab']
 
 
+@lasts(25)
 def test_a_queue_that_ends_hears_what_has_been_taken(d):
     """More of it than one pass of its loop reads: at the end of drain_time, for
     which it waits for a server, and in which it gets no processor."""
@@ -917,6 +921,7 @@ def test_a_stop_waits_for_a_server_and_kills_nobody(d):
         assert not ends, ends
 
 
+@lasts(30)
 def test_a_relay_that_is_killed_loses_nothing(d):
     """A message comes twice only if its end was sent when the process died."""
     hop = NextHop(f'{d}/lmtp', lmtp=True, replies={

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import Counter
 
-from harness import SLOW, Server, Skip, free_port, text_message, wait_for
+from harness import (SLOW, Server, Skip, free_port, lasts, text_message,
+                     wait_for)
 from keys import make_pair, tls_conf
 from nameserver import (AD, NXDOMAIN, SERVFAIL, Nsd, Script, a, mx, name_octets,
                         record)
@@ -299,6 +300,7 @@ def send_all(s, n):
         send(s, *(f'a@d{j}.test' for j in range(i, min(n, i + 50))))
 
 
+@lasts(10)
 def test_an_address_that_accepts_and_says_nothing_costs_its_own_mail_a_delay(d):
     """However many domains lead there: without a bound each has a connection."""
     n, limit = 40, 3
@@ -347,6 +349,7 @@ def test_an_address_that_is_full_leaves_mail_to_the_next_of_its_rank(d):
         wait_for('all', lambda: sum(len(h.messages) for h in hops.hops) == 4)
 
 
+@lasts(20)
 def test_an_mx_host_that_does_not_answer_quit_keeps_its_place_for_seconds(d):
     zone = Zone({'one.test': {'A': ['127.0.1.1']},
                  'two.test': {'A': ['127.0.1.1']}})
@@ -411,11 +414,13 @@ def silent_servers(d, n):
         return took
 
 
+@lasts(30)
 def test_servers_that_say_nothing_leave_room_for_others(d):
     """Mail for more recipients than the queue gives a process."""
     assert silent_servers(d, 6) > 10, 'there was room before'
 
 
+@lasts(30)
 def test_servers_that_say_nothing_leave_room_for_mail_that_is_due(d):
     """Of which the queue gives a process half as much."""
     silent_servers(d, 2)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import Client, Server, stuffed, text_message, wait_for
+from harness import Client, Server, lasts, stuffed, text_message, wait_for
 from nexthop import NextHop
 from test_envelope import kill_all
 from test_queue import block
@@ -371,6 +371,7 @@ def test_there_is_one_report_whenever_the_queue_is_killed(d):
         told_once(s, n)
 
 
+@lasts(15)
 def test_there_is_one_report_whenever_the_server_is_killed(d):
     s = Server(d, conf=SHORT, listener=EXTENSIONS)
     block(s, 'gone')

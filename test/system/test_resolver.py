@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 
-from harness import Client, Server, wait_for
+from harness import Client, Server, lasts, wait_for
 from nameserver import (AD, FORMERR, REFUSED, SERVFAIL, Nsd, Script, a, mx,
                         name_octets, record)
 
@@ -280,6 +280,7 @@ def test_ports_change_also_while_questions_wait(d):
         assert len({q.port for q in waited}) >= 6, {q.port for q in waited}
 
 
+@lasts(15)
 def test_any_octets_from_a_name_server(d):
     rng = random.Random(1)
 

@@ -4,7 +4,8 @@ import select
 import signal
 import time
 
-from harness import NOBODY, NOT_AS_ROOT, Client, Server, free_port, wait_for
+from harness import (NOBODY, NOT_AS_ROOT, Client, Server, free_port, lasts,
+                     wait_for)
 from test_resources import SMALL
 import keys
 
@@ -327,6 +328,7 @@ def check_lines(s, one, two, other, name, other_name):
     assert len(left_out()) <= 2 + took / 10, left_out()
 
 
+@lasts(10)
 def test_a_client_that_is_refused_again_and_again_leaves_the_log_to_others(d):
     with Server(d, workers=1, client_sessions=None) as s:
         def from_one():
@@ -342,6 +344,7 @@ def test_a_client_that_is_refused_again_and_again_leaves_the_log_to_others(d):
             ' event=accepted .* client=127.0.0.2 ', s.log()))
 
 
+@lasts(10)
 def test_so_do_the_clients_of_a_proxy(d):
     port = free_port()
     with Server(d, workers=1, client_sessions=None, listener=f'''

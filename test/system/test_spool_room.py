@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 
-from harness import (Client, Server, Skip, mount_tmpfs, text_message,
+from harness import (Client, Server, Skip, lasts, mount_tmpfs, text_message,
                      unshare_mounts, wait_for)
 from test_resources import SMALL, all_there, fill, send_until
 
@@ -185,6 +185,7 @@ def test_deferred_mail_counts_for_the_quota_and_drains_by_itself(d):
         all_there(s, acked)
 
 
+@lasts(30)
 def test_the_database_of_deferred_mail_gives_its_room_back(d):
     """Rows of many recipients take more than all else."""
     quota = 10 << 20

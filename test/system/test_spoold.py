@@ -7,7 +7,8 @@ import stat
 import subprocess
 import time
 
-from harness import ROOT, Client, Server, Skip, body_of, text_message, wait_for
+from harness import (ROOT, Client, Server, Skip, body_of, lasts, text_message,
+                     wait_for)
 
 SMALL = 'segment_size = 1048576\nspool_large_message = 20000'
 
@@ -238,6 +239,7 @@ def answer(s, message):
         return c.reply(), time.monotonic() - start
 
 
+@lasts(10)
 def test_a_spoold_that_hangs_is_waited_for_once(d):
     """Large messages get 451, no word of a full disk; small ones are accepted."""
     with Server(d, workers=1, conf=SMALL) as s:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import SLOW, text_message, wait_for
+from harness import SLOW, lasts, text_message, wait_for
 from httpsserver import HttpsServer, answer, make_cert, policy, slowly
 from nameserver import NXDOMAIN, Script, a, mx, record
 from nexthop import NextHop
@@ -201,6 +201,7 @@ BAD = {
 }
 
 
+@lasts(60)
 def test_a_policy_that_cannot_be_had_is_none(d):
     domains = {x: f'{x}.test' for x in BAD}
     with world(d, [domains[x] for x in BAD if x != 'wrong'],

@@ -3,7 +3,7 @@ probes, rates."""
 import threading
 import time
 
-from harness import SLOW, Client, text_message, wait_for
+from harness import SLOW, Client, lasts, text_message, wait_for
 from nexthop import NextHop
 from test_relay import domain, events, server
 
@@ -32,6 +32,7 @@ def target(s, hop):
     return {row['name']: row for row in top}.get(f'relay {hop.route}', {})
 
 
+@lasts(10)
 def test_a_dead_destination_costs_the_others_nothing_and_is_drained_when_it_is_back(d):
     gate = threading.Event()
     dead = NextHop(replies={'DOT': lambda *_: (gate.wait(),

@@ -5,7 +5,7 @@ import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
-from harness import SLOW
+from harness import SLOW, lasts
 from test_keys import server
 from test_tls_clients import PAIRS, run, tool
 
@@ -67,12 +67,14 @@ def no_weakness(found, looked):
         assert words in found[i][0]['finding'], (i, found[i])
 
 
+@lasts(40)
 def test_testssl_finds_no_weakness(d):
     tool('testssl', 'testssl.sh')
     with server(d, PAIRS) as s:
         no_weakness(testssl(d, s.tls_port, CHECKS), LOOKED_ALL)
 
 
+@lasts(25)
 def test_testssl_finds_no_weakness_behind_starttls(d):
     tool('testssl', 'testssl.sh')
     with server(d, PAIRS) as s:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from harness import (ROOT, TOP, Client, Server, Skip, text_message,
+from harness import (ROOT, TOP, Client, Server, Skip, lasts, text_message,
                      unshare_mounts, wait_for)
 
 
@@ -22,6 +22,7 @@ def connect(port, n):
     return greeted, waiting
 
 
+@lasts(15)
 def test_a_worker_that_hangs_gets_no_more_connections(d):
     with Server(d, workers=2) as s:
         stopped = s.pids('worker 1')[0]
