@@ -58,14 +58,30 @@ count() {
 	fi
 }
 
-# stage NAME LIMIT COMMAND...
+# run NAME LIMIT COMMAND...: its output goes to its log; its status
+run() {
+	local name=$1 limit=$(($2 * slower))
+	shift 2
+	timeout -k 10 "$limit" "$@" >"$logs/$name.log" 2>&1 </dev/null
+}
+
+# early NAME LIMIT COMMAND...: run it, for a later "stage NAME LIMIT" to show
+early() {
+	! wanted "$1" || { run "$@"; echo $? >"$logs/$1.status"; }
+}
+
+# stage NAME LIMIT [COMMAND...]
 stage() {
 	local name=$1 limit=$(($2 * slower)) status t=$SECONDS log=$logs/$1.log
-	shift 2
 	wanted "$name" || return 0
 	printf '%-10s ' "$name"
-	timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
-	status=$?
+	if [ $# -gt 2 ]; then
+		run "$@"
+		status=$?
+	else
+		wait "$fetching"
+		status=$(cat "$logs/$name.status") || status=1
+	fi
 	count "$log" $status
 	passed=$((passed + p))
 	failed=$((failed + f))
@@ -88,6 +104,18 @@ stage() {
 
 sh test/deps.sh install check || exit 1
 mkdir -p "$logs"
+rm -f "$logs"/*.status
+# they need the network, and nothing of the build; one after the other, since apt
+# locks its lists.  They end with this program, also if that is interrupted
+set -m
+{
+	early postfix 300 sh test/postfix.sh build/postfix
+	early mailers 300 sh test/unpack.sh build/mailers exim4-daemon-light opensmtpd
+	early haproxy 300 sh test/unpack.sh build/haproxy haproxy
+} &
+fetching=$!
+set +m
+trap 'kill -- -$fetching 2>/dev/null' EXIT
 stage build 300 make -j"$(nproc)" "${make_args[@]}" tests
 if [[ $broken = *build* ]]; then
 	echo "check: does not build"
@@ -102,11 +130,13 @@ stage unit 450 sh test/unit/unit_check.sh "$B/unit" -j$((2 * $(nproc)))
 [ -x "$B/sim" ] && stage sim 300 "$B/sim" --seeds $seeds
 [ -x "$B/fuzz" ] && stage fuzz 120 "$B/fuzz"
 [ -x "$B/embed" ] && stage embed 60 sh test/embed/embed_check.sh "$B/embed"
+# it has packages fetched, too
+wait "$fetching"
 stage library 900 python3 test/library/library.py
 stage arch 120 python3 test/arch/check.py --objects "$B"
-stage postfix 300 sh test/postfix.sh build/postfix
-stage mailers 300 sh test/unpack.sh build/mailers exim4-daemon-light opensmtpd
-stage haproxy 300 sh test/unpack.sh build/haproxy haproxy
+stage postfix 300
+stage mailers 300
+stage haproxy 300
 stage live 120 python3 test/system/live.py
 stage system 900 python3 test/system/run.py
 stage crash 300 python3 test/system/crash.py --kills $kills
