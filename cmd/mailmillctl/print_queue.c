@@ -31,16 +31,31 @@ print_said(FILE *fp, const json_t *r)
 	}
 }
 
-/* How much its target takes, and whether it answers */
+/* How much its target takes, whether it answers, and what it waits for */
 static void
 print_target(FILE *fp, const json_t *t)
 {
+	static const struct {
+		const char	*key, *what;
+	} waits[] = {
+		{ "rate_wait", "for its rate" },
+		{ "mx_rate_wait", "for the rate of its MX hosts" },
+		{ "source_rate_wait", "for the rate of its source" },
+	};
+	size_t i;
+
 	if (json_object_get(t, "window") == NULL)
 		return;
 	fprintf(fp, " (%lld of a window of %lld sent", num(t, "sent"),
 	    num(t, "window"));
 	if (json_object_get(t, "rest") != NULL)
 		fprintf(fp, ", rests for %lld s", num(t, "rest"));
+	for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (json_object_get(t, waits[i].key) != NULL)
+			fprintf(fp, ", waits %lld s %s",
+			    num(t, waits[i].key), waits[i].what);
+	if (json_is_true(json_object_get(t, "source_full")))
+		fputs(", waits for room among the messages of its source", fp);
 	fputc(')', fp);
 }
 

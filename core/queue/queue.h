@@ -384,7 +384,13 @@ size_t queue_in_flight(const struct queue *q);
  * In show a recipient has "target":T, if there is a way to it.  T is {"name": the
  * transport, and the next hop or the domain}, and if it is known to the queue "window"
  * (messages that agents may have for it at a time), "sent" (that they have), and
- * while it rests "rest" (seconds until a recipient is tried) and "error". */
+ * while it rests "rest" (seconds until a recipient is tried) and "error".  Why else
+ * it may have nothing now: "rate_wait" (seconds until its own rate lets it have a
+ * message), "mx_rate_wait" (the seconds left for which an agent has put it off, since
+ * its MX hosts have a rate), and of its stream
+ * "source_rate_wait" (seconds until the rate of all of them lets one have a message)
+ * and "source_full" (true: agents have as many messages as they may have of it, or of
+ * this target as one of it). */
 struct queue_answer;
 
 /* How long the reader of an answer may take nothing, and the sender of an import,

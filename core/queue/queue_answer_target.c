@@ -24,17 +24,42 @@ queue_answer_target_name(const struct queue_answer *a,
 	return buf;
 }
 
-/* In how many seconds is there a probe? */
+/* By the clock of q->now_ms, which is the time of the last pass: that may be long
+ * ago. */
 static int64_t
-rest_s(const struct queue_answer *a, const struct queue_target *t)
+now_ms(const struct queue *q)
 {
-	const struct queue *q = a->q;
-	/* the time of the last pass may be long ago */
-	int64_t now_ms = q->wall_ms - q->ahead_ms;
-	int64_t ms = t->rest_ms == 0 ? queue_target_rest_ms(q, t) :
-	    t->rest_ms - now_ms;
+	return MAX(q->wall_ms - q->ahead_ms, q->now_ms);
+}
 
-	return MAX(ms, 0) / 1000 + (ms % 1000 > 0);
+/* ${name}: ${ms}, in whole seconds */
+static void
+put_seconds(json_t *json, const char *name, int64_t ms)
+{
+	ms = MAX(ms, 0);
+	json_object_set_new(json, name, json_integer(ms / 1000 +
+	    (ms % 1000 > 0)));
+}
+
+/* Why it may have nothing now, beside a rest: each reason that there is */
+static void
+put_waits(const struct queue *q, json_t *json, const struct queue_target *t)
+{
+	int64_t now = now_ms(q), ms = MAX(t->off_ms - now, t->later_ms);
+
+	if (t->nwaiting[QUEUE_NEW] + t->nwaiting[QUEUE_DUE] == 0 &&
+	    !t->has_backlog)
+		return;
+	if (ms > 0)
+		put_seconds(json, "mx_rate_wait", ms);
+	if (t->rate_ms > now)
+		put_seconds(json, "rate_wait", t->rate_ms - now);
+	if (t->stream == NULL)
+		return;
+	if ((ms = queue_stream_rate_ms(t->stream, now)) > 0)
+		put_seconds(json, "source_rate_wait", ms);
+	if (queue_stream_is_full(q, t))
+		json_object_set_new(json, "source_full", json_true());
 }
 
 /* What is known of the target ${name} */
@@ -48,9 +73,12 @@ put_target(const struct queue_answer *a, json_t *json, const char *name)
 	json_object_set_new(json, "window", json_integer(t->window));
 	json_object_set_new(json, "sent", json_integer(t->nsent[QUEUE_NEW] +
 	    t->nsent[QUEUE_DUE]));
+	put_waits(a->q, json, t);
 	if (!t->is_resting)
 		return;
-	json_object_set_new(json, "rest", json_integer(rest_s(a, t)));
+	/* the time of one that begins with the next pass is not in rest_ms yet */
+	put_seconds(json, "rest", t->rest_ms == 0 ?
+	    queue_target_rest_ms(a->q, t) : t->rest_ms - now_ms(a->q));
 	json_object_set_new(json, "error", queue_answer_text(t->error));
 }
 

@@ -46,6 +46,20 @@ tokens(const struct queue *q, struct queue_stream *s)
 	return (uint32_t)(s->rate.level / (MESSAGE * 1000));
 }
 
+int64_t
+queue_stream_rate_ms(const struct queue_stream *s, int64_t now_ms)
+{
+	struct bucket rate = s->rate;
+	uint64_t need = MESSAGE * 1000;
+
+	if (s->max_rate == 0)
+		return 0;
+	(void)bucket_take_n(&rate, 0, (uint64_t)now_ms);
+	/* it gets so many thousandths in a millisecond */
+	return rate.level >= need ? 0 : (int64_t)((need - rate.level +
+	    s->max_rate - 1) / s->max_rate);
+}
+
 static uint32_t
 window_left(const struct queue_stream *s)
 {
@@ -73,6 +87,16 @@ has_part(const struct queue *q, const struct queue_stream *s,
 	if (queue_target_is_slow(q, t))
 		return left > s->window / 4 && has < MAX(left / 4, 1);
 	return has < ((left + has) * 3 + 3) / 4;
+}
+
+bool
+queue_stream_is_full(const struct queue *q, const struct queue_target *t)
+{
+	uint32_t left = window_left(t->stream);
+
+	/* what has a turn has its part: an agent is about to take it */
+	return left == 0 || (!t->has_turn[QUEUE_NEW] &&
+	    !t->has_turn[QUEUE_DUE] && !has_part(q, t->stream, t, left));
 }
 
 size_t
@@ -217,14 +241,11 @@ static void
 wake_later(struct queue *q, struct queue_stream *s)
 {
 	int64_t ms = q->now_ms + QUEUE_AGAIN_MS;
-	uint64_t need = MESSAGE * 1000;
 
 	if (!is_waited_for(s) || window_left(s) == 0)
 		return;
-	/* it gets so many thousandths in a millisecond */
 	if (tokens(q, s) == 0)
-		ms = q->now_ms + (int64_t)((need - s->rate.level +
-		    s->max_rate - 1) / s->max_rate);
+		ms = q->now_ms + queue_stream_rate_ms(s, q->now_ms);
 	else if (s->nturns[QUEUE_NEW] + s->nturns[QUEUE_DUE] > 0)
 		return;		/* queue_streams_due() */
 	q->targets.streams_ms = MIN(q->targets.streams_ms, ms);

@@ -301,6 +301,10 @@ void queue_target_result(struct queue *q, struct queue_target *t,
  * sent.
  * queue_stream_places(s, class): So many places more may its targets have.
  * queue_stream_placed(s, class, is_more): One has one more, or one less.
+ * queue_stream_is_full(q, t): Have agents as many messages of the stream of ${t} as
+ * they may have, or as many as they may have for ${t}?
+ * queue_stream_rate_ms(s, now_ms): In how many milliseconds from ${now_ms}, which is
+ * no earlier than the last pass, its rate lets another message be sent.
  * queue_streams_offer(q, transport): Give those their turns who may send now.
  * queue_streams_run(q), queue_streams_due(q): As queue_targets_run(). */
 int queue_stream_join(struct queue *q, struct queue_target *t,
@@ -318,6 +322,8 @@ size_t queue_stream_places(const struct queue_stream *s,
     enum queue_class class);
 void queue_stream_placed(struct queue_stream *s, enum queue_class class,
     bool is_more);
+bool queue_stream_is_full(const struct queue *q, const struct queue_target *t);
+int64_t queue_stream_rate_ms(const struct queue_stream *s, int64_t now_ms);
 void queue_streams_offer(struct queue *q, unsigned int transport);
 void queue_streams_run(struct queue *q);
 int64_t queue_streams_due(const struct queue *q);

@@ -1,11 +1,14 @@
 """Destinations that do not answer, and what they cost the others: windows, rests,
 probes, rates."""
+import re
 import threading
 import time
 
 from harness import SLOW, Client, lasts, text_message, wait_for
+from nameserver import Script
 from nexthop import NextHop
-from test_relay import domain, events, server
+from test_relay import domain, events, send, server
+from test_relay_mx import Hops, Zone, mx_server
 
 CONF = 'retry_interval = 3600\nmax_retry_interval = 3600\n'
 
@@ -119,3 +122,56 @@ def test_no_more_messages_a_minute_than_the_option_says(d):
         assert len(hop.messages) == 20 and all(
             len(m.rcpts) == 3 for m in hop.messages)
         assert not events(s, 'deferred')
+
+
+def expect_wait(s, domain, key, words):
+    """Both queue top and queue show say what the target of ${domain} waits for.
+    Return what the JSON says."""
+    def one():
+        top = s.ctl_json('queue', 'top', '--targets', '--domain', domain)['top']
+        return top[0] if top and key in top[0] else None
+    row = wait_for(key, one)
+    m = s.ctl_json('queue', 'list', '--domain', domain)['messages'][-1]
+    [r] = s.ctl_json('queue', 'show', m['id'])['message']['recipients']
+    assert r['target']['name'] == row['name'] and key in r['target'], r
+    for command in (['top', '--targets'], ['show', m['id']]):
+        text = s.ctl('queue', *command).stdout
+        assert re.search(re.escape(row['name']) + r' \(\d+ of a window of \d+ '
+                         r'sent, ' + words + r'\)', text), text
+    return row[key]
+
+
+def test_queue_show_and_top_say_what_a_target_waits_for(d):
+    gate = threading.Event()
+    hops = [NextHop(), NextHop(), NextHop(
+        replies={'DOT': lambda *_: (gate.wait(), '250 2.0.0 Taken')[1]})]
+    options = ['Max_Rate = 1',
+               'Source = "127.0.0.1"\nSource_Max_Rate = 1',
+               'Source = "127.0.0.2"\nSource_Max_Connections = 1']
+    names = ['rate.test', 'source.test', 'full.test']
+    with hops[0], hops[1], hops[2], server(
+            d, *(domain(*x) for x in zip(names, hops, options))) as s:
+        for n in names:
+            for _ in range(3):
+                send(s, f'x@{n}')
+        assert 1 <= expect_wait(s, 'rate.test', 'rate_wait',
+                                r'waits \d+ s for its rate') <= 60
+        assert 1 <= expect_wait(s, 'source.test', 'source_rate_wait',
+                                r'waits \d+ s for the rate of its source') <= 60
+        assert expect_wait(
+            s, 'full.test', 'source_full',
+            'waits for room among the messages of its source') is True
+        gate.set()
+        hops[2].wait(3)
+
+
+def test_they_say_that_it_waits_for_the_rate_of_its_mx_hosts(d):
+    zone = Zone({'mx.test': {'A': ['127.0.1.1']}})
+    with Hops(1) as hops, Script(zone) as dns, mx_server(
+            d, dns, hops.port, options='MX_Rate_Limit = 1') as s:
+        for _ in range(3):
+            send(s, 'x@mx.test')
+        hops[0].wait(1)
+        assert 1 <= expect_wait(
+            s, 'mx.test', 'mx_rate_wait',
+            r'waits \d+ s for the rate of its MX hosts') <= 60

@@ -520,47 +520,6 @@ Test(queue_target, etrn_wakes_it)
 	cr_assert_eq(qt.njobs, 0);
 }
 
-static void
-expect_answer(const char *request, const char *want)
-{
-	char *answer = qf_ask(&qt, request);
-
-	cr_expect_not_null(strstr(answer, want), "%s: %s", want, answer);
-	free(answer);
-}
-
-#define SHOW	"{\"action\":\"show\",\"id\":\"%s\"}"
-#define TOP	"{\"action\":\"top\",\"by\":\"target\"}"
-
-Test(queue_target, show_and_top_say_what_mail_waits_for)
-{
-	char show[64], id[SPOOL_ID_TEXT + 1];
-
-	qt_mail("x@a.hop", 10);
-	qt_mail("x@near.test", 1);
-	spool_id_text(QF_ID(10), id);
-	snprintf(show, sizeof(show), SHOW, id);
-	/* before it is read, too */
-	expect_answer(TOP, "\"name\":\"relay a.hop\"}");
-	qf_pass(&qt, 10);
-	expect_answer(show, "\"target\":{\"name\":\"relay a.hop\","
-	    "\"window\":5,\"sent\":5}");
-	expect_answer(TOP, "\"name\":\"relay a.hop\",\"window\":5,"
-	    "\"sent\":5}");
-	expect_answer(TOP, "\"name\":\"near\"}");
-	qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET);
-	expect_answer(show, "\"window\":2,\"sent\":0,\"rest\":1,"
-	    "\"error\":\"the destination does not answer, and is tried again "
-	    "at times: because of the test\"}");
-	qf_pass(&qt, QUEUE_REST_MS + 10);
-	cr_assert_eq(qt_finish_all("x@a.hop", ECONNREFUSED, JOB_TARGET), 1);
-	qf_pass(&qt, 500);
-	expect_answer(TOP, "\"rest\":2,");
-	qf_pass(&qt, 1000);
-	expect_answer(TOP, "\"rest\":1,");
-	qf_finish(&qt, 0);
-}
-
 Test(queue_target, when_the_agent_with_the_probe_dies_there_is_another)
 {
 	unsigned int other;
