@@ -50,17 +50,36 @@ smtp_convert_end(struct smtp_client *c)
 	c->txn.convert = NULL;
 }
 
+/* What it is that this server does not take, and where it is */
+static enum smtp_why
+why_fixed(const struct mime_convert *m)
+{
+	bool is_binary = mime_convert_is_binary(m);
+
+	switch (mime_convert_why(m)) {
+	case MIME_WHY_HEADER:
+		return is_binary ? SMTP_WHY_BINARY_HEADER :
+		    SMTP_WHY_FIXED_HEADER;
+	case MIME_WHY_LATE:
+		return is_binary ? SMTP_WHY_BINARY_LATE : SMTP_WHY_FIXED_LATE;
+	case MIME_WHY_MEMORY:
+		return SMTP_WHY_MEMORY;
+	case MIME_WHY_FIXED:
+	case MIME_WHY_NOT:
+		break;
+	}
+	return is_binary ? SMTP_WHY_BINARY_PART : SMTP_WHY_FIXED_PART;
+}
+
 /* The server has had a part of it: only the end of the connection takes that back. */
 static void
 cannot_convert(struct smtp_client *c)
 {
-	enum mime_why mime = mime_convert_why(c->txn.convert->mime);
-	enum smtp_why why = mime == MIME_WHY_HEADER ? SMTP_WHY_FIXED_HEADER :
-	    mime == MIME_WHY_LATE ? SMTP_WHY_FIXED_LATE : SMTP_WHY_FIXED_PART;
+	enum smtp_why why = why_fixed(c->txn.convert->mime);
 	struct smtp_result r;
 
-	if (mime == MIME_WHY_MEMORY) {
-		smtp_end(c, SMTP_WHY_MEMORY, ENOMEM);
+	if (why == SMTP_WHY_MEMORY) {
+		smtp_end(c, why, ENOMEM);
 		return;
 	}
 	smtp_result_why(c, why, 0, &r);

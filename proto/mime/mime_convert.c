@@ -51,6 +51,7 @@ struct edit {
 struct mime_convert {
 	struct mime_convert_options options;
 	enum mime_why	 why;
+	bool		 is_binary;	/* the last octet that may not be sent: it is no 8-bit text */
 	enum state	 state, next;	/* the second: behind the line of a boundary */
 	bool		 is_part;	/* the header is one of a part, not of a message */
 	bool		 is_message;	/* and the part is a message, if it does not say what it is */
@@ -112,16 +113,23 @@ hold(struct mime_convert *m, unsigned char c)
 	m->held[m->nheld++] = (char)c;
 }
 
-/* May the octet not be sent as it is? */
+/* May the octet not be sent as it is?  Then note what it is: if the message cannot be
+ * converted, that is because of the last one of these. */
 static bool
-is_bad(const struct mime_convert *m, unsigned char c)
+is_bad(struct mime_convert *m, unsigned char c)
 {
-	if (c >= 0x80 && !m->options.takes_8bit)
+	if (c >= 0x80 && !m->options.takes_8bit) {
+		m->is_binary = false;
 		return true;
+	}
 	/* RFC 2045 2.7, 2.8 */
-	return m->options.is_binary && (c == 0 ||
+	if (m->options.is_binary && (c == 0 ||
 	    (c == '\n') != (m->last == '\r') ||
-	    (c != '\r' && c != '\n' && m->column >= LINE_MAX_TEXT));
+	    (c != '\r' && c != '\n' && m->column >= LINE_MAX_TEXT))) {
+		m->is_binary = true;
+		return true;
+	}
+	return false;
 }
 
 /* --- what is held back ------------------------------------------------------- */
@@ -600,4 +608,10 @@ enum mime_why
 mime_convert_why(const struct mime_convert *m)
 {
 	return m->why;
+}
+
+bool
+mime_convert_is_binary(const struct mime_convert *m)
+{
+	return m->is_binary;
 }

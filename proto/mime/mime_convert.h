@@ -59,9 +59,12 @@ void mime_convert_free(struct mime_convert *m);
  * MIME_CONVERT_ROOM or more, to ${out}, and set *${used_r} to how many of ${in} were
  * read; the others are to be given again.  Return octets written, perhaps 0; after the
  * last ones, 0 says that this was all.  -1: it cannot be converted.
- * mime_convert_why(m): Why it cannot. */
+ * mime_convert_why(m): Why it cannot.
+ * mime_convert_is_binary(m): Then: are the octets that may not be sent binary data (NUL,
+ * CR or LF alone, a line that is too long), not 8-bit text? */
 ssize_t mime_convert_next(struct mime_convert *m, const char *in, size_t len,
     bool is_last, size_t *used_r, char *out, size_t size);
 enum mime_why mime_convert_why(const struct mime_convert *m);
+bool mime_convert_is_binary(const struct mime_convert *m);
 
 #endif

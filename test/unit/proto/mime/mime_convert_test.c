@@ -185,6 +185,8 @@ static const struct {
 	    T "a/b\r\n" E "base64\r\n\r\n5A==\r\n--b--\r\n" },
 };
 
+static bool was_binary;	/* what could not be converted last */
+
 /* Return the octets, or -1. */
 static ssize_t
 convert(int flags, const char *in, size_t len, size_t piece, char *out,
@@ -211,6 +213,7 @@ convert(int flags, const char *in, size_t len, size_t piece, char *out,
 		at += used;
 	} while (got > 0 || used > 0 || at < len);
 	*why_r = mime_convert_why(m);
+	was_binary = mime_convert_is_binary(m);
 	mime_convert_free(m);
 	return got == -1 ? -1 : (ssize_t)n;
 }
@@ -260,6 +263,36 @@ Test(mime_convert, what_was_converted_is_not_changed_again)
 		n = convert(0, s, strlen(s), 7, out, sizeof(out), &why);
 		cr_assert_eq(n, (ssize_t)strlen(s), "%s", cases[i].name);
 		cr_assert_eq(memcmp(out, s, (size_t)n), 0, "%s", cases[i].name);
+	}
+}
+
+/* Of a binary message, too, it may be 8-bit text that the next hop does not take. */
+Test(mime_convert, it_is_said_whether_8_bit_text_or_binary_data_cannot_be_sent)
+{
+	static const struct {
+		int		 flags;
+		const char	*in;
+		bool		 is_binary;
+	} rows[] = {
+		{ 0, "A: \xe4\r\n\r\na\r\n", false },
+		{ BINARY, "A: \xe4\r\n\r\na\r\n", false },
+		{ BINARY, "A: b\nc\r\n\r\na\r\n", true },
+		{ BINARY, E "base64\r\n\r\n\xe4\r\n", false },
+		{ BINARY, E "base64\r\n\r\na\rb\r\n", true },
+		{ BINARY | TAKES_8, E "base64\r\n\r\n\xe4\n", true },
+		/* the first part may not be replaced, which is known at the end */
+		{ BINARY, T "multipart/a; boundary=b\r\n\r\n\xe4\r\n", false },
+		{ BINARY, T "multipart/a; boundary=b\r\n\r\na\nb", true },
+	};
+	enum mime_why why;
+	char out[1000];
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_expect_eq(convert(rows[i].flags, rows[i].in,
+		    strlen(rows[i].in), 5000, out, sizeof(out), &why), -1,
+		    "%zu", i);
+		cr_expect_eq(was_binary, rows[i].is_binary, "%zu", i);
 	}
 }
 
