@@ -146,9 +146,18 @@ log_later(int64_t day, const char *domain)
 	    (long long)day);
 }
 
+/* Nobody has had the report, and nobody will. */
+static void
+log_dropped(int64_t day, const char *domain, const char *why)
+{
+	log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s", domain,
+	    (long long)day, why);
+}
+
 /* Put a message to each of report->to into the queue, and drop the counts, unless they
- * are kept.  What fails is tried again: return false. */
-static bool
+ * are kept.  Return how many messages there are.  What fails is tried again: return
+ * -1. */
+static int
 end(struct queue_tlsrpt *t, const struct queue_tls_report *report)
 {
 	int rc;
@@ -157,7 +166,7 @@ end(struct queue_tlsrpt *t, const struct queue_tls_report *report)
 	    scheduler_now())) == -1)
 		log_later(report->day, report->domain);
 	t->role->is_news = true;
-	return rc != -1;
+	return rc;
 }
 
 static bool
@@ -166,12 +175,12 @@ drop(struct queue_tlsrpt *t, int64_t day, const char *domain)
 	const struct queue_tls_report report = { .day = day, .domain = domain,
 		.sender = "" };
 
-	return end(t, &report);
+	return end(t, &report) != -1;
 }
 
 /* It goes unreported, though its domain may want the report; but not if some URI has
- * had it before (RFC 8460 3: that is enough). */
-static void
+ * had it before (RFC 8460 3: that is enough).  Return whether that was possible. */
+static bool
 give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
     const char *why)
 {
@@ -179,34 +188,45 @@ give_up(struct queue_tlsrpt *t, int64_t day, const char *domain,
 	bool is_reported = queue_tls_report_taken(t->role->queue, day, domain,
 	    taken) > 0;
 
-	if (drop(t, day, domain) && !is_reported)
-		log_warnx("tls-report-dropped", "domain=%s day=%lld reason=%s",
-		    domain, (long long)day, why);
+	if (!drop(t, day, domain))
+		return false;
+	if (!is_reported)
+		log_dropped(day, domain, why);
+	return true;
 }
 
-/* Return whether that was possible. */
+/* Its rows are of no type that is known here, or there are none: one of the two tables is
+ * damaged. */
 static bool
+give_up_unreadable(struct queue_tlsrpt *t, int64_t day, const char *domain)
+{
+	return give_up(t, day, domain, "none of its counts can be read");
+}
+
+/* As end(); but 1 where there is nothing to tell, which is logged. */
+static int
 report_to(struct queue_tlsrpt *t, struct queue_tls_report *report)
 {
 	struct composing c;
 	char *json;
-	bool is_done;
+	int rc;
 
 	fill(&c, t->role->child->settings, report->day, report->domain);
 	if ((json = make_json(t, &c, report->day, report->domain)) == NULL) {
 		if (errno == ENOENT)
-			return drop(t, report->day, report->domain);
+			return give_up_unreadable(t, report->day,
+			    report->domain) ? 1 : -1;
 		log_later(report->day, report->domain);
-		return false;
+		return -1;
 	}
 	c.m.json = json;
 	c.m.len = strlen(json);
 	report->sender = c.from;
 	report->compose = compose;
 	report->closure = &c;
-	is_done = end(t, report);
+	rc = end(t, report);
 	free(json);
-	return is_done;
+	return rc;
 }
 
 /* What a URI is known by in the store.  Who makes two of them have one number harms the
@@ -215,6 +235,17 @@ static uint64_t
 number_of(enum tlsrpt_scheme scheme, const char *to)
 {
 	return XXH3_64bits_withSeed(to, strlen(to), scheme);
+}
+
+static bool
+wants(const struct question *q, enum tlsrpt_scheme scheme)
+{
+	size_t i;
+
+	for (i = 0; i < q->record.n; i++)
+		if (q->record.rua[i].scheme == scheme)
+			return true;
+	return false;
 }
 
 /* A message to each address of the record, so that each is delivered whatever becomes
@@ -230,6 +261,7 @@ settle(struct question *q)
 		.ntaken = q->ntaken, .is_kept = q->is_kept };
 	const struct tlsrpt_rua *rua;
 	size_t i;
+	int n;
 
 	for (i = 0; i < q->record.n; i++) {
 		rua = &q->record.rua[i];
@@ -238,7 +270,15 @@ settle(struct question *q)
 		uris[report.nto] = number_of(rua->scheme, rua->to);
 		to[report.nto++] = rua->to;
 	}
-	return report.nto > 0 ? report_to(q->t, &report) : end(q->t, &report);
+	n = report.nto > 0 ? report_to(q->t, &report) : end(q->t, &report);
+	/* why is in the log, of each address */
+	if (n == 0 && !q->is_kept && q->ntaken == 0 && q->nhad == 0)
+		log_dropped(q->day, q->domain, wants(q, TLSRPT_HTTPS) ?
+		    "no URI of its TXT record has taken it, and no message "
+		    "to its addresses can be made" :
+		    "no message to the addresses of its TXT record can be "
+		    "made");
+	return n != -1;
 }
 
 /* Leave those URIs in the record that have not had the report yet.  LIM_TLSRPT_URIS get
@@ -268,17 +308,6 @@ leave_open(struct question *q)
 	r->n = MIN(nopen, LIM_TLSRPT_URIS - (size_t)n);
 	q->nhad = (size_t)n;
 	return true;
-}
-
-static bool
-wants(const struct question *q, enum tlsrpt_scheme scheme)
-{
-	size_t i;
-
-	for (i = 0; i < q->record.n; i++)
-		if (q->record.rua[i].scheme == scheme)
-			return true;
-	return false;
 }
 
 /* The last try has failed: since a queue process has tried it the first time, which need
@@ -320,7 +349,7 @@ on_posted(void *closure, size_t nfailed, bool is_unknown, const char *why)
 		/* it is not to be posted again because the store fails */
 		q->is_posted = !settle(q) && q->ntaken > 0;
 	else if (is_last && !is_unknown)
-		give_up(q->t, q->day, q->domain, why);
+		(void)give_up(q->t, q->day, q->domain, why);
 	if (!q->is_posted)
 		question_free(q);
 }
@@ -341,7 +370,7 @@ post(struct question *q)
 		spec.len = strlen(json);
 		q->post = queue_post_begin(q->t->sts, &spec);
 	} else if (errno == ENOENT) {
-		(void)drop(q->t, q->day, q->domain);
+		(void)give_up_unreadable(q->t, q->day, q->domain);
 		return false;
 	}
 	if (q->post == NULL)
@@ -361,8 +390,8 @@ report(struct question *q)
 	if (wants(q, TLSRPT_MAILTO) || q->nhad > 0)
 		(void)settle(q);
 	else
-		give_up(q->t, q->day, q->domain, "no URI of its TXT record "
-		    "can be reported to");
+		(void)give_up(q->t, q->day, q->domain,
+		    "no URI of its TXT record can be reported to");
 	return false;
 }
 
@@ -376,7 +405,7 @@ on_answer(void *closure, const struct lookup_answer *a)
 	q->ask = NULL;
 	if (a->status == LOOKUP_TEMPORARY) {
 		if (is_over(q))
-			give_up(q->t, q->day, q->domain,
+			(void)give_up(q->t, q->day, q->domain,
 			    "its TXT record could not be looked up for a day");
 	} else if (a->status == LOOKUP_FOUND &&
 	    tlsrpt_record_find(a, &q->record) == 1) {
@@ -448,7 +477,7 @@ walk_due(void *closure, int64_t day, const char *domain,
 	if (!queue_tls_report_is_ready(t->role->queue))
 		return false;
 	if (verdict == TLSRPT_OLD) {
-		give_up(t, day, domain, "it is too old");
+		(void)give_up(t, day, domain, "it is too old");
 		return true;
 	}
 	if (t->nquestions == QUESTIONS_MAX)

@@ -198,6 +198,20 @@ Test(queue_tls_report, one_who_cannot_be_reached_keeps_nobody_from_his_report)
 	expect_job(0, "b@x.test", "To: b@x.test\r\n\r\n3\r\n");
 }
 
+/* The caller, who says that it is dropped, has to know it. */
+Test(queue_tls_report, where_nobody_can_be_reached_there_are_no_messages)
+{
+	static const char *const to[] = { "a@nowhere.test", "odd@x.test" };
+
+	refused = to[1];
+	refused_errnum = EINVAL;
+	count();
+	cr_expect_eq(end(to, 2), 0);
+	cr_expect_str_eq(counts(), "0 w.test;1 z.test;");
+	qf_pass(&f, 1000);
+	cr_expect_eq(f.njobs, 0);
+}
+
 static unsigned int
 files(void)
 {

@@ -795,6 +795,14 @@ change(void *store, const struct queue_change *changes, size_t n)
 }
 
 static void
+catch_log(void)
+{
+	log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cr_assert_neq(log_fd, -1);
+	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
+}
+
+static void
 spy_on_store(void)
 {
 	static struct queue_store_ops spy;
@@ -805,9 +813,7 @@ spy_on_store(void)
 	f.config.store = &spy;
 	qf_open(&f);
 	r.queue = f.q;
-	log_fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	cr_assert_neq(log_fd, -1);
-	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
+	catch_log();
 }
 
 /* All questions are of reports that were posted, and a domain has none yet. */
@@ -959,6 +965,138 @@ Test(queue_tlsrpt, while_the_disk_is_full_one_is_tried_a_minute_and_all_when_it_
 		cr_expect_eq(ncounted(), 0, "%u", is_old);
 	}
 	cr_expect_eq(logged("event=tls-report-dropped"), 60);
+}
+
+/* --- what is dropped ------------------------------------------------------------ */
+
+/* What is posted is not taken, and the DNS says ${record}; NULL: nothing. */
+static void
+try_in_vain(const char *record)
+{
+	int i;
+
+	for (i = 0; i < 8 * DAY_S / 600 && ncounted() > 0; i++) {
+		if (nposted > 0)
+			say_posted(STS_FETCH_ERROR, "its status is 404");
+		else if (nasked == 0)
+			pass_s(600);
+		else if (record != NULL)
+			answer_one(record);
+		else
+			answer(LOOKUP_TEMPORARY, NULL);
+		/* not before it is so */
+		cr_expect_eq(logged("event=tls-report-dropped"),
+		    ncounted() == 0);
+	}
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 0);
+}
+
+#define NO_WAY	"mailto:a@nowhere.test,mailto:b@nowhere.test"
+
+static const struct {
+	const char	*record;	/* NULL: the DNS has no answer */
+	const char	*reason;
+	int		 age;		/* in days */
+} drops[] = {
+	{ "v=TLSRPTv1; rua=ftp://z.test/tls",
+	    "no URI of its TXT record can be reported to", 2 },
+	{ NULL, "its TXT record could not be looked up for a day", 2 },
+	{ NULL, "it is too old", 9 },
+	{ HTTPS, "its status is 404", 2 },
+	{ "v=TLSRPTv1; rua=" NO_WAY, "no message to the addresses of its TXT "
+	    "record can be made", 2 },
+	{ HTTPS "," NO_WAY, "no URI of its TXT record has taken it, and no "
+	    "message to its addresses can be made", 2 },
+};
+
+Test(queue_tlsrpt, each_report_that_is_dropped_is_in_the_log_once)
+{
+	char line[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(drops) / sizeof(drops[0]); i++) {
+		if (i > 0) {
+			teardown();
+			sts = NULL;
+			nasked = nposted = 0;
+			now_ms = 0;
+			setup();
+		}
+		day_of_counts = DAY - drops[i].age * DAY_S;
+		count("z.test");
+		catch_log();
+		begin();
+		begin_sts();
+		try_in_vain(drops[i].record);
+		snprintf(line, sizeof(line), " event=tls-report-dropped "
+		    "domain=z.test day=%d reason=\"%s\"\n", day_of_counts,
+		    drops[i].reason);
+		cr_expect_eq(logged(line), 1, "%zu", i);
+	}
+}
+
+/* Such as when the sender is no address that can be in a header */
+Test(queue_tlsrpt, one_of_which_no_message_can_be_made_is_in_the_log)
+{
+	static char sender[] = "tls reports";
+
+	settings.tls_report_sender = sender;
+	catch_log();
+	ask_for("v=TLSRPTv1; rua=mailto:a@x.test");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 0);
+	cr_expect_eq(logged("event=tls-report-none"), 1);
+	cr_expect_eq(logged("event=tls-report-dropped domain=z.test"), 1);
+}
+
+Test(queue_tlsrpt, one_whose_counts_cannot_be_read_is_in_the_log)
+{
+	static const char *const records[] = { HTTPS,
+		"v=TLSRPTv1; rua=mailto:a@x.test" };
+	size_t i;
+
+	catch_log();
+	for (i = 0; i < 2; i++) {
+		count("z.test");
+		change_rows("UPDATE tls_count SET policy_type = 'odd'");
+		if (i == 0) {
+			begin();
+			begin_sts();
+		}
+		while (nasked == 0)
+			pass_s(60);
+		answer_one(records[i]);
+		cr_expect_eq(ncounted(), 0);
+		cr_expect_eq(logged("event=tls-report-dropped domain=z.test"),
+		    i + 1);
+	}
+	cr_expect_eq(nposts, 0);
+}
+
+/* RFC 8460 3: that one has had it is enough. */
+Test(queue_tlsrpt, one_that_somebody_has_had_is_not_said_to_be_dropped)
+{
+	static const char both[] = HTTPS "," NO_WAY;
+
+	catch_log();
+	ask_for(both);
+	say_posted(STS_FETCHED, "");
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(nmessages(), 0);
+	count("z.test");
+	while (nasked == 0)
+		pass_s(60);
+	answer_one(HTTPS ",https://y.test/?b");
+	say_posted(STS_FETCHED, "");
+	say_posted(STS_FETCH_ERROR, "");
+	cr_expect_eq(ncounted(), 1);
+	/* and now the others cannot be reached */
+	while (nasked == 0)
+		pass_s(60);
+	answer_one(both);
+	cr_expect_eq(ncounted(), 0);
+	cr_expect_eq(logged("event=tls-report-dropped"), 0);
 }
 
 Test(queue_tlsrpt, without_the_option_nothing_is_asked_and_nothing_dropped)
