@@ -5,42 +5,14 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "core/spool/spool_id.h"
-#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/queue/queue_change_fixture.h"
 
-QF_SUITE(queue_bounce);
-
-static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
-
-static const char *
-asked(const char *action, const char *rest)
-{
-	return qf_asked(&f, action, rest);
-}
-
-static const char *
-listed(const char *filter)
-{
-	return qf_states(&f, filter);
-}
-
-static void
-make_three(void)
-{
-	qf_three_places(&f, &s);
-}
-
-static void
-restart(void)
-{
-	qf_restart(&f, &s);
-}
+QF_CHANGE_SUITE(queue_bounce);
 
 #define GIVEN_UP(rcpt, reason)	"rcpt=" rcpt " orcpt=(null) outcome=1 code=0 " \
 				"enhanced=5.0.0 remote= text=" reason " until=0\n"
@@ -71,12 +43,7 @@ reports(void)
 static bool
 is_told(const char *what, unsigned int times)
 {
-	const char *at = reports();
-	unsigned int n = 0;
-
-	for (; (at = strstr(at, what)) != NULL; at += strlen(what))
-		n++;
-	return n == times;
+	return qf_times(reports(), what) == times;
 }
 
 /* Wherever its message is: deferred, in memory, or not read yet */
@@ -140,7 +107,7 @@ Test(queue_bounce, nobody_is_told_who_has_not_asked_or_cannot_be)
 	 * one that wants to hear nothing */
 	qf_segment(&f, &s, 1);
 	for (i = 0; i < 3; i++) {
-		qf_append(&s, QF_ID(2 * i), "", abc, 3, "body\r\n");
+		qf_append(&s, QF_ID(2 * i), "", qf_abc, 3, "body\r\n");
 		qf_append_said(&s, QF_ID(2 * i + 1), &said);
 		if (i == 2)
 			break;
@@ -206,7 +173,7 @@ Test(queue_bounce, reports_of_what_is_given_up_are_not_given_up_with_it)
 
 	qf_segment(&f, &s, 1);
 	for (i = 0; i < n; i++)
-		qf_append(&s, QF_ID(i), "one@s.test", abc, 1, "body\r\n");
+		qf_append(&s, QF_ID(i), "one@s.test", qf_abc, 1, "body\r\n");
 	qf_committed(&f, &s, true);
 	for (i = 0; i < 10; i++) {
 		qf_pass(&f, 0);
@@ -236,17 +203,11 @@ Test(queue_bounce, reports_of_what_is_given_up_are_not_given_up_with_it)
 
 Test(queue_bounce, without_room_nothing_is_given_up)
 {
-	struct rlimit was, none;
-
 	make_three();
-	cr_assert_eq(signal(SIGXFSZ, SIG_IGN) == SIG_ERR, 0);
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
-	none = was;
-	none.rlim_cur = 1;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	qf_fill_disk();
 	cr_expect_not_null(strstr(asked("bounce", "\"id\":\"all\""),
 	    "cannot write to its disk"));
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+	qf_free_disk();
 	cr_expect_eq(f.nreports, 0);
 	restart();
 	qf_pass(&f, 1000000);

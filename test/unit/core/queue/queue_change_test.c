@@ -10,35 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/queue/queue_change_fixture.h"
 
-QF_SUITE(queue_change);
-
-static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
-
-static const char *
-asked(const char *action, const char *rest)
-{
-	return qf_asked(&f, action, rest);
-}
-
-static const char *
-listed(const char *filter)
-{
-	return qf_states(&f, filter);
-}
-
-static void
-make_three(void)
-{
-	qf_three_places(&f, &s);
-}
-
-static void
-restart(void)
-{
-	qf_restart(&f, &s);
-}
+QF_CHANGE_SUITE(queue_change);
 
 Test(queue_change, a_list_has_what_the_filter_says)
 {
@@ -218,7 +192,7 @@ Test(queue_change, without_memory_to_hold_all_recipients_none_is_lost)
 	}
 	qf_segment(&f, &s, 1);
 	f.is_deaf = true;
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_append(&s, QF_ID(2), "two@s.test", rcpts, 20, "body\r\n");
 	qf_committed(&f, &s, true);
 	qf_no_memory_for = 24;
@@ -264,7 +238,7 @@ Test(queue_change, one_recipient_is_on_hold_wherever_its_message_is)
 Test(queue_change, what_an_agent_has_is_on_hold_if_it_fails)
 {
 	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	cr_assert_eq(f.njobs, 3);
@@ -300,7 +274,7 @@ Test(queue_change, what_an_agent_gives_back_is_on_hold)
 	int i;
 
 	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	for (i = 0; i < 2; i++) {
 		qf_pass(&f, 0);
@@ -328,7 +302,7 @@ Test(queue_change, what_an_agent_gives_back_is_on_hold)
 Test(queue_change, a_filter_leaves_alone_what_an_agent_has)
 {
 	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	qf_done(&f, f.agent, f.jobs[0].job.job, EACCES);
@@ -365,13 +339,13 @@ Test(queue_change, a_deferred_message_in_memory_is_changed_too)
 
 /* --- after a crash -------------------------------------------------------- */
 
-/* The message 1 has a row for each of abc, and its record is open again, since the
+/* The message 1 has a row for each of qf_abc, and its record is open again, since the
  * log was lost; it is not read yet. */
 static void
 lose_log(void)
 {
 	qf_segment(&f, &s, 1);
-	qf_append(&s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	qf_finish(&f, EACCES);
@@ -428,7 +402,7 @@ make_two_with_one_id(bool is_read)
 {
 	qf_segment(&f, &s, 1);
 	f.is_deaf = true;
-	qf_append(&s, QF_ID(1), "victim@s.test", abc, 3, "body\r\n");
+	qf_append(&s, QF_ID(1), "victim@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(&f, &s, false);
 	qf_pass(&f, 0);
 	qf_append(&s, QF_ID(1), "hostile@s.test", qf_three, 3, "body\r\n");
@@ -465,7 +439,7 @@ Test(queue_change, a_message_with_the_id_of_another_is_not_taken_for_it)
 		    "\"hostile@s.test\"}"), "{\"removed\":3,\"messages\":1}");
 		cr_expect_str_eq(listed(""), "1:a@x.test=waiting "
 		    "1:b@y.test=waiting 1:c@x.test=waiting ");
-		expect_jobs(abc);
+		expect_jobs(qf_abc);
 		spool_segment_close(&s.file);
 		qf_pass(&f, 10000);
 	}

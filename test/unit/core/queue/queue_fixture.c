@@ -16,6 +16,7 @@
 #define SEGMENT_OCTETS	(256 * 1024)
 
 const char *const qf_three[3] = {"a@x.test", "b@x.test", "c@x.test"};
+const char *const qf_abc[3] = { "a@x.test", "b@y.test", "c@x.test" };
 const char *const qf_sections[3] = { "near.test", "far.test", "b.hop" };
 
 size_t qf_no_memory_for;
@@ -678,19 +679,17 @@ qf_states(struct qf *f, const char *filter)
 void
 qf_three_places(struct qf *f, struct qf_segment *s)
 {
-	static const char *const abc[] = { "a@x.test", "b@y.test", "c@x.test" };
-
 	qf_segment(f, s, 1);
-	qf_append(s, QF_ID(1), "one@s.test", abc, 3, "body\r\n");
+	qf_append(s, QF_ID(1), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(f, s, false);
 	qf_pass(f, 0);
 	qf_finish(f, EACCES);
 	qf_pass(f, 0);
 	f->is_deaf = true;
-	qf_append(s, QF_ID(2), "two@s.test", abc, 3, "longer body\r\n");
+	qf_append(s, QF_ID(2), "two@s.test", qf_abc, 3, "longer body\r\n");
 	qf_committed(f, s, false);
 	qf_pass(f, 0);
-	qf_append(s, QF_ID(3), "one@s.test", abc, 3, "body\r\n");
+	qf_append(s, QF_ID(3), "one@s.test", qf_abc, 3, "body\r\n");
 	qf_committed(f, s, true);
 }
 

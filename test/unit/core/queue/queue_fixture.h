@@ -25,6 +25,7 @@ enum { QF_NEAR, QF_FAR, QF_RELAY, QF_TRANSPORTS };
 
 extern size_t qf_no_memory_for;	/* elements, for which reallocarray() fails; 0: never */
 extern const char *const qf_three[3];	/* recipients */
+extern const char *const qf_abc[3];	/* those of qf_three_places() */
 /* By which an administrator may let mail go: where mail for these domains goes; jobs
  * have QF_SECTION */
 extern const char *const qf_sections[3];
@@ -135,8 +136,8 @@ const char *qf_asked(struct qf *f, const char *action, const char *rest);
 /* "n:recipient=state " of each recipient in the list with the filter ${filter}, where
  * the message has QF_ID(n). */
 const char *qf_states(struct qf *f, const char *filter);
-/* The message 1 is deferred, 2 is in memory and 3 is not read: each for a@x.test,
- * b@y.test and c@x.test.  No agent takes anything. */
+/* The message 1 is deferred, 2 is in memory and 3 is not read: each for qf_abc, which
+ * are a@x.test, b@y.test and c@x.test.  No agent takes anything. */
 void qf_three_places(struct qf *f, struct qf_segment *s);
 /* Another queue begins with what is on disk, and agents take jobs. */
 void qf_restart(struct qf *f, struct qf_segment *s);

@@ -4,18 +4,16 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "core/queue/queue_target.h"
 #include "core/spool/spool_id.h"
 #include "test/unit/core/process/logged.h"
-#include "test/unit/core/queue/queue_fixture.h"
+#include "test/unit/core/queue/queue_change_fixture.h"
 
-QF_SUITE(queue_route);
+QF_CHANGE_SUITE(queue_route);
 
 static unsigned int relay;	/* the agent of QF_RELAY */
 
@@ -28,7 +26,7 @@ static unsigned int relay;	/* the agent of QF_RELAY */
 static const char *
 routed(const char *rest)
 {
-	return qf_asked(&f, "route", rest);
+	return asked("route", rest);
 }
 
 static void
@@ -38,9 +36,9 @@ add_relay(void)
 }
 
 static void
-restart(void)
+restart_with_relay(void)
 {
-	qf_restart(&f, &s);
+	restart();
 	add_relay();
 }
 
@@ -60,16 +58,6 @@ jobs(unsigned int agent, const char *rcpt, uint32_t section)
 	return n;
 }
 
-static size_t
-times(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, what)) != NULL; text += strlen(what))
-		n++;
-	return n;
-}
-
 /* How many recipients of ${action}, list or export, have ${route} */
 static size_t
 nrouted(const char *action, const char *route)
@@ -80,7 +68,7 @@ nrouted(const char *action, const char *route)
 	snprintf(request, sizeof(request), "{\"action\":\"%s\"}", action);
 	snprintf(want, sizeof(want), "\"route\":\"%s\"", route);
 	answer = qf_ask(&f, request);
-	n = times(answer, want);
+	n = qf_times(answer, want);
 	free(answer);
 	return n;
 }
@@ -89,10 +77,10 @@ nrouted(const char *action, const char *route)
 Test(queue_route, what_is_led_elsewhere_goes_there_and_the_rest_does_not)
 {
 	add_relay();
-	qf_three_places(&f, &s);
+	make_three();
 	cr_expect_str_eq(routed("\"to\":\"B.hop\"," OF_Y),
 	    "{\"routed\":3,\"messages\":3}");
-	cr_expect_str_eq(qf_states(&f, "{\"domain\":\"y.test\"}"),
+	cr_expect_str_eq(listed("{\"domain\":\"y.test\"}"),
 	    "1:b@y.test=deferred 2:b@y.test=deferred 3:b@y.test=deferred ");
 	cr_expect_eq(nrouted("list", "b.hop"), 3);
 	cr_expect_str_eq(routed(TO_B OF_Y), "{\"routed\":0,\"messages\":0}");
@@ -108,7 +96,7 @@ Test(queue_route, what_is_led_elsewhere_goes_there_and_the_rest_does_not)
 	cr_expect_eq(f.njobs, 2);
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_expect_str_eq(qf_states(&f, ""), "");
+	cr_expect_str_eq(listed(""), "");
 	spool_segment_close(&s.file);
 	qf_pass(&f, 2000);
 	cr_expect_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
@@ -118,9 +106,9 @@ Test(queue_route, it_goes_there_after_a_restart_and_each_failure)
 {
 	unsigned int i;
 
-	qf_three_places(&f, &s);
+	make_three();
 	cr_assert_str_eq(routed(TO_B ALL), "{\"routed\":9,\"messages\":3}");
-	restart();
+	restart_with_relay();
 	for (i = 0; i < 3; i++) {
 		qf_pass(&f, 1000000);
 		cr_expect_eq(jobs(relay, NULL, QF_SECTION), 9);
@@ -128,21 +116,21 @@ Test(queue_route, it_goes_there_after_a_restart_and_each_failure)
 		qf_finish(&f, EAGAIN);
 	}
 	qf_pass(&f, 100);
-	restart();
+	restart_with_relay();
 	qf_pass(&f, 1000000);
 	cr_expect_eq(jobs(relay, NULL, QF_SECTION), 9);
 	qf_finish(&f, 0);
 	qf_pass(&f, 2000);
-	cr_expect_str_eq(qf_states(&f, ""), "");
+	cr_expect_str_eq(listed(""), "");
 }
 
 Test(queue_route, it_goes_again_where_the_configuration_says)
 {
 	add_relay();
-	qf_three_places(&f, &s);
+	make_three();
 	cr_expect_str_eq(routed(AS_CONFIGURED ALL),
 	    "{\"routed\":0,\"messages\":0}");
-	cr_expect_null(strstr(qf_states(&f, ""), "2:a@x.test=deferred"),
+	cr_expect_null(strstr(listed(""), "2:a@x.test=deferred"),
 	    "what is new stays where it is");
 	cr_assert_str_eq(routed(TO_B ALL), "{\"routed\":9,\"messages\":3}");
 	cr_expect_str_eq(routed(AS_CONFIGURED OF_Y),
@@ -159,15 +147,15 @@ Test(queue_route, a_dry_run_or_a_section_that_is_not_there_changes_nothing)
 {
 	char before[1024];
 
-	qf_three_places(&f, &s);
-	strlcpy(before, qf_states(&f, ""), sizeof(before));
+	make_three();
+	strlcpy(before, listed(""), sizeof(before));
 	cr_expect_str_eq(routed(TO_B ALL ",\"dry_run\":true"),
 	    "{\"routed\":9,\"messages\":3,\"dry_run\":true}");
 	cr_expect_str_eq(routed("\"to\":\"c.hop\"," ALL),
 	    "{\"error\":\"there is no such section\"}");
 	cr_expect_str_eq(routed("\"to\":\"c.hop\",\"dry_run\":true," ALL),
 	    "{\"error\":\"there is no such section\"}");
-	cr_expect_str_eq(qf_states(&f, ""), before);
+	cr_expect_str_eq(listed(""), before);
 	cr_expect_eq(nrouted("list", "b.hop"), 0);
 }
 
@@ -175,23 +163,23 @@ Test(queue_route, a_dry_run_or_a_section_that_is_not_there_changes_nothing)
 Test(queue_route, without_its_section_it_goes_as_configured)
 {
 	add_relay();
-	qf_three_places(&f, &s);
+	make_three();
 	cr_assert_str_eq(routed(TO_B ALL), "{\"routed\":9,\"messages\":3}");
 	f.has_no_sections = true;
 	logged_open("queue");
-	restart();
+	restart_with_relay();
 	qf_pass(&f, 100);
 	cr_expect_eq(jobs(f.agent, NULL, 0), 9);
 	cr_expect_eq(f.njobs, 9);
-	cr_expect_eq(times(logged(), "event=route-lost"), 9);
-	cr_expect_eq(times(logged_text, "rcpt=b@y.test route=b.hop effect="), 3);
+	cr_expect_eq(qf_times(logged(), "event=route-lost"), 9);
+	cr_expect_eq(qf_times(logged_text, "rcpt=b@y.test route=b.hop effect="), 3);
 	cr_expect_eq(nrouted("list", "b.hop"), 9);
 	qf_finish(&f, EAGAIN);
 	f.has_no_sections = false;
 	qf_pass(&f, 1000000);
 	cr_expect_eq(jobs(relay, NULL, QF_SECTION), 9);
 	cr_expect_eq(f.njobs, 9);
-	cr_expect_eq(times(logged(), "event=route-lost"), 0);
+	cr_expect_eq(qf_times(logged(), "event=route-lost"), 0);
 	logged_close();
 	qf_finish(&f, 0);
 }
@@ -207,7 +195,7 @@ Test(queue_route, what_is_on_hold_or_held_goes_when_its_time_has_come)
 	qf_append(&s, QF_ID(1), "one@s.test", qf_three, 3, "body\r\n");
 	qf_append_said(&s, QF_ID(2), &said);
 	qf_committed(&f, &s, false);
-	cr_assert_str_eq(qf_asked(&f, "hold",
+	cr_assert_str_eq(asked("hold",
 	    "\"filter\":{\"sender\":\"one@s.test\"}"),
 	    "{\"held\":3,\"messages\":1}");
 	qf_pass(&f, 0);
@@ -218,9 +206,9 @@ Test(queue_route, what_is_on_hold_or_held_goes_when_its_time_has_come)
 	f.is_deaf = false;
 	qf_pass(&f, 4000 * 1000);
 	cr_expect_eq(f.njobs, 0, "%zu", f.njobs);
-	cr_expect_eq(times(qf_states(&f, ""), "=hold"), 3);
-	cr_expect_eq(times(qf_states(&f, ""), "=held"), 6);
-	cr_assert_str_eq(qf_asked(&f, "release", ALL),
+	cr_expect_eq(qf_times(listed(""), "=hold"), 3);
+	cr_expect_eq(qf_times(listed(""), "=held"), 6);
+	cr_assert_str_eq(asked("release", ALL),
 	    "{\"released\":3,\"messages\":1}");
 	qf_pass(&f, 100);
 	cr_expect_eq(jobs(relay, NULL, QF_SECTION), 3);
@@ -344,7 +332,7 @@ Test(queue_route, the_target_is_that_of_the_section)
 	qf_pass(&f, 10);
 	cr_expect_eq(f.njobs, 1, "a probe, with either message");
 	fail_for_long();
-	cr_assert_str_eq(qf_asked(&f, "retry",
+	cr_assert_str_eq(asked("retry",
 	    "\"filter\":{\"recipient\":\"x@near.test\"}"),
 	    "{\"retried\":1,\"messages\":1}");
 	qf_pass(&f, 10);
@@ -354,18 +342,12 @@ Test(queue_route, the_target_is_that_of_the_section)
 
 Test(queue_route, without_room_all_goes_as_configured)
 {
-	struct rlimit was, none;
-
-	qf_three_places(&f, &s);
-	cr_assert_eq(signal(SIGXFSZ, SIG_IGN) == SIG_ERR, 0);
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
-	none = was;
-	none.rlim_cur = 1;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	make_three();
+	qf_fill_disk();
 	cr_expect_not_null(strstr(routed(TO_B ALL),
 	    "cannot write to its disk"));
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
-	restart();
+	qf_free_disk();
+	restart_with_relay();
 	qf_pass(&f, 1000000);
 	cr_expect_eq(jobs(f.agent, NULL, 0), 9);
 	cr_expect_eq(f.njobs, 9, "%zu", f.njobs);
@@ -413,13 +395,13 @@ Test(queue_route, what_is_exported_and_imported_goes_the_same_way)
 	char *stream;
 
 	add_relay();
-	qf_three_places(&f, &s);
+	make_three();
 	cr_assert_str_eq(routed(TO_B OF_Y), "{\"routed\":3,\"messages\":3}");
 	cr_expect_eq(nrouted("export", "b.hop"), 3);
 	stream = qf_ask(&f, "{\"action\":\"export\","
 	    "\"filter\":{\"domain\":\"y.test\"}}");
 	free(qf_ask(&f, "{\"action\":\"remove\",\"id\":\"all\"}"));
-	cr_assert_str_eq(qf_states(&f, ""), "");
+	cr_assert_str_eq(listed(""), "");
 	take(queue_control(f.q, import, strlen(import)), stream);
 	free(stream);
 	f.is_deaf = false;
