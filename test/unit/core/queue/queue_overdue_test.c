@@ -247,53 +247,54 @@ Test(queue_overdue, what_is_read_when_its_time_is_over_has_an_attempt)
 	cr_expect_not_null(report());
 }
 
-/* The server was not there for longer than the lifetime: mail for a hop that takes it
- * goes there, however much of it waits. */
-Test(queue_overdue, a_backlog_whose_time_is_over_has_its_last_attempts)
+#define BACKLOG	((size_t)3 * QUEUE_FILES_MAX)	/* more than has places at a time */
+
+/* So many messages for one hop have failed, and their time is over when a server is
+ * there again. */
+static void
+begin_with_backlog(void)
 {
-	size_t i, n = 0, nmail = 3 * QUEUE_FILES_MAX;
+	size_t i;
 
 	begin();
-	for (i = 0; i < nmail; i++)
+	for (i = 0; i < BACKLOG; i++)
 		send_to("x@a.hop");
 	while (f.njobs > 0) {
 		qf_finish(&f, EAGAIN);
 		qf_pass(&f, 10);
 	}
-	cr_assert_eq(qf_listed(&f), nmail);
+	cr_assert_eq(qf_listed(&f), BACKLOG);
 	qf_close(&f);
 	f.now.tv_sec += HOUR * 3 / 2;
 	f.ms += 1500 * HOUR;
 	qf_open(&f);
 	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
-	for (i = 0; i < 600 && n < nmail; i++) {
+}
+
+/* The server was not there for longer than the lifetime: mail for a hop that takes it
+ * goes there, however much of it waits. */
+Test(queue_overdue, a_backlog_whose_time_is_over_has_its_last_attempts)
+{
+	size_t i, n = 0;
+
+	begin_with_backlog();
+	for (i = 0; i < 600 && n < BACKLOG; i++) {
 		qf_pass(&f, 1000);
 		cr_assert_null(report());
 		n += f.njobs;
 		qf_finish(&f, 0);
 	}
 	qf_pass(&f, 1000);
-	cr_expect_eq(n, nmail, "%zu", n);
+	cr_expect_eq(n, BACKLOG, "%zu", n);
 	cr_expect_eq(qf_listed(&f), 0);
 }
 
 /* Also if one connection fails meanwhile. */
 Test(queue_overdue, that_has_failed_once_is_not_dead)
 {
-	size_t i, n = 0, nmail = 3 * QUEUE_FILES_MAX;
+	size_t i, n = 0;
 
-	begin();
-	for (i = 0; i < nmail; i++)
-		send_to("x@a.hop");
-	while (f.njobs > 0) {
-		qf_finish(&f, EAGAIN);
-		qf_pass(&f, 10);
-	}
-	qf_close(&f);
-	f.now.tv_sec += HOUR * 3 / 2;
-	f.ms += 1500 * HOUR;
-	qf_open(&f);
-	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
+	begin_with_backlog();
 	f.q->start_ms -= QUEUE_YOUNG_MS;
 	/* the next passes look at the others that are due, while it rests */
 	cr_assert_geq(queue_pass(f.q, &f.now, f.ms), 0);
@@ -309,7 +310,7 @@ Test(queue_overdue, that_has_failed_once_is_not_dead)
 			qf_done(&f, f.jobs[i].agent, f.jobs[i].job.job, 0);
 		}
 	f.njobs = 0;
-	for (i = 0; i < 600 && n < nmail; i++) {
+	for (i = 0; i < 600 && n < BACKLOG; i++) {
 		qf_pass(&f, 1000);
 		n += report() != NULL;
 		cr_assert_leq(n, 1);
@@ -323,21 +324,10 @@ Test(queue_overdue, that_has_failed_once_is_not_dead)
  * not so young that the network may not be there yet. */
 Test(queue_overdue, a_backlog_for_a_dead_hop_comes_back)
 {
-	size_t i, n = 0, ntold = 0, nmail = 3 * QUEUE_FILES_MAX;
+	size_t i, n = 0, ntold = 0;
 
-	begin();
-	for (i = 0; i < nmail; i++)
-		send_to("x@a.hop");
-	while (f.njobs > 0) {
-		qf_finish(&f, EAGAIN);
-		qf_pass(&f, 10);
-	}
-	qf_close(&f);
-	f.now.tv_sec += HOUR * 3 / 2;
-	f.ms += 1500 * HOUR;
-	qf_open(&f);
-	cr_assert_eq(queue_agent_add(f.q, QF_RELAY, &relay), 0);
-	for (i = 0; i < 600 && ntold < nmail; i++) {
+	begin_with_backlog();
+	for (i = 0; i < 600 && ntold < BACKLOG; i++) {
 		qf_pass(&f, 1000);
 		while (report() != NULL)
 			ntold++;
@@ -349,8 +339,8 @@ Test(queue_overdue, a_backlog_for_a_dead_hop_comes_back)
 			qf_done_with(&f, relay, f.jobs[--f.njobs].job.job,
 			    ECONNREFUSED, JOB_TARGET);
 	}
-	cr_expect_eq(ntold, nmail, "%zu", ntold);
-	cr_expect_lt(n, nmail / 2, "%zu", n);
+	cr_expect_eq(ntold, BACKLOG, "%zu", ntold);
+	cr_expect_lt(n, BACKLOG / 2, "%zu", n);
 	cr_expect_lt(i, 200, "%zu", i);
 }
 
