@@ -1,13 +1,7 @@
 /* The role deliver: a process that puts messages into Maildirs.
- * Owns: the pace of the batches.
- * Knows nothing of how a batch is written (core/maildir/deliver.c), and of the
- * channel to the queue (agent/agent.c).
- *
- * The pace: a job that comes when the agent is idle is done at once.  Under load
- * jobs gather after a batch for twice the time that it took, or until the next
- * batch is full, so that many of them share one flush of the disk.  The flush
- * writes also what the workers have to write: too many of them slow down the
- * commits. */
+ * Owns: its timer; how it ends.
+ * Knows nothing of how a batch is written (core/maildir/deliver.c), of the pace
+ * of the batches (pace.c), and of the channel to the queue (agent/agent.c). */
 
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/mailmilld/agent/agent.h"
+#include "cmd/mailmilld/deliver/pace.h"
 #include "cmd/mailmilld/role/child.h"
 #include "cmd/mailmilld/role/privs.h"
 #include "cmd/settings/route.h"
@@ -27,17 +22,12 @@
 #include "core/util/monotonic.h"
 #include "core/util/utf8.h"
 
-#define GATHER_MIN_MS	20	/* between batches that are not full */
-#define GATHER_MAX_MS	100
-#define FLUSH_MS	15	/* renames wait for another batch's flush */
-
 struct role_state {
 	struct child	*child;
 	struct agent	 agent;
 	struct deliver	*deliver;	/* of its queue process; NULL: there is none now */
 	Event		*timer;
-	uint64_t	 ran_ms;	/* end of the last batch */
-	uint64_t	 took_ms;	/* by that batch */
+	struct pace	 pace;
 	uint64_t	 due_ms;	/* when the timer is set; 0: it is not */
 };
 
@@ -158,7 +148,7 @@ static const struct deliver_ops deliver_ops = {
 	.is_left = is_left
 };
 
-/* --- pace ----------------------------------------------------------------- */
+/* --- batches -------------------------------------------------------------- */
 
 static void set_timer(struct role_state *s);
 
@@ -190,33 +180,21 @@ on_timer(void *closure)
 		deliver_run(s->deliver, scheduler_now());
 	else
 		deliver_flush(s->deliver);
-	s->ran_ms = monotonic_ms();
-	s->took_ms = s->ran_ms - start;
+	s->pace.ran_ms = monotonic_ms();
+	s->pace.took_ms = s->pace.ran_ms - start;
 	set_timer(s);
 	exit_if_done(s);
 }
 
-static uint64_t
-gather_ms(const struct role_state *s)
-{
-	uint64_t ms = 2 * s->took_ms;
-
-	if (ms < GATHER_MIN_MS)
-		return GATHER_MIN_MS;
-	return ms < GATHER_MAX_MS ? ms : GATHER_MAX_MS;
-}
-
-/* When there is something to do next */
+/* When there is something to do next; 0: nothing */
 static uint64_t
 next_due(const struct role_state *s)
 {
 	size_t n = deliver_waiting(s->deliver);
 
-	if (n >= JOBS_AT_ONCE || (n > 0 && s->child->is_draining))
+	if (n > 0 && s->child->is_draining)
 		return 1;
-	if (n > 0)
-		return s->ran_ms + gather_ms(s);
-	return deliver_unflushed(s->deliver) > 0 ? s->ran_ms + FLUSH_MS : 0;
+	return pace_due(&s->pace, n, deliver_unflushed(s->deliver));
 }
 
 static void
@@ -275,6 +253,7 @@ on_jobs(void *closure, const struct job *jobs, unsigned int n)
 			child_exit(s->child);
 			return;
 		}
+	s->pace.came_ms = monotonic_ms();
 	set_timer(s);
 }
 
