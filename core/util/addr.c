@@ -177,6 +177,25 @@ addr_port(const struct sockaddr *sa)
 	return ntohs(port);
 }
 
+/* The log, the spool and Received have the client's address for each message:
+ * glibc's inet_ntop(3) calls sprintf(3), which took 5 % of the time that a worker
+ * spent in user space. */
+static void
+ipv4_text(const unsigned char *octets, char *buf)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < 4; i++) {
+		n = octets[i];
+		if (n >= 100)
+			*buf++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*buf++ = (char)('0' + n / 10 % 10);
+		*buf++ = (char)('0' + n % 10);
+		*buf++ = i < 3 ? '.' : '\0';
+	}
+}
+
 const char *
 addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT])
 {
@@ -186,8 +205,11 @@ addr_text(const struct sockaddr *sa, char buf[ADDR_TEXT])
 
 	if (addr_uid(sa, &uid))
 		snprintf(buf, ADDR_TEXT, "unix:%" PRIu32, uid);
-	else if ((octets = addr_octets(sa, &family)) == NULL ||
-	    inet_ntop(family, octets, buf, ADDR_TEXT) == NULL)
+	else if ((octets = addr_octets(sa, &family)) == NULL)
+		strcpy(buf, "unknown");
+	else if (family == AF_INET)
+		ipv4_text(octets, buf);
+	else if (inet_ntop(family, octets, buf, ADDR_TEXT) == NULL)
 		strcpy(buf, "unknown");
 	return buf;
 }

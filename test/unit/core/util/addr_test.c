@@ -65,6 +65,21 @@ Test(addr, text_of_both_families)
 	}
 }
 
+Test(addr, each_octet_of_ipv4_is_written_as_inet_ntop_does)
+{
+	char buf[ADDR_TEXT], want[ADDR_TEXT];
+	union addr a = v4("198.51.100.7", 25);
+	unsigned char *octets = (unsigned char *)&a.in.sin_addr;
+	unsigned int i, n;
+
+	for (i = 0; i < 4; i++)
+		for (n = 0; n <= 255; n++) {
+			octets[i] = (unsigned char)n;
+			inet_ntop(AF_INET, octets, want, sizeof(want));
+			cr_assert_str_eq(addr_text(&a.sa, buf), want);
+		}
+}
+
 Test(addr, the_longest_texts_fit)
 {
 	union addr a = v6("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 65535, 0);
