@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "core/process/log.h"
-#include "core/process/stats.h"
 #include "core/spool/spool_torn.h"
 
 static bool
@@ -130,7 +129,7 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 	if (spool_segment_recycle(dirfd, seg->fd, &seg->header,
 	    sp->config.is_synced) == -1)
 		return -1;
-	stats_inc(STATS_SEGMENTS_RECYCLED);
+	/* STATS_SEGMENTS_RECYCLED is counted by the writer that takes it. */
 	sp->writers[spool_number(seg->id)].nfree++;
 	return 0;
 }
