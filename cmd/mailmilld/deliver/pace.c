@@ -25,9 +25,9 @@ pace_due(const struct pace *p, size_t njobs, size_t nunflushed)
 {
 	if (njobs >= JOBS_AT_ONCE)
 		return 1;
-	if (njobs >= PACE_QUIET_JOBS)
+	if (njobs >= PACE_ENOUGH)
 		return MIN(gathered(p), quiet(p));
-	if (njobs > 0)
+	if (njobs >= PACE_FEW || (njobs > 0 && nunflushed < PACE_ENOUGH))
 		return gathered(p);
 	return nunflushed > 0 ? p->ran_ms + PACE_FLUSH_MS : 0;
 }

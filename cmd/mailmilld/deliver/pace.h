@@ -9,7 +9,10 @@
  * When there are enough to share a flush and no more come, none waits for the
  * rest of that time: the last batch of a burst begins soon after its last job.
  * Enough: with 32 there are a tenth more flushes under a steady load, and with
- * 160 the end of a burst waits longer. */
+ * 160 the end of a burst waits longer.
+ * Renames are flushed with the next batch, and their results are told then.  The
+ * queue may have to hear of them before it gives out more, which the agent cannot
+ * know: so many renames do not wait for what a few jobs gather. */
 
 #ifndef CMD_MAILMILLD_DELIVER_PACE_H
 #define CMD_MAILMILLD_DELIVER_PACE_H
@@ -19,8 +22,9 @@
 
 #define PACE_GATHER_MIN_MS	20	/* between batches that are not full */
 #define PACE_GATHER_MAX_MS	100
+#define PACE_ENOUGH		96	/* jobs, or renames, to share a flush */
+#define PACE_FEW		8	/* jobs, less than a steady load gives in PACE_FLUSH_MS */
 #define PACE_QUIET_MS		15	/* without a job: no more come */
-#define PACE_QUIET_JOBS		96	/* enough to share a flush */
 #define PACE_FLUSH_MS		15	/* renames wait for another batch's flush */
 
 /* All of it in ms of one clock; zeros: no batch was, and no job has come. */
