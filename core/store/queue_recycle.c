@@ -129,7 +129,6 @@ dispose(struct queue_spool *sp, struct queue_segment *seg)
 	if (spool_segment_recycle(dirfd, seg->fd, &seg->header,
 	    sp->config.is_synced) == -1)
 		return -1;
-	/* STATS_SEGMENTS_RECYCLED is counted by the writer that takes it. */
 	sp->writers[spool_number(seg->id)].nfree++;
 	return 0;
 }

@@ -124,6 +124,8 @@ take_again(uint64_t generation)
 	spool_segment_close(&s.file);
 	qf_pass(&f, 5000);
 	cr_assert_eq(qf_count(&f, SPOOL_ENTRY_FREE), 1);
+	cr_assert_eq(stats_sum(STATS_SEGMENTS_RECYCLED), 0,
+	    "the writer that takes it counts it");
 	cr_assert_eq(spool_segment_take(f.incoming, QF_WRITER,
 	    s.file.header.size_octets, &s.file), 0);
 	cr_assert_eq(s.file.header.segment, id);
