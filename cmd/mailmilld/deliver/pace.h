@@ -12,7 +12,8 @@
  * 160 the end of a burst waits longer.
  * Renames are flushed with the next batch, and their results are told then.  The
  * queue may have to hear of them before it gives out more, which the agent cannot
- * know: so many renames do not wait for what a few jobs gather. */
+ * know.  Therefore PACE_ENOUGH renames are flushed after PACE_FLUSH_MS, unless
+ * PACE_FEW jobs have come meanwhile. */
 
 #ifndef CMD_MAILMILLD_DELIVER_PACE_H
 #define CMD_MAILMILLD_DELIVER_PACE_H
@@ -23,7 +24,7 @@
 #define PACE_GATHER_MIN_MS	20	/* between batches that are not full */
 #define PACE_GATHER_MAX_MS	100
 #define PACE_ENOUGH		96	/* jobs, or renames, to share a flush */
-#define PACE_FEW		8	/* jobs, less than a steady load gives in PACE_FLUSH_MS */
+#define PACE_FEW		8	/* jobs: a steady load brings more in PACE_FLUSH_MS */
 #define PACE_QUIET_MS		15	/* without a job: no more come */
 #define PACE_FLUSH_MS		15	/* renames wait for another batch's flush */
 
