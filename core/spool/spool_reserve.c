@@ -60,12 +60,26 @@ spool_reserve_octets(int dirfd)
 	return (SPOOL_RESERVE_FILES * file_octets(dirfd));
 }
 
+/* The queue process looks every two seconds: a file that is whole is not
+ * opened for that. */
+static bool
+is_whole(int dirfd, const char *name, uint64_t octets)
+{
+	struct stat st;
+
+	return (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+	    (uint64_t)st.st_size >= octets);
+}
+
 static int
 make_file(int dirfd, const char *name, uint64_t octets)
 {
 	struct stat st;
 	int fd, rv = 0;
 
+	if (is_whole(dirfd, name, octets))
+		return (0);
 	if ((fd = open_file(dirfd, name, O_RDWR | O_CREAT, &st)) == -1)
 		return (-1);
 	if ((uint64_t)st.st_size < octets)
@@ -154,6 +168,10 @@ spool_reserve_tell(int dirfd, uint64_t octets)
 	struct stat st;
 	int fd;
 
+	/* what is there already is not written: the disk of an idle server
+	 * may sleep */
+	if (spool_reserve_told(dirfd) == octets)
+		return;
 	le64enc(buf, octets);
 	if ((fd = open_file(dirfd, FIRST, O_RDWR, &st)) == -1)
 		return;

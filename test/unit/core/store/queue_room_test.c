@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -78,6 +79,54 @@ Test(queue_room, the_reserve_is_there_from_the_start)
 {
 	cr_assert(is_made());
 	cr_assert_gt(spool_reserve_told(f.incoming), 0, "the database");
+}
+
+/* Set the time of the last change of all files of ${dirfd} to 1, or count
+ * those of which it is not 1. */
+static int
+changed(int dirfd, bool is_set)
+{
+	static const struct timespec one[2] = { { .tv_sec = 1 },
+	    { .tv_sec = 1 } };
+	struct dirent *de;
+	struct stat st;
+	DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY));
+	int n = 0;
+
+	cr_assert_not_null(dir);
+	while ((de = readdir(dir)) != NULL) {
+		cr_assert_eq(fstatat(dirfd, de->d_name, &st, 0), 0);
+		if (!S_ISREG(st.st_mode))
+			continue;
+		if (is_set)
+			cr_assert_eq(utimensat(dirfd, de->d_name, one, 0), 0);
+		else if (st.st_mtim.tv_sec != 1)
+			n++;
+	}
+	(void)closedir(dir);
+	return n;
+}
+
+/* The disk of an idle server may sleep. */
+Test(queue_room, who_has_nothing_to_do_writes_nothing)
+{
+	(void)changed(f.incoming, true);
+	(void)changed(f.folder, true);
+	qf_pass(&f, 60000);
+	cr_expect_eq(changed(f.incoming, false), 0);
+	cr_expect_eq(changed(f.folder, false), 0);
+	cr_expect_gt(spool_reserve_told(f.incoming), 0);
+}
+
+Test(queue_room, a_file_of_the_reserve_that_went_is_made_again)
+{
+	uint64_t before = spool_reserve_told(f.incoming);
+
+	cr_assert_eq(unlinkat(f.incoming, "reserve.0", 0), 0);
+	cr_assert_eq(unlinkat(f.incoming, "reserve.7", 0), 0);
+	qf_pass(&f, 20000);
+	cr_expect(is_made());
+	cr_expect_eq(spool_reserve_told(f.incoming), before);
 }
 
 /* Or else new mail gets the room of its segment before it counts. */
