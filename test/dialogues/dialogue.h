@@ -49,6 +49,7 @@ enum step_kind {
 	STEP_LOOK,		/* into the result: what was said, and the state */
 	/* of the client role */
 	STEP_CLIENT,		/* text: how the client is */
+	STEP_OCTETS,		/* text: just these octets from the client */
 	STEP_MAIL,		/* as STEP_MESSAGE, to be sent; word: more of its envelope */
 	STEP_RESULT,		/* word: recipient, text: pattern */
 	STEP_ENDED,		/* text: pattern */

@@ -329,6 +329,10 @@ play_step(struct run *r, const struct step *s)
 		connect_now(r);
 		play_expect_line(r, s->text);
 		break;
+	case STEP_OCTETS:
+		connect_now(r);
+		play_expect_octets(r, s->text, s->len);
+		break;
 	case STEP_CLIENT:
 		set_client(r, s);
 		break;

@@ -237,6 +237,19 @@ play_expect_line(struct run *r, const char *pattern)
 	play_drop(r, len);
 }
 
+void
+play_expect_octets(struct run *r, const char *buf, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && i < r->nout && r->out[i] == buf[i]; i++)
+		;
+	if (i < len)
+		play_fail(r, "of %zu octets the first %zu are right, of %zu "
+		    "that were said", len, i, r->nout);
+	play_drop(r, len);
+}
+
 /* --- steps ---------------------------------------------------------------- */
 
 /* ${s} NULL: the end. */

@@ -445,13 +445,16 @@ parse_line(struct parser *p)
 		add_bytes(s, "\r\n", 2);
 	} else if (l[0] == us && strncmp(l + 1, "! ", 2) == 0) {
 		raw_bytes(p, l + 3, send_step(p));
+	} else if (l[0] == 'C' && tested == 'C' &&
+	    strncmp(l + 1, "! ", 2) == 0) {
+		raw_bytes(p, l + 3, add_step(p, STEP_OCTETS));
 	} else if ((l[0] == tested || (l[0] == 'R' && tested == 'S')) &&
 	    (strncmp(l + 1, ": ", 2) == 0 || strcmp(l + 1, ":") == 0)) {
 		s = add_step(p, l[0] == 'R' ? STEP_REPLY : STEP_LINE);
 		l += l[2] == ' ' ? 3 : 2;
 		add_bytes(s, l, strlen(l));
 	} else
-		bad(p, "expected #, C:, C!, S:, R: or @ (S! in place of C! and "
+		bad(p, "expected #, C:, C!, S:, R: or @ (S! too and "
 		    "no R:, with @role client)");
 }
 

@@ -69,11 +69,13 @@ void play_send_wire(struct run *r, const char *buf, size_t len);
 /* play_need_no_output(r): All that was said has been asked for.
  * play_next_line(r, wanted): The octets of the first line of it, with its CRLF.
  * play_drop(r, len): They have been asked for.
- * play_expect_line(r, pattern): The line is like that. */
+ * play_expect_line(r, pattern): The line is like that.
+ * play_expect_octets(r, buf, len): What was said begins so. */
 void play_need_no_output(struct run *r);
 size_t play_next_line(struct run *r, const char *wanted);
 void play_drop(struct run *r, size_t len);
 void play_expect_line(struct run *r, const char *pattern);
+void play_expect_octets(struct run *r, const char *buf, size_t len);
 
 /* play_steps(r, step, finish): All steps, then the end, until something goes
  * wrong, or the test goes. */
