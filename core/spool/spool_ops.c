@@ -101,7 +101,7 @@ open_remove(struct spool_msg *msg)
 	__atomic_store_n(&msg->w->nopen, msg->w->nopen - 1, __ATOMIC_RELAXED);
 }
 
-/* Refuse at MAIL when the disk is full, before the client sends the message. */
+/* On a full disk, refuse before the client sends the message. */
 static int
 begin_error(struct spool_writer *w, uint64_t now_us)
 {
