@@ -9,6 +9,16 @@
 #include "core/process/log.h"
 #include "core/store/queue_spool_int.h"
 
+/* A step takes as long as some thirty messages do, which wait meanwhile. */
+static int
+step_ms(struct queue_spool *sp)
+{
+	bool is_busy = sp->nresults != sp->check_nresults;
+
+	sp->check_nresults = sp->nresults;
+	return is_busy ? QUEUE_CHECK_BUSY_MS : QUEUE_CHECK_STEP_MS;
+}
+
 void
 queue_check(struct queue_spool *sp)
 {
@@ -21,7 +31,7 @@ queue_check(struct queue_spool *sp)
 	}
 	rc = deferred_check(sp->deferred, QUEUE_CHECK_FILES);
 	if (rc == 1) {
-		sp->check_ms = sp->now_ms + QUEUE_CHECK_STEP_MS;
+		sp->check_ms = sp->now_ms + step_ms(sp);
 	} else if (rc == 0) {
 		sp->check_ms = INT64_MAX;
 		queue_room_tell(sp);

@@ -409,6 +409,7 @@ spool_change(void *store, const struct queue_change *changes, size_t n)
 		remove_minted(sp, changes, n);
 		return -1;
 	}
+	sp->nresults += n;
 	remove_files(sp, changes, n);
 	queue_room_tell(sp);
 	return 0;

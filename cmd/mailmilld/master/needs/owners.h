@@ -9,7 +9,7 @@
 
 #define OWNERS_FIRST	100	/* names that are looked at in any case */
 #define OWNERS_STEP	100	/* at once, later */
-#define OWNERS_STEP_MS	10	/* between two steps */
+#define OWNERS_STEP_MS	50	/* between two steps: mail comes first */
 
 /* owners_put_right(dirfd, account, may_be_later): Make ${account} the owner of all plain
  * files in the folder ${dirfd}.  With ${may_be_later}, where the first OWNERS_FIRST of

@@ -82,6 +82,72 @@ Test(queue_check, new_mail_does_not_wait_for_it)
 	cr_expect_geq(queue_pass(f.q, &f.now, f.ms), 100);
 }
 
+/* How many passes of QUEUE_CHECK_STEP_MS it takes to look at all of them, while each
+ * has the result of a message or, without ${has_mail}, none */
+static int
+passes_with(bool has_mail)
+{
+	int i;
+
+	qf_close(&f);
+	make_leftovers();
+	qf_open(&f);
+	qf_segment(&f, &s, 1);
+	for (i = 0; nleft() > 0; i++) {
+		cr_assert_lt(i, 10000);
+		if (has_mail)
+			qf_mail(&s, QF_ID(i + 1));
+		qf_committed(&f, &s, false);
+		qf_pass(&f, QUEUE_CHECK_STEP_MS);
+		qf_finish(&f, 0);
+	}
+	return i;
+}
+
+/* Mail does not lose a part of the queue process to it, and it ends all the same. */
+Test(queue_check, it_is_in_no_hurry_while_there_is_mail)
+{
+	int i = passes_with(true), least = MANY / QUEUE_CHECK_FILES *
+	    (QUEUE_CHECK_BUSY_MS / QUEUE_CHECK_STEP_MS) / 2;
+
+	cr_expect_geq(i, least, "%d", i);
+	cr_expect_leq(i, 4 * least, "%d", i);
+}
+
+/* ... and what is due counts as mail. */
+Test(queue_check, nor_while_there_is_mail_that_is_due)
+{
+	int i, before, n = 0;
+
+	qf_segment(&f, &s, 1);
+	for (i = 0; i < 20; i++)
+		qf_mail(&s, QF_ID(i + 1));
+	qf_committed(&f, &s, false);
+	qf_pass(&f, 0);
+	qf_finish(&f, EACCES);
+	qf_pass(&f, 0);
+	qf_close(&f);
+	make_leftovers();
+	f.now.tv_sec += 3600;
+	qf_open(&f);
+	qf_pass(&f, 0);
+	cr_assert_eq(f.njobs, 20);
+	for (i = 0; i < 20; i++) {
+		before = nleft();
+		qf_done(&f, f.agent, f.jobs[i].job.job, 0);
+		qf_pass(&f, QUEUE_CHECK_STEP_MS);
+		n += before - nleft() > 0;
+	}
+	cr_expect_leq(n, 4, "%d", n);
+}
+
+Test(queue_check, and_without_mail_it_goes_on)
+{
+	int i = passes_with(false);
+
+	cr_expect_leq(i, 2 * MANY / QUEUE_CHECK_FILES, "%d", i);
+}
+
 /* What a crash has made between the copy of a message and its row is a leftover, and
  * the message is tried again from its segment: it may fail before the check has come
  * to that file. */
