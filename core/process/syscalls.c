@@ -184,6 +184,8 @@ static const struct form {
 	{ "recvmmsg", "recvmmsg_time64", ALSO },
 	{ "utimensat", "utimensat_time64", ALSO },
 	/* sizes, ids and signals in more bits, likewise */
+	{ "fadvise64", "fadvise64_64", ALSO },
+	{ "fadvise64", "arm_fadvise64_64", ALSO },
 	{ "fchown", "fchown32", ALSO },
 	{ "fcntl", "fcntl64", ALSO },
 	{ "fstat", "fstat64", ALSO },
