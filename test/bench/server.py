@@ -71,13 +71,13 @@ class Contestant:
     def cpu(self):
         return proc.cpu(self.pids)
 
-    def settle(self):
-        """Wait until the processes are idle."""
+    def settle(self, part=0.05):
+        """Wait until the processes use no more than that part of a processor."""
         end = time.monotonic() + 30
         while time.monotonic() < end:
             c = self.cpu()
             time.sleep(0.2)
-            if self.cpu() - c < 0.01:
+            if self.cpu() - c < 0.2 * part:
                 return
 
     def clean(self):
