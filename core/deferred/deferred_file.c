@@ -18,8 +18,6 @@
 #include "core/spool/spool_id.h"
 #include "core/util/fileio.h"
 
-#define READ_AHEAD	(64 << 10)	/* octets of a file that somebody is going to read */
-
 int
 deferred_files_folder(int dirfd)
 {
@@ -139,16 +137,9 @@ int
 deferred_file_open(struct deferred *d, uint64_t id)
 {
 	char name[SPOOL_ID_TEXT + 1];
-	int fd;
 
 	spool_id_text(id, name);
-	fd = openat(d->filesfd, name, O_RDONLY | O_CLOEXEC);
-	/* An agent gets many, and reads them one after the other: after an
-	 * outage few of them are in memory, and the disk can fetch the others
-	 * meanwhile. */
-	if (fd != -1)
-		(void)posix_fadvise(fd, 0, READ_AHEAD, POSIX_FADV_WILLNEED);
-	return fd;
+	return openat(d->filesfd, name, O_RDONLY | O_CLOEXEC);
 }
 
 int

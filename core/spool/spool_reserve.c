@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/spool/spool_segment.h"
@@ -35,7 +36,10 @@ open_file(int dirfd, const char *name, int flags, struct stat *st)
 	    O_NONBLOCK, 0600)) != -1 && fstat(fd, st) == 0 &&
 	    S_ISREG(st->st_mode) && st->st_nlink == 1)
 		return (fd);
-	if (fd != -1 || errno == ELOOP || errno == ENXIO)
+	if (fd != -1)
+		errno = EEXIST;
+	if (errno == EEXIST || errno == ELOOP || errno == ENXIO ||
+	    errno == EACCES)
 		fileio_unlink(dirfd, name);
 	fileio_close(fd);
 	return (-1);
@@ -60,26 +64,12 @@ spool_reserve_octets(int dirfd)
 	return (SPOOL_RESERVE_FILES * file_octets(dirfd));
 }
 
-/* The queue process looks every two seconds: a file that is whole is not
- * opened for that. */
-static bool
-is_whole(int dirfd, const char *name, uint64_t octets)
-{
-	struct stat st;
-
-	return (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISREG(st.st_mode) && st.st_nlink == 1 &&
-	    (uint64_t)st.st_size >= octets);
-}
-
 static int
 make_file(int dirfd, const char *name, uint64_t octets)
 {
 	struct stat st;
 	int fd, rv = 0;
 
-	if (is_whole(dirfd, name, octets))
-		return (0);
 	if ((fd = open_file(dirfd, name, O_RDWR | O_CREAT, &st)) == -1)
 		return (-1);
 	if ((uint64_t)st.st_size < octets)
@@ -164,18 +154,17 @@ spool_reserve_is_given_up(int dirfd)
 void
 spool_reserve_tell(int dirfd, uint64_t octets)
 {
-	unsigned char buf[8];
+	unsigned char buf[8], now[8];
 	struct stat st;
 	int fd;
 
-	/* what is there already is not written: the disk of an idle server
-	 * may sleep */
-	if (spool_reserve_told(dirfd) == octets)
-		return;
 	le64enc(buf, octets);
 	if ((fd = open_file(dirfd, FIRST, O_RDWR, &st)) == -1)
 		return;
-	if (st.st_size > 0)
+	/* or the disk of an idle server would never sleep */
+	if (st.st_size > 0 &&
+	    (fileio_pread(fd, now, sizeof(now), 0) != sizeof(now) ||
+	    memcmp(now, buf, sizeof(buf)) != 0))
 		(void)fileio_pwrite(fd, buf, sizeof(buf), 0);
 	(void)close(fd);
 }

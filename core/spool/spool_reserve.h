@@ -38,7 +38,8 @@ bool spool_reserve_give_up(int dirfd);
 bool spool_reserve_is_given_up(int dirfd);
 
 /* spool_reserve_tell(dirfd, octets): Write the number of octets that the spool
- * has outside of this folder; does nothing while the reserve is given up.
+ * has outside of this folder, if it is another one than is there; does nothing
+ * while the reserve is given up.
  * spool_reserve_told(dirfd): Read it; 0 while the reserve is given up. */
 void spool_reserve_tell(int dirfd, uint64_t octets);
 uint64_t spool_reserve_told(int dirfd);

@@ -48,7 +48,7 @@ queue_acknowledge(void *store, const struct queue_place *place, uint32_t rcpt)
 	int rc;
 
 	seg->nflushes = sp->nflushes;
-	sp->nresults++;
+	sp->nchanges++;
 	if (rcpt != QUEUE_RCPT_ALL) {
 		/* Without memory it is only in the log.  A record that is read
 		 * again is repeated: the agent finds what was delivered, and

@@ -13,10 +13,13 @@
 static int
 step_ms(struct queue_spool *sp)
 {
-	bool is_busy = sp->nresults != sp->check_nresults;
+	uint64_t n = sp->nchanges - sp->check_nchanges;
+	uint64_t ms = (uint64_t)(sp->now_ms - sp->check_began_ms);
 
-	sp->check_nresults = sp->nresults;
-	return is_busy ? QUEUE_CHECK_BUSY_MS : QUEUE_CHECK_STEP_MS;
+	sp->check_nchanges = sp->nchanges;
+	sp->check_began_ms = sp->now_ms;
+	return n * 1000 >= ms * QUEUE_CHECK_BUSY && n > 0 ?
+	    QUEUE_CHECK_BUSY_MS : QUEUE_CHECK_STEP_MS;
 }
 
 void

@@ -36,7 +36,8 @@
 #define QUEUE_SWEEP_GRACE_S	2	/* a sweep does not touch younger files; less than QUEUE_DEATH_MS */
 #define QUEUE_CHECK_FILES	100	/* deferred messages of which the files are looked at in one step of the check after a start: some ms */
 #define QUEUE_CHECK_STEP_MS	10	/* between its steps */
-#define QUEUE_CHECK_BUSY_MS	100	/* the same while there is mail */
+#define QUEUE_CHECK_BUSY_MS	30	/* the same while there is much mail: */
+#define QUEUE_CHECK_BUSY	100	/* so many changes a second */
 #define QUEUE_CHECK_AGAIN_MS	30000	/* the same after one that has failed */
 #define QUEUE_DEATH_MS		3000	/* from a worker's death to a sweep */
 #define QUEUE_RESERVE_MS	1000	/* between looks at the reserve of room */
@@ -170,8 +171,9 @@ struct queue_spool {
 	int64_t		 sweep_again_ms; /* from its end to the next one */
 	int64_t		 sweep_wanted_ms; /* a sweep must begin at that time or later */
 	int64_t		 check_ms;	/* of the files of deferred messages; INT64_MAX: it is over */
-	uint64_t	 nresults;	/* of recipients, kept in log and database */
-	uint64_t	 check_nresults; /* at its last step */
+	uint64_t	 nchanges;	/* made to the log and to the database, for mail */
+	uint64_t	 check_nchanges; /* at the last step of the check, */
+	int64_t		 check_began_ms; /* which was at that time */
 	bool		 is_damaged;	/* the database is: it has to be made again */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;	/* next look */

@@ -493,6 +493,10 @@ Test(queue_room, what_a_worker_puts_in_its_place_does_no_harm)
 	cr_assert_eq(symlinkat("/dev/zero", f.incoming, "reserve.0"), 0);
 	cr_assert_eq(unlinkat(f.incoming, "reserve.1", 0), 0);
 	cr_assert_eq(mkfifoat(f.incoming, "reserve.1", 0600), 0);
+	cr_assert_eq(linkat(f.incoming, "reserve.2", f.incoming, "other", 0), 0);
+	errno = ENOSPC;
+	queue_pass(f.q, &f.now, f.ms += 2000);
+	cr_expect(qf_exists(&f, f.incoming, "reserve.7"), "it is not full");
 	qf_pass(&f, 20000);
 	cr_assert(is_made());
 }

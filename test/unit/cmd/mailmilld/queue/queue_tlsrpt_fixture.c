@@ -111,7 +111,6 @@ hear(void)
 	}
 }
 
-/* Let some time pass. */
 void
 qr_pass_s(int64_t seconds)
 {
@@ -125,7 +124,6 @@ qr_pass_s(int64_t seconds)
 
 /* --- the resolver ------------------------------------------------------------ */
 
-/* Answer the question that waits longest, with TXT records up to NULL. */
 void
 qr_answer(enum lookup_status status, const char *const *records)
 {
@@ -171,7 +169,6 @@ qr_begin_sts(void)
 	hear();
 }
 
-/* That is what has become of the report that waits longest. */
 void
 qr_say_posted(enum sts_failure failure, const char *why)
 {
@@ -201,7 +198,6 @@ qr_change_rows(const char *sql)
 	sqlite3_close(db);
 }
 
-/* Connections to ${domain} were counted that day. */
 void
 qr_count(const char *domain)
 {
@@ -227,7 +223,6 @@ qr_ncounted(void)
 	return n;
 }
 
-/* How many messages there are in the queue */
 size_t
 qr_nmessages(void)
 {
@@ -299,7 +294,6 @@ qr_teardown(void)
 	scheduler_destroy(s);
 }
 
-/* The counts of z.test are due, and its record is ${record}. */
 void
 qr_ask_for(const char *record)
 {
@@ -311,7 +305,6 @@ qr_ask_for(const char *record)
 	qr_answer_one(record);
 }
 
-/* The process ends, and another one begins. */
 void
 qr_restart(void)
 {
@@ -323,7 +316,6 @@ qr_restart(void)
 	qr_pass_s(2);
 }
 
-/* Until a report is posted again, to the URI ${record} asks for. */
 void
 qr_ask_again(const char *record)
 {
@@ -346,7 +338,6 @@ qr_catch_log(void)
 	log_init("test", LOG_TO_FILE, log_fd, LOG_LEVEL_INFO);
 }
 
-/* How many lines of the log have that */
 unsigned int
 qr_logged(const char *words)
 {

@@ -40,7 +40,8 @@ extern struct qr {
 /* qr_setup(), qr_teardown(): of a test.
  * qr_begin(): The queue process begins to report.
  * qr_begin_sts(): There is a process sts; one that there was has gone.
- * qr_restart(): The queue process ends, and another one begins, with its sts.
+ * qr_restart(): The queue process ends, and another one begins, with its sts; two
+ * seconds pass.
  * qr_pass_s(seconds): Let some time pass. */
 void qr_setup(void);
 void qr_teardown(void);
@@ -51,7 +52,7 @@ void qr_pass_s(int64_t seconds);
 
 /* qr_count(domain): Connections to ${domain} were counted on qr.day_of_counts.
  * qr_ncounted(): How many domains have counts.
- * qr_change_rows(sql): Do that to the database of both. */
+ * qr_change_rows(sql): Do that to the queue's database. */
 void qr_count(const char *domain);
 unsigned int qr_ncounted(void);
 void qr_change_rows(const char *sql);
@@ -60,9 +61,10 @@ void qr_change_rows(const char *sql);
  * records up to NULL.
  * qr_answer_one(record): ... with that one.
  * qr_say_posted(failure, why): What has become of the report that waits longest.
- * qr_ask_for(record): The counts of z.test are due, and its record is ${record}.
+ * qr_ask_for(record): Begin, with an sts, when the counts of z.test are due, and its
+ * record is ${record}.
  * qr_ask_again(record): Until a report is posted again, to the URI ${record} asks
- * for. */
+ * for; or no domain has counts, or two days have passed. */
 void qr_answer(enum lookup_status status, const char *const *records);
 void qr_answer_one(const char *record);
 void qr_say_posted(enum sts_failure failure, const char *why);

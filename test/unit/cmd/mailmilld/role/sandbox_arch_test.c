@@ -132,11 +132,14 @@ static const struct need {
 	{ BITS_32, "resolver", "socket connect" },
 	{ "i386", "worker", "sync_file_range" },
 	{ "armhf", "worker", "arm_sync_file_range" },
+	{ "i386", "queue", "fadvise64_64" },
+	{ "armhf", "queue", "arm_fadvise64_64" },
 	{ GENERIC, ALL, "mmap munmap mremap mprotect fcntl lseek fstat "
 	    "newfstatat futex clock_gettime clock_getres clock_nanosleep ppoll "
 	    "epoll_pwait rt_sigreturn read write sendmsg recvmsg" },
 	{ GENERIC, "queue", "unlinkat renameat2 faccessat faccessat2 readlinkat "
-	    "mkdirat openat ftruncate fstatfs utimensat fchown geteuid" },
+	    "mkdirat openat ftruncate fstatfs utimensat fchown geteuid "
+	    "fadvise64" },
 	{ "arm64", "queue deliver spoold", "renameat" },
 	{ GENERIC, "authd", "openat newfstatat socket connect" },
 	{ GENERIC, "resolver", "socket connect" },
