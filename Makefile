@@ -116,6 +116,10 @@ TLSMAP	= tls/library/libmailmill-tls.map
 PIC	= -fPIC -fvisibility=hidden -fno-semantic-interposition
 $(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): ALLCFLAGS += $(PIC)
 $(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): $(B)/.pic
+# what unit tests do themselves need not be fast, and half of all is compiled for them
+ifeq ($(origin OPT),file)
+$(call obj,$(UNIT_SRC)): OPT = -O1
+endif
 $(B)/libmailmill.a: $(B)/libengine.a $(MAP) proto/library/archive.sh
 	$(call say,AR)sh proto/library/archive.sh $(MAP) $< $@
 $(B)/libmailmill.so.0: $(call obj,$(LIB_SRC)) $(MAP)
