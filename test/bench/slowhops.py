@@ -52,8 +52,8 @@ class Hops:
         self.most = max(self.most, self.nopen)
         try:
             await self.session(r, w)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass                        # the last of these: the program ends
         finally:
             self.nopen -= 1
             w.close()

@@ -454,8 +454,8 @@ parse_line(struct parser *p)
 		l += l[2] == ' ' ? 3 : 2;
 		add_bytes(s, l, strlen(l));
 	} else
-		bad(p, "expected #, C:, C!, S:, R: or @ (S! too and "
-		    "no R:, with @role client)");
+		bad(p, "expected #, C:, C!, S:, R: or @ (with @role "
+		    "client also S!, and no R:)");
 }
 
 static struct dialogue *
