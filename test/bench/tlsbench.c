@@ -10,7 +10,8 @@
  * resumes a session.  -2: TLS 1.2.  Prints one line: handshakes a second, CPU microseconds of
  * this process for each, how many were resumed, how many failed.
  * bulk: one message of that many octets; -x: in the clear; -B: by BDAT, in chunks
- * of so many octets.  Prints its octets a second, from DATA or the first BDAT to
+ * of so many octets, of which two are on their way; -w: each waits for the reply of
+ * the one before.  Prints its octets a second, from DATA or the first BDAT to
  * the reply to its end. */
 
 #include <sys/epoll.h>
@@ -41,7 +42,7 @@ static struct {
 	unsigned long	 octets, chunk;	/* chunk 0: DATA */
 	double		 seconds;
 	int		 version;	/* the highest; 0: any */
-	bool		 is_resuming, has_banner, is_plain;
+	bool		 is_resuming, has_banner, is_plain, is_awaiting;
 } opt = { .sessions = 32, .threads = 2, .seconds = 3 };
 
 /* One thread and what it has done. */
@@ -281,6 +282,8 @@ load_thread(void *closure)
 struct smtp {
 	SSL	*ssl;		/* NULL: in the clear */
 	int	 fd;
+	size_t	 len;		/* of replies that were not heard yet */
+	char	 in[4096];
 };
 
 static void
@@ -297,33 +300,45 @@ say(struct smtp *s, const char *p, size_t len)
 	}
 }
 
-/* Up to the last line of one reply, whose code begins with ${want}. */
+/* The octets of the first reply of ${s->in}; 0: not all of it is there.  *code_r is
+ * its first one's. */
+static size_t
+reply_octets(const struct smtp *s, char *code_r)
+{
+	const char *line = s->in, *nl;
+
+	while ((nl = memchr(line, '\n', s->len - (size_t)(line - s->in))) !=
+	    NULL) {
+		*code_r = line[0];
+		if (nl - line < 4 || line[3] != '-')
+			return ((size_t)(nl + 1 - s->in));
+		line = nl + 1;
+	}
+	return (0);
+}
+
+/* One reply, whose code begins with ${want}. */
 static void
 hear(struct smtp *s, char want)
 {
-	char buf[4096];
-	size_t len = 0, line;
+	char code;
+	size_t used;
+	int n;
 
-	for (;;) {
-		int n = s->ssl != NULL ? SSL_read(s->ssl, buf + len,
-		    (int)(sizeof(buf) - len)) :
-		    (int)recv(s->fd, buf + len, sizeof(buf) - len, 0);
-
+	while ((used = reply_octets(s, &code)) == 0) {
+		n = s->ssl != NULL ? SSL_read(s->ssl, s->in + s->len,
+		    (int)(sizeof(s->in) - s->len)) :
+		    (int)recv(s->fd, s->in + s->len, sizeof(s->in) - s->len, 0);
 		if (n <= 0)
 			fail("the server has closed");
-		len += (size_t)n;
-		if (len < 6 || buf[len - 1] != '\n')
-			continue;
-		for (line = len - 1; line > 0 && buf[line - 1] != '\n'; line--)
-			;
-		if (buf[line + 3] == '-')
-			continue;
-		if (buf[line] != want) {
-			fprintf(stderr, "tlsbench: %.*s", (int)len, buf);
-			exit(1);
-		}
-		return;
+		s->len += (size_t)n;
 	}
+	if (code != want) {
+		fprintf(stderr, "tlsbench: %.*s", (int)used, s->in);
+		exit(1);
+	}
+	s->len -= used;
+	memmove(s->in, s->in + used, s->len);
 }
 
 static void
@@ -335,6 +350,7 @@ smtp_open(struct smtp *s, struct bench *b)
 	int one = 1;
 
 	s->ssl = NULL;
+	s->len = 0;
 	s->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (s->fd == -1 ||
 	    connect(s->fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
@@ -371,19 +387,35 @@ by_data(struct smtp *s)
 	hear(s, '2');
 }
 
+/* The command and what comes behind it are written together. */
+static void
+say_chunk(struct smtp *s, unsigned long n, bool is_last)
+{
+	static char first[64 + sizeof(block)];
+	size_t len, more = n < sizeof(block) ? n : sizeof(block);
+
+	len = (size_t)snprintf(first, sizeof(first), "BDAT %lu%s\r\n", n,
+	    is_last ? " LAST" : "");
+	memcpy(first + len, block, more);
+	say(s, first, len + more);
+	say_blocks(s, n - more);
+}
+
 static void
 by_bdat(struct smtp *s)
 {
 	unsigned long left, n;
-	char line[64];
 
 	for (left = opt.octets; left > 0; left -= n) {
 		n = left < opt.chunk ? left : opt.chunk;
-		say(s, line, (size_t)snprintf(line, sizeof(line),
-		    "BDAT %lu%s\r\n", n, n == left ? " LAST" : ""));
-		say_blocks(s, n);
-		hear(s, '2');
+		say_chunk(s, n, n == left);
+		/* RFC 3030 4.2: the replies of chunks may be awaited later.  As
+		 * Exim, send the next one meanwhile, and no more */
+		if (opt.is_awaiting || left < opt.octets)
+			hear(s, '2');
 	}
+	if (!opt.is_awaiting)
+		hear(s, '2');
 }
 
 static void
@@ -423,7 +455,7 @@ usage(void)
 	    "[-t THREADS] [-s SECONDS]\n"
 	    "       tlsbench load -p PORT [-2br] [-n SESSIONS] "
 	    "[-t THREADS] [-s SECONDS]\n"
-	    "       tlsbench bulk -p PORT -o OCTETS [-x] [-B CHUNK]\n");
+	    "       tlsbench bulk -p PORT -o OCTETS [-x] [-B CHUNK [-w]]\n");
 	exit(2);
 }
 
@@ -432,7 +464,7 @@ parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "2bB:c:k:n:o:p:rs:t:x")) != -1)
+	while ((c = getopt(argc, argv, "2bB:c:k:n:o:p:rs:t:wx")) != -1)
 		switch (c) {
 		case '2':
 			opt.version = TLS1_2_VERSION;
@@ -466,6 +498,9 @@ parse(int argc, char **argv)
 			break;
 		case 't':
 			opt.threads = (unsigned int)atoi(optarg);
+			break;
+		case 'w':
+			opt.is_awaiting = true;
 			break;
 		case 'x':
 			opt.is_plain = true;
