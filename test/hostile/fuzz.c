@@ -105,22 +105,38 @@ base_words(unsigned int type)
 	return (msg_rows[type].base_octets + 3) / 4;
 }
 
-/* Change the ${i}th word: of the base, or then of the entries.  A job that this
- * process was given may be lost, so it does not say that it has been done: then
- * all other mail has to arrive. */
+/* A job that this process was given may be lost, so it does not say that it has
+ * been done: then all other mail has to arrive. */
+static bool
+says_done(const struct letter *l)
+{
+	unsigned char head[HOSTILE_PACKET];
+	struct job_result result;
+	uint32_t type;
+	size_t at;
+
+	memcpy(&type, l->octets, sizeof(type));
+	if (type != D_DONE)
+		return false;
+	at = hostile_packet(type, hostile.sent[type].base, NULL, 0, head);
+	for (; at + sizeof(result) <= l->len; at += sizeof(result)) {
+		memcpy(&result, l->octets + at, sizeof(result));
+		if (hostile_has(result.job))
+			return true;
+	}
+	return false;
+}
+
+/* Change the ${i}th word: of the base, or then of the entries. */
 static void
 change_field(struct letter *l, unsigned int type, size_t i, unsigned int how)
 {
 	size_t words = base_words(type), at;
-	struct job_result result;
 
 	at = i < words ? CHANNEL_BASE_AT + i * 4 :
 	    l->entries_at + (i - words) * 4;
 	change_word(l, at, how);
-	if (type != D_DONE || l->entries_at + sizeof(result) > l->len)
-		return;
-	memcpy(&result, l->octets + l->entries_at, sizeof(result));
-	if (hostile_has(result.job))
+	if (says_done(l))
 		write_honest(l, type);
 }
 
@@ -219,6 +235,8 @@ draw_letter(struct letter *l, unsigned int peer)
 	default:
 		break;
 	}
+	if (says_done(l))
+		write_honest(l, type);
 	if (l->len == 0)		/* trick_empty() */
 		l->len = 1;
 }
