@@ -116,7 +116,7 @@ TLSMAP	= tls/library/libmailmill-tls.map
 PIC	= -fPIC -fvisibility=hidden -fno-semantic-interposition
 $(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): ALLCFLAGS += $(PIC)
 $(call obj,$(sort $(LIB_SRC) $(TLSLIB_SRC))): $(B)/.pic
-# what unit tests do themselves need not be fast, and half of all is compiled for them
+# the code of unit tests need not be fast, and is nearly half of what is compiled
 ifeq ($(origin OPT),file)
 $(call obj,$(UNIT_SRC)): OPT = -O1
 endif

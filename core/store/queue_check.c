@@ -14,10 +14,10 @@ static int
 step_ms(struct queue_spool *sp)
 {
 	uint64_t n = sp->nchanges - sp->check_nchanges;
-	uint64_t ms = (uint64_t)(sp->now_ms - sp->check_began_ms);
+	uint64_t ms = (uint64_t)(sp->now_ms - sp->check_step_ms);
 
 	sp->check_nchanges = sp->nchanges;
-	sp->check_began_ms = sp->now_ms;
+	sp->check_step_ms = sp->now_ms;
 	return n * 1000 >= ms * QUEUE_CHECK_BUSY && n > 0 ?
 	    QUEUE_CHECK_BUSY_MS : QUEUE_CHECK_STEP_MS;
 }

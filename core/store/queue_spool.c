@@ -21,7 +21,7 @@
 #include "core/store/queue_spool_int.h"
 #include "core/util/fileio.h"
 
-#define READ_AHEAD	(64 << 10)	/* octets of a deferred message that is handed out */
+#define READ_AHEAD	(64 << 10)	/* octets of a deferred message that are fetched when it is handed out */
 
 static struct queue_segment *
 segment_of(const struct queue_place *place)

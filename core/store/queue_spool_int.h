@@ -172,8 +172,8 @@ struct queue_spool {
 	int64_t		 sweep_wanted_ms; /* a sweep must begin at that time or later */
 	int64_t		 check_ms;	/* of the files of deferred messages; INT64_MAX: it is over */
 	uint64_t	 nchanges;	/* made to the log and to the database, for mail */
-	uint64_t	 check_nchanges; /* at the last step of the check, */
-	int64_t		 check_began_ms; /* which was at that time */
+	uint64_t	 check_nchanges; /* nchanges at the last step of the check */
+	int64_t		 check_step_ms;	/* when that step was */
 	bool		 is_damaged;	/* the database is: it has to be made again */
 	int64_t		 sync_ms, lock_ms, scan_ms, sweep_ms, recycle_ms;
 	int64_t		 reserve_ms;	/* next look */

@@ -1,4 +1,4 @@
-"""One large message by BDAT (RFC 3030), against DATA, on one server.
+"""One large message by BDAT (RFC 3030), against DATA.
 
 The disk takes a message now faster and now slower, by a third and more, and a server
 is faster than the next one that is started: so they are sent in random order, each is

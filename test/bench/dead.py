@@ -5,7 +5,8 @@ how fast it gets them when it is back.
 What it costs others is measured with two servers, one of which has nothing deferred.
 They have mail for a living destination in turn, in random order, and each pair is
 compared by itself: the figure is the median of the pairs (see against.py, also for
-why both are started anew for each two pairs)."""
+why both are started anew for each two pairs).  The pairs of one start say little: a
+figure needs "--repeats 4" or so."""
 import contextlib
 import glob
 import os

@@ -300,8 +300,8 @@ say(struct smtp *s, const char *p, size_t len)
 	}
 }
 
-/* The octets of the first reply of ${s->in}; 0: not all of it is there.  *code_r is
- * its first one's. */
+/* Return the length of the first reply in ${s->in}, and the first digit of its code;
+ * 0: not all of it is there. */
 static size_t
 reply_octets(const struct smtp *s, char *code_r)
 {

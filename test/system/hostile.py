@@ -188,7 +188,7 @@ class Traffic:
                              b'%d.%d ' % (n, i) * (self.size // 8) + b'\r\n')
                         reply = c.mail(m, 'traffic@example.test')
                         self.acked[id_of(reply)] = m
-                        # other tests run beside this one
+                        # or it takes the processors from the tests beside this one
                         self.is_over.wait(0.01)
             except (OSError, AssertionError):
                 self.lost += 1

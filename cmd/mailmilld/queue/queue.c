@@ -370,8 +370,8 @@ const struct role role_queue = {
 	    { "queue/deferred", 0700, true } },
 	.profile = {
 		.calls = /* the spool, and the lock of another server's */
-		    "fadvise64 fallocate fcntl:locks fdatasync flock fstatfs fsync "
-		    "ftruncate getdents64 getppid kill:0 openat pread64 "
+		    "fadvise64 fallocate fcntl:locks fdatasync flock fstatfs "
+		    "fsync ftruncate getdents64 getppid kill:0 openat pread64 "
 		    "pwrite64 pwritev renameat renameat2 syncfs unlinkat "
 		    "utimensat "
 		    /* what agents get of segments */

@@ -82,8 +82,8 @@ Test(queue_check, new_mail_does_not_wait_for_it)
 	cr_expect_geq(queue_pass(f.q, &f.now, f.ms), 100);
 }
 
-/* How many passes of QUEUE_CHECK_STEP_MS it takes to look at all of them, while one of
- * ${nth} has the result of a message; 0: none has */
+/* Return how many passes of QUEUE_CHECK_STEP_MS it takes to look at all of them.  In
+ * every ${nth} pass a message is delivered; 0: in none. */
 static int
 passes_with(int nth)
 {
@@ -114,8 +114,8 @@ Test(queue_check, it_is_in_no_hurry_while_there_is_much_mail)
 	cr_expect_leq(i, 4 * least, "%d", i);
 }
 
-/* ... and what is due counts as mail. */
-Test(queue_check, nor_while_there_is_mail_that_is_due)
+/* What is due counts as mail. */
+Test(queue_check, nor_is_it_in_a_hurry_while_mail_is_due)
 {
 	int i, before, n = 0;
 
@@ -141,7 +141,7 @@ Test(queue_check, nor_while_there_is_mail_that_is_due)
 	cr_expect_leq(n, 20 * QUEUE_CHECK_STEP_MS / QUEUE_CHECK_BUSY_MS + 3, "%d", n);
 }
 
-Test(queue_check, and_without_mail_it_goes_on)
+Test(queue_check, without_mail_it_is_fast)
 {
 	int i = passes_with(0);
 
@@ -149,7 +149,7 @@ Test(queue_check, and_without_mail_it_goes_on)
 }
 
 /* A server that has some mail all day long is not one that is busy. */
-Test(queue_check, nor_does_it_wait_for_a_server_that_has_nothing_to_do)
+Test(queue_check, beside_little_mail_it_is_fast)
 {
 	int i = passes_with(10);
 
